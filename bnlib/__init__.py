@@ -1,0 +1,54 @@
+"""bnlib: Batch Normalization from the formulas up, in NumPy.
+
+Read the package in this order: functional (the mathematics), norm and layers, network, losses,
+optim, training, recording, inference. `bnlib.widgets` and `bnlib.figures` draw; nothing else
+imports Matplotlib or ipywidgets.
+"""
+
+from bnlib import functional
+from bnlib.convolution import Conv2d, Flatten, MaxPool2d
+from bnlib.data import load_mnist
+from bnlib.functional import NonFiniteError
+from bnlib.gradcheck import gradcheck
+from bnlib.inference import fold_batchnorm, population_statistics
+from bnlib.layers import Dense, ReLU, Sigmoid, Tanh
+from bnlib.losses import softmax_cross_entropy
+from bnlib.network import Sequential, cnn, mlp
+from bnlib.norm import BatchNorm
+from bnlib.optim import SGD
+from bnlib.recording import Recorder, Recording
+from bnlib.sweep import SweepResult, sweep
+from bnlib.training import Run, Trainer, accuracy, compare, train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SGD",
+    "BatchNorm",
+    "Conv2d",
+    "Dense",
+    "Flatten",
+    "MaxPool2d",
+    "NonFiniteError",
+    "ReLU",
+    "Recorder",
+    "Recording",
+    "Run",
+    "Sequential",
+    "Sigmoid",
+    "SweepResult",
+    "Tanh",
+    "Trainer",
+    "accuracy",
+    "cnn",
+    "compare",
+    "fold_batchnorm",
+    "functional",
+    "gradcheck",
+    "load_mnist",
+    "mlp",
+    "population_statistics",
+    "softmax_cross_entropy",
+    "sweep",
+    "train",
+]

@@ -1,0 +1,345 @@
+"""Convolution for images: Conv2d, MaxPool2d and Flatten, from array slices and one matrix product.
+
+Images are (N, C, H, W) everywhere, as in PyTorch. In memory these layers keep the batch as the
+*last* axis, (C, H, W, N), and hand out transposed views: shapes and numbers stay the same, yet
+every slice of an image below moves whole runs of N numbers, and all values of a channel lie in one
+run, which is what BatchNorm sums over. Inputs in the usual memory order are copied once.
+"""
+
+import numpy as np
+
+from bnlib.layers import Layer
+
+STRIP_BYTES = 2**17  # of im2col at a time: a good part of them stays in a core's L2 cache
+
+# -- The two functions that turn a convolution into a matrix product -------------------------------
+
+
+def im2col(x, kernel, stride=(1, 1)):
+    """Lay out every window that a kernel sees as a column ("image to column").
+
+        columns[c, i, j, p, q, n] = x[c, p * stride + i, q * stride + j, n]
+
+    ``x`` (C, H, W, N), batch last and already padded; ``kernel`` and ``stride`` are (rows,
+    columns). Returns (C, kh, kw, H', W', N): read as a matrix of C * kh * kw rows, each column is
+    one window of one image. The loop runs over the kh * kw offsets inside the kernel, not over the
+    positions, and each turn copies one shifted image.
+    """
+    (kh, kw), (sh, sw) = kernel, stride
+    c, h, w, n = x.shape
+    rows, cols = output_size((h, w), kernel, stride)
+    columns = np.empty((c, kh, kw, rows, cols, n), x.dtype)
+    for i in range(kh):
+        for j in range(kw):
+            columns[:, i, j] = x[:, i : i + sh * rows : sh, j : j + sw * cols : sw]
+    return columns
+
+
+def col2im(columns, x, stride=(1, 1)):
+    """The transpose of `im2col`: add every window to ``x`` (C, H, W, N), in place, where it lay.
+
+    A pixel that lies in several windows gets the sum of them, as the chain rule asks.
+    """
+    _, kh, kw, rows, cols, _ = columns.shape
+    sh, sw = stride
+    for i in range(kh):
+        for j in range(kw):
+            x[:, i : i + sh * rows : sh, j : j + sw * cols : sw] += columns[:, i, j]
+
+
+def output_size(size, kernel, stride, padding=(0, 0)):
+    """(H', W') = floor((H + 2 * padding - kernel) / stride) + 1, for rows and columns."""
+    axes = zip(size, kernel, stride, padding, strict=True)
+    return tuple((s + 2 * p - k) // t + 1 for s, k, t, p in axes)
+
+
+def pad(x, padding):
+    """Put ``padding`` (rows, columns) of zeros around the images of ``x`` (C, H, W, N).
+
+    The result lies in memory in the order of its axes, also where x is a transposed view.
+    """
+    if padding == (0, 0):
+        return np.ascontiguousarray(x)
+    (ph, pw), (c, h, w, n) = padding, x.shape
+    padded = np.zeros((c, h + 2 * ph, w + 2 * pw, n), x.dtype)
+    padded[:, ph : ph + h, pw : pw + w] = x
+    return padded
+
+
+def batch_last(x):
+    """View ``x`` (N, C, H, W) as (C, H, W, N); a copy only if that is not its order in memory."""
+    return np.ascontiguousarray(x.transpose(1, 2, 3, 0))
+
+
+def batch_first(x):
+    """View ``x`` (C, H, W, N) as (N, C, H, W); never a copy."""
+    return x.transpose(3, 0, 1, 2)
+
+
+# -- Layers -------------------------------------------------------------------------------------
+
+
+class Conv2d(Layer):
+    """Two-dimensional convolution (a cross-correlation, as in every deep learning library).
+
+        y[n, o, p, q] = b[o] + sum_cij W[o, c, i, j] * x[n, c, p * stride + i, q * stride + j]
+
+    x is (N, in_channels, H, W), zero-padded on all four sides; W (out_channels, in_channels, kh,
+    kw); b (out_channels,); y (N, out_channels, H', W') with H' = floor((H + 2 * padding - kh) /
+    stride) + 1. `im2col` turns the triple sum into one matrix product. Training and evaluation
+    are the same. Use ``bias=False`` before a BatchNorm, which subtracts any constant again.
+
+    Parameters
+    ----------
+    in_channels, out_channels : C of x and of y
+    kernel_size, stride, padding : an int, or a pair (rows, columns)
+    std : weights start as N(0, std^2); default 1 / sqrt(in_channels * kh * kw). Biases start at 0
+    rng : a seed or a numpy Generator
+    dtype : float32 or float64, of the parameters; x must have the same
+
+    Raises ValueError for a wrong shape or an image smaller than the kernel, TypeError for a dtype
+    other than the layer's. The trap: channels last, (N, H, W, C), is the order of image files.
+    Source: im2col: Chellapilla, Puri & Simard 2006, section 2.
+    """
+
+    def __init__(
+        self,
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride=1,
+        padding=0,
+        bias=True,
+        *,
+        std=None,
+        rng=0,
+        dtype=np.float64,
+    ):
+        super().__init__()
+        for name, value in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if value < 1:
+                raise ValueError(f"Conv2d expected {name} >= 1, got {value}")
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise TypeError(f"Conv2d expected dtype float32 or float64, got {dtype}")
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size = _pair("Conv2d", "kernel_size", kernel_size)
+        self.stride = _pair("Conv2d", "stride", stride)
+        self.padding = _pair("Conv2d", "padding", padding, least=0)
+        shape = (out_channels, in_channels, *self.kernel_size)
+        std = np.prod(shape[1:]) ** -0.5 if std is None else std
+        weight = std * np.random.default_rng(rng).standard_normal(shape)
+        self.add_param("weight", weight.astype(dtype))
+        if bias:
+            self.add_param("bias", np.zeros(out_channels, dtype))
+
+    @property
+    def weight(self):
+        return self.params["weight"]
+
+    @property
+    def bias(self):
+        return self.params.get("bias")
+
+    def forward(self, x):
+        self._check(x)
+        rows, cols = output_size(x.shape[2:], self.kernel_size, self.stride, self.padding)
+        x = pad(x.transpose(1, 2, 3, 0), self.padding)
+        self._cache = x, rows, cols
+        weight, n = self._matrix(self.weight), x.shape[3]
+        y = np.empty((self.out_channels, rows * cols * n), x.dtype)
+        for strip, part in self._strips():
+            columns = im2col(x[:, strip], self.kernel_size, self.stride)
+            np.matmul(weight, columns.reshape(weight.shape[1], -1), out=y[:, part])
+        if self.bias is not None:
+            y += self.bias[:, None]
+        return batch_first(y.reshape(self.out_channels, rows, cols, n))
+
+    def backward(self, dy):
+        x, _, _ = self._saved("batch")
+        dx = np.zeros_like(x)
+        self.backward_params(dy, dx)
+        (ph, pw), (_, h, w, _) = self.padding, x.shape
+        return batch_first(dx[:, ph : h - ph, pw : w - pw])
+
+    def backward_params(self, dy, dx=None):
+        """Fill ``grads``, and add the gradient of the padded images to ``dx`` unless it is None."""
+        x, rows, cols = self._saved("batch")
+        expected = (x.shape[3], self.out_channels, rows, cols)
+        if dy.shape != expected:
+            raise ValueError(f"{self}.backward expected dy of shape {expected}, got {dy.shape}")
+        dy = batch_last(dy).reshape(self.out_channels, -1)
+        weight, dweight = self._matrix(self.weight), self._matrix(self.grads["weight"])
+        dweight[...] = 0
+        for strip, part in self._strips():
+            columns = im2col(x[:, strip], self.kernel_size, self.stride)
+            # dW = dy @ columns.T, transposed: BLAS then reads the larger matrix row by row.
+            dweight += (columns.reshape(weight.shape[1], -1) @ dy[:, part].T).T
+            if dx is not None:
+                dcolumns = columns  # the same memory: it is in the cache already
+                np.matmul(weight.T, dy[:, part], out=dcolumns.reshape(weight.shape[1], -1))
+                col2im(dcolumns, dx[:, strip], self.stride)
+        if self.bias is not None:
+            np.matmul(dy, np.ones(dy.shape[1], dy.dtype), out=self.grads["bias"])  # the row sums
+
+    def _strips(self):
+        """Cut the images into strips of rows whose columns fit into the processor's cache.
+
+        Yields pairs of slices: rows of the padded x, and columns of y as a matrix.
+        """
+        x, rows, cols = self._cache
+        (kh, kw), sh = self.kernel_size, self.stride[0]
+        row = x.shape[0] * kh * kw * cols * x.shape[3] * x.itemsize  # bytes of columns
+        height, step = max(1, STRIP_BYTES // row), cols * x.shape[3]
+        for top in range(0, rows, height):
+            bottom = min(top + height, rows)
+            yield slice(top * sh, (bottom - 1) * sh + kh), slice(top * step, bottom * step)
+
+    def _matrix(self, weight):
+        """``weight`` as a matrix (out_channels, in_channels * kh * kw), a view."""
+        return weight.reshape(self.out_channels, -1)
+
+    def _check(self, x):
+        c = self.in_channels
+        if np.ndim(x) != 4 or x.shape[1] != c:
+            shape = np.shape(x)
+            hint = (
+                "are the channels last? Then x.transpose(0, 3, 1, 2)"
+                if len(shape) == 4 and shape[-1] == c
+                else "one channel needs its axis too: x[:, None]" if len(shape) == 3
+                else 'flat images? load_mnist(shape="image") keeps them as (N, 1, 28, 28)'
+                if len(shape) == 2
+                else "the channels are axis 1"
+            )
+            raise ValueError(f"{self} expected x of shape (N, {c}, H, W), got {shape}: {hint}")
+        if x.dtype != self.weight.dtype:
+            raise TypeError(
+                f"{self} holds {self.weight.dtype} weights, got x of dtype {x.dtype}: build the "
+                "network with the dtype of the data, or convert the data with x.astype"
+            )
+        size = output_size(x.shape[2:], self.kernel_size, self.stride, self.padding)
+        if len(x) < 1 or min(size) < 1:
+            raise ValueError(
+                f"{self} expected images of at least kernel_size - 2 * padding on each side, "
+                f"got x of shape {x.shape}: were they pooled once too often?"
+            )
+
+    def __repr__(self):
+        settings = f"{self.in_channels}, {self.out_channels}, {_short(self.kernel_size)}"
+        if self.stride != (1, 1):
+            settings += f", stride={_short(self.stride)}"
+        if self.padding != (0, 0):
+            settings += f", padding={_short(self.padding)}"
+        return f"Conv2d({settings}{'' if 'bias' in self.params else ', bias=False'})"
+
+
+class MaxPool2d(Layer):
+    """The largest value of every window.
+
+        y[n, c, p, q] = max over i, j of x[n, c, p * stride + i, q * stride + j]
+
+    x (N, C, H, W), y (N, C, H', W') with H' = floor((H - kh) / stride) + 1: rows and columns that
+    do not fill a window are left out. The gradient goes to the largest value alone; of equal ones,
+    to the first, row by row, as in PyTorch (after a ReLU, ties at 0 are common).
+
+    ``kernel_size`` and ``stride`` (default: kernel_size) are ints or pairs (rows, columns).
+    Raises ValueError for a wrong shape or an image smaller than the window.
+    """
+
+    def __init__(self, kernel_size, stride=None):
+        super().__init__()
+        self.kernel_size = _pair("MaxPool2d", "kernel_size", kernel_size)
+        self.stride = self.kernel_size if stride is None else _pair("MaxPool2d", "stride", stride)
+
+    def forward(self, x):
+        if np.ndim(x) != 4 or min(output_size(x.shape[2:], self.kernel_size, self.stride)) < 1:
+            raise ValueError(
+                f"{self} expected x of shape (N, C, H, W), H and W at least {self.kernel_size}, "
+                f"got {np.shape(x)}: is the image pooled once too often, or are the channels last?"
+            )
+        # The largest of each row of a window, then the largest of these. In this order the first
+        # of equal values wins row by row; columns first would prefer the left one below.
+        size = x.shape[2:]
+        y, in_row = _window_max(batch_last(x), 2, self.kernel_size[1], self.stride[1])
+        y, across_rows = _window_max(y, 1, self.kernel_size[0], self.stride[0])
+        self._cache = size, in_row, across_rows
+        return batch_first(y)
+
+    def backward(self, dy):
+        (h, w), in_row, across_rows = self._saved("batch")
+        c, rows, cols, n = across_rows[0].shape
+        if dy.shape != (n, c, rows, cols):
+            expected = (n, c, rows, cols)
+            raise ValueError(f"{self}.backward expected dy of shape {expected}, got {dy.shape}")
+        dy = _window_max_backward(batch_last(dy), across_rows, h, 1, self.stride[0])
+        return batch_first(_window_max_backward(dy, in_row, w, 2, self.stride[1]))
+
+    def __repr__(self):
+        stride = "" if self.stride == self.kernel_size else f", stride={_short(self.stride)}"
+        return f"MaxPool2d({_short(self.kernel_size)}{stride})"
+
+
+def _window_max(x, axis, kernel, stride):
+    """Maximum over windows along one axis, and for each offset a mask: is it the winner?
+
+    A later value wins only if it is strictly larger, so exactly one offset wins in each window.
+    """
+    count = (x.shape[axis] - kernel) // stride + 1
+    best = x[_every(axis, 0, stride, count)]
+    winners = []
+    for k in range(1, kernel):
+        value = x[_every(axis, k, stride, count)]
+        larger = value > best
+        winners = [w & ~larger for w in winners] if winners else [~larger]
+        winners.append(larger)
+        best = np.maximum(best, value)
+    return best, winners or [np.ones(best.shape, bool)]
+
+
+def _window_max_backward(dy, winners, size, axis, stride):
+    """Send dy to the winners of `_window_max` along ``axis``, where x had length ``size``."""
+    kernel, count = len(winners), dy.shape[axis]
+    overlapping = stride < kernel
+    exact = stride == kernel and size == kernel * count  # no position is left out
+    shape = (*dy.shape[:axis], size, *dy.shape[axis + 1 :])
+    dx = np.empty(shape, dy.dtype) if exact else np.zeros(shape, dy.dtype)
+    for k, wins in enumerate(winners):
+        target = dx[_every(axis, k, stride, count)]
+        if overlapping:
+            target += dy * wins
+        else:
+            np.multiply(dy, wins, out=target)
+    return dx
+
+
+def _every(axis, start, stride, count):
+    """Index of ``count`` entries along ``axis``, ``stride`` apart."""
+    return (*[slice(None)] * axis, slice(start, start + stride * (count - 1) + 1, stride))
+
+
+class Flatten(Layer):
+    """Reshape (N, C, H, W) to (N, C * H * W), ordered by channel, row, column as in PyTorch."""
+
+    def forward(self, x):
+        if np.ndim(x) < 2:
+            raise ValueError(f"Flatten expected x of shape (N, ...), got {np.shape(x)}")
+        self._cache = x.shape
+        return x.reshape(len(x), -1)  # a view, also when the batch is last in memory
+
+    def backward(self, dy):
+        return dy.reshape(self._saved("batch"))
+
+    def __repr__(self):
+        return "Flatten()"
+
+
+def _pair(layer, name, value, least=1):
+    pair = tuple(value) if np.ndim(value) else (value, value)
+    if len(pair) != 2 or not all(isinstance(v, (int, np.integer)) and v >= least for v in pair):
+        raise ValueError(
+            f"{layer} expected {name} as an int >= {least} or a pair of them, got {value!r}"
+        )
+    return tuple(int(v) for v in pair)
+
+
+def _short(pair):
+    return pair[0] if pair[0] == pair[1] else pair

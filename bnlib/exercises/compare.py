@@ -1,0 +1,230 @@
+"""Compare a student's outputs with the expected ones, and say in numbers how they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+
+from .probes import Probe
+
+
+class CannotTell(Exception):
+    """A property cannot be tested, because the student's function fails on the changed input."""
+
+
+def close(got: np.ndarray, want: np.ndarray, tol: float) -> bool:
+    """Same shape, NaN in the same places, each entry within tol times the largest (at least 1)."""
+    if got.shape != want.shape:
+        return False
+    off = ~(np.abs(got - want) <= tol * _size(want))
+    return not off.any() or bool(np.all(_error(got[off], want[off]) == 0))
+
+
+def _error(got, want):
+    """Distance entry by entry; 0 where both are the same NaN or infinity."""
+    got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
+    same = (got == want) | (np.isnan(got) & np.isnan(want))
+    distance = np.where(same, 0.0, np.abs(got - want))
+    return np.where(np.isnan(distance), np.inf, distance)
+
+
+def _size(want) -> float:
+    size = float(np.abs(want).max(initial=1.0))
+    if not np.isfinite(size):
+        size = float(np.abs(want[np.isfinite(want)]).max(initial=1.0))
+    return size
+
+
+@dataclass
+class Case:
+    """A probe with the student's outputs: what a property looks at.
+
+    given.x, given.gamma, ...: the arguments; got.y: the student's output; want.y: the expected one,
+    all as float64. call(eps=0.3) is the student's output namespace with one argument changed.
+    """
+
+    probe: Probe
+    given: SimpleNamespace
+    got: SimpleNamespace
+    want: SimpleNamespace
+    call: Callable = field(repr=False)
+    reference: Callable = field(repr=False)
+
+    def differ(self, got, want, sentence: str, slack: float = 10.0, **words) -> str | None:
+        """None if got agrees with want; else sentence with {got} and {want} of one failing entry.
+
+        {at} is the entry's index in brackets, {i} its last number, the column; words fills in more:
+        texts, or arrays of which entry i is shown. slack: how many times the probe's tol an error
+        may be.
+        """
+        got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
+        tol = slack * self.probe.tol
+        if close(got, want, tol):
+            return None
+        at = failing_entry(got, want)
+        i = at[-1] if at else 0
+        mine, right = numbers(got[at], want[at])
+        shown = {k: w if isinstance(w, str) else number(np.asarray(w)[i]) for k, w in words.items()}
+        return sentence.format(at=index(at), i=i, got=mine, want=right, **shown)
+
+
+def failing_entry(got, want) -> tuple[int, ...]:
+    """The first entry that is off by at least half the largest error (stable under rounding)."""
+    error = _error(got, want)
+    worst = error.max()
+    failing = error >= (0.5 * worst if np.isfinite(worst) else np.inf)
+    return tuple(int(i) for i in np.argwhere(failing)[0])
+
+
+def index(at) -> str:
+    return f"[{', '.join(map(str, at))}]" if len(at) else ""
+
+
+def numbers(*values: float, digits: int = 3) -> tuple[str, ...]:
+    """The numbers as short text; more digits where the short texts are all the same."""
+    for count in range(digits, 17):
+        texts = tuple(f"{float(v) + 0.0:.{count}g}" for v in values)
+        if len(set(texts)) > 1 or len(set(map(float, values))) == 1:
+            break
+    return tuple("0" if abs(float(v)) < 1e-12 else t for t, v in zip(texts, values, strict=True))
+
+
+def number(value: float) -> str:
+    return numbers(value)[0]
+
+
+# ---------------------------------------------------------------- properties of every exercise
+
+
+def not_finite(case: Case) -> str | None:
+    """No output has NaN or infinity."""
+    for name, got in _items(case):
+        bad = ~np.isfinite(got)
+        if bad.any():
+            at = tuple(int(i) for i in np.argwhere(bad)[0])
+            want = number(getattr(case.want, name)[at])
+            return (
+                f"{name}{index(at)} is {got[at]:g}, expected {want}; {int(bad.sum())} of "
+                f"{bad.size} entries are not finite. Which root or division can go wrong there?"
+            )
+    return None
+
+
+def few_digits_lost(case: Case) -> str | None:
+    """The outputs are right in all digits, not only in the first five or more."""
+    tol = case.probe.tol
+    if tol > 1e-6 or not all(close(g, getattr(case.want, n), 3e-6) for n, g in _items(case)):
+        return None
+    for name, got in _items(case):
+        said = case.differ(got, getattr(case.want, name), "{at} is {got}, expected {want}", 1.0)
+        if said:
+            return (
+                f"{name}{said}: nearly right. Is a part of it calculated in float32 (7 digits), or "
+                "is a small number added that the formula does not have?"
+            )
+    return None
+
+
+def _items(case: Case):
+    return vars(case.got).items()
+
+
+def responds_to_arguments(case: Case) -> str | None:
+    """Each output depends on the arguments that it should depend on, and on no others."""
+    for name, value in vars(case.given).items():
+        other = _changed(value, name)
+        got, want = case.call(**{name: other}), case.reference(**{name: other})
+        for out, mine in vars(got).items():
+            before, right = getattr(case.got, out), getattr(case.want, out)
+            later = getattr(want, out)
+            if mine.shape != later.shape or before.shape != right.shape:
+                raise CannotTell
+            must, may = not close(right, later, 1e-6), not close(right, later, 1e-14)
+            does = not close(before, mine, 1e-9)
+            change = f"from {value:g} to {other:g}" if np.ndim(value) == 0 else "(other numbers)"
+            if must and not does:
+                at = failing_entry(right, later)
+                a, b = numbers(right[at], later[at])
+                return (
+                    f"{out} does not change when {name} changes {change}: {out}{index(at)} stays "
+                    f"{number(mine[at])}, expected to go from {a} to {b}."
+                )
+            if does and not may:
+                at = failing_entry(before, mine)
+                a, b = numbers(before[at], mine[at])
+                return (
+                    f"{out} changes when {name} changes {change}, but {out} does not depend on "
+                    f"{name}: {out}{index(at)} goes from {a} to {b}, expected "
+                    f"{number(right[at])} both times."
+                )
+    return None
+
+
+def _changed(value, name):
+    if isinstance(value, int):
+        return 3 * value + 1
+    if np.ndim(value) == 0:
+        return 1.0 - 0.5 * value if name == "momentum" else 3.0 * value + 0.05
+    pattern = np.cos(np.arange(value.size) * 2.4 + 0.3).reshape(value.shape)
+    return value * (1.0 + 0.5 * pattern)
+
+
+def pattern_of_difference(case: Case) -> str | None:
+    """The last word: how the wrong output relates to the expected one, and one failing entry."""
+    for name, got in _items(case):
+        want = getattr(case.want, name)
+        said = case.differ(got, want, "{at} is {got}, expected {want}.", slack=1.0)
+        if said:
+            relation = _relation(got, want, name, case.probe.tol)
+            return f"{name}{said}" + (f" {relation}" if relation else "")
+    return None
+
+
+def _relation(got, want, name, tol) -> str:
+    if got.shape != want.shape or not np.isfinite(got).all():
+        return ""
+    if got.ndim == 0:
+        return f"That is {number(got / want)} times the expected number." if want else ""
+    if close(got, -want, tol):
+        return f"Every entry of {name} has the wrong sign."
+    if got.ndim > 1 and got.shape == got.T.shape and close(got, want.T, tol):
+        return f"Your {name} is the transpose of the expected one."
+    size = np.abs(want).max()
+    if size > 0:
+        factor = float(got.ravel()[np.abs(want).argmax()] / want.ravel()[np.abs(want).argmax()])
+        if close(got, factor * want, tol):
+            return f"Every entry of {name} is {numbers(factor, 1.0)[0]} times the expected one."
+    shift = float((got - want).ravel()[0])
+    if close(got, want + shift, tol):
+        return f"Every entry of {name} is {_too(shift)}."
+    return _columns(got, want, name, tol)
+
+
+def _too(shift: float) -> str:
+    return f"too {'large' if shift > 0 else 'small'} by {number(abs(shift))}"
+
+
+def _columns(got, want, name, tol) -> str:
+    """Which columns (channels) and rows are wrong, and how the first wrong column is related."""
+    wrong = ~(_error(got, want) <= tol * _size(want))
+    if got.ndim == 1:
+        right = np.flatnonzero(~wrong).tolist()
+        return f"Right are the entries {right}." if right else ""
+    said = []
+    words = ("row", "column") if got.ndim == 2 else ("image", "channel")
+    for axis, word in enumerate(words):
+        bad = wrong.any(axis=tuple(a for a in range(got.ndim) if a != axis))
+        if not bad.all():
+            said.append(f"Only {word}(s) {np.flatnonzero(bad).tolist()} of {name} are wrong.")
+    column = int(np.flatnonzero(bad)[0])
+    mine, right = got[:, column].ravel(), want[:, column].ravel()
+    biggest = int(np.abs(right).argmax())
+    factor = mine[biggest] / right[biggest] if right[biggest] else 0.0
+    if len(mine) > 2 and close(mine - right, np.full_like(mine, mine[0] - right[0]), tol):
+        said.append(f"All of {words[1]} {column} is {_too(mine[0] - right[0])}.")
+    elif len(mine) > 2 and close(mine, right * factor, tol):
+        said.append(f"All of {words[1]} {column} is {numbers(factor, 1.0)[0]} times the expected.")
+    return " ".join(said)

@@ -1,0 +1,310 @@
+"""Exercises that say which mistake was made.
+
+An `Exercise` knows a solution, a reference, a catalogue of named mistakes, probes (inputs) and
+properties. `check(function)` asks four questions, in this order:
+
+1. Form: can it be called, does it return the right number of float arrays of the right shape, does
+   it leave its arguments alone, does it return the same again?              (contract.py)
+2. Values: do the outputs equal the reference's on every probe? Only then it is correct. (trial.py)
+3. If not: do they equal those of a named mistake? Then that is the diagnosis.  (catalogue.py)
+4. If not: the first property that the outputs violate, with the numbers.     (compare.py)
+
+One file defines an exercise; CONTRIBUTING.md shows how.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from types import SimpleNamespace
+
+import numpy as np
+
+from . import compare, report
+from .card import Result, Source, Text
+from .catalogue import Catalogue, Mistake
+from .compare import CannotTell, Case
+from .contract import (
+    argument_order,
+    attempt,
+    check_function,
+    describe_error,
+    is_untouched,
+    read_outputs,
+    text_of,
+)
+from .probes import Probe
+from .trial import Row, Trial, computes_in_single, run, unsound
+
+
+class Exercise:
+    """One exercise: `check(function)`, `hint(level)`, `solution()`, and the `stub` to start from.
+
+    solution: the function that students are shown on request; its name is the exercise's, its
+    signature and docstring make the stub.  reference: the same values by other means, in float64.
+    returns: names of the outputs.  probes: makes the inputs; the designed one comes first.
+    properties: functions of a `Case` that return None, or a sentence with the violating numbers.
+    """
+
+    def __init__(
+        self,
+        solution: Callable,
+        *,
+        reference: Callable,
+        returns: Sequence[str],
+        mistakes: Sequence[Mistake],
+        probes: Callable[[], list[Probe]],
+        properties: Sequence[Callable[[Case], str | None]],
+        hints: tuple[str, str, str],
+    ):
+        self.name = solution.__name__
+        self.parameters = tuple(inspect.signature(solution).parameters)
+        self.returns = tuple(returns)
+        self.answer, self.reference = solution, reference
+        self.mistakes = tuple(mistakes)
+        self.catalogue = Catalogue(self.mistakes, self.returns, self._outputs)
+        self._make_probes, self._hints = probes, hints
+        self.properties = (
+            compare.not_finite,
+            compare.few_digits_lost,
+            compare.responds_to_arguments,
+            *properties,
+            compare.pattern_of_difference,
+        )
+
+    # ------------------------------------------------------------ what students call
+
+    def check(self, function) -> Result:
+        """Say whether function is correct, and if not, what is wrong with it. Never raises."""
+        try:
+            with np.errstate(all="ignore"):
+                return self._check(function)
+        except Exception as error:  # only a very strange object gets here
+            reason = f"{type(error).__name__}: {text_of(error)}"
+            return self._result("error", f"The check could not judge this function ({reason}).")
+
+    def hint(self, level: int = 1) -> Text:
+        """A hint: level 1 is an idea, level 2 a plan, level 3 nearly the code."""
+        if level not in (1, 2, 3):
+            raise ValueError(f"hint(level) expected level 1, 2 or 3, got {level!r}")
+        return Text(self._hints[level - 1], f"{self.name} · Hint {level} of 3")
+
+    def solution(self) -> Source:
+        """The source code of a solution; a string, shown as a card."""
+        return Source(textwrap.dedent(inspect.getsource(self.answer)), f"{self.name} · Solution")
+
+    @property
+    def stub(self) -> str:
+        """The source code to start from: signature, docstring and `...`."""
+        source = self.solution()
+        documentation = ast.parse(source).body[0].body[0]
+        head = source.splitlines()[: documentation.end_lineno]
+        return "\n".join([*head, "    return ...  # your code\n"])
+
+    def __repr__(self) -> str:
+        call = f"{self.name}({', '.join(self.parameters)}) -> {', '.join(self.returns)}"
+        return f"Exercise {call}: .check(function), .hint(level), .solution()"
+
+    # ------------------------------------------------------------ computed once
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The probes with the reference's outputs."""
+        return [Row(probe, self._expected(probe.args)) for probe in self._make_probes()]
+
+    def _expected(self, args: dict) -> dict[str, np.ndarray]:
+        return self._outputs(self.reference, _in_float64(args))
+
+    def _outputs(self, function, args: dict) -> dict[str, np.ndarray] | None:
+        """The outputs of one of our own functions by name; None where it raises."""
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a variance of one value, and the like
+            try:
+                values = function(*args.values())
+            except Exception:
+                return None
+        values = values if len(self.returns) > 1 else [values]
+        return {name: np.asarray(v) for name, v in zip(self.returns, values, strict=True)}
+
+    # ------------------------------------------------------------ a check, step by step
+
+    def _check(self, function) -> Result:
+        problem = check_function(function, self.name, self.parameters)
+        if problem:
+            return self._result("error", problem.message, problem.id)
+        first = run(function, self.rows[0], self.returns)
+        if is_untouched(first.attempt, function):
+            return self._result(
+                "not attempted",
+                f"Replace the `...` in {self.name} by your code, then run the check again. "
+                f"For a start: bnlib.exercises.{self.name}.hint(1)",
+            )
+        trials = self._try_all(function, self.rows, [first])
+        if trials[-1].interrupted:
+            return self._malformed(function, trials[-1:])
+        single = any(t.failed for t in trials) and computes_in_single(
+            function, self.reference, first
+        )
+        if single:  # fewer digits are asked for; means near 1e8 do not fit into a float32 at all
+            rows = [row.in_single() for row in self.rows if row.probe.fits_in_single]
+            trials = self._try_all(function, rows, [])
+        problem = unsound(function, trials, self.returns)
+        if problem:
+            return self._result("not yet", problem.message, problem.id)
+        if not any(t.failed for t in trials):
+            return self._correct(trials, single)
+        return (
+            self._diagnosed(trials)
+            or self._malformed(function, trials)
+            or self._violated(function, trials)
+        )
+
+    def _try_all(self, function, rows, trials: list[Trial]) -> list[Trial]:
+        """trials with those of the remaining rows; the last one may have been interrupted."""
+        for row in rows[len(trials) :]:
+            if trials and trials[-1].interrupted:
+                break
+            trials.append(run(function, row, self.returns))
+        return trials
+
+    def _correct(self, trials, single: bool) -> Result:
+        agree = "agrees" if len(self.returns) == 1 else "agree"
+        return self._result(
+            "correct",
+            f"{report.and_list(self.returns)} {agree} with the reference on all {len(trials)} test "
+            f"inputs, among them {trials[1].probe.name}.",
+            None,
+            report.precision(trials, single),
+            report.observed(trials[0]),
+        )
+
+    def _diagnosed(self, trials) -> Result | None:
+        """The catalogued mistake that gives the same outputs on every probe."""
+        wrong = self._wrong_outputs(trials)
+        found = self.catalogue.diagnose(trials, wrong)
+        if found is None:
+            return None
+        mistake, names = found
+        shown = next(t for t in trials if t.failed and (t.attempt.error or {*t.wrong} & {*names}))
+        outcome = "not yet"
+        if shown.attempt.error is not None:
+            outcome = "error"
+            numbers = describe_error(shown.attempt.error, report.call(self.name, shown))
+        elif shown.problem:
+            numbers = f"{shown.problem.message} ({report.on(shown)})"
+        else:
+            entry = compare.pattern_of_difference(self._case(None, shown, names))
+            numbers = f"In numbers, {report.on(shown)}: {entry}"
+        others = report.and_list([n for n in wrong if n not in names])
+        return self._result(
+            outcome,
+            mistake.message,
+            mistake.id,
+            numbers,
+            f"{others}: wrong for another reason; one at a time." if others else "",
+            report.right_outputs(self.returns, wrong),
+            report.observed(trials[0]),
+        )
+
+    def _malformed(self, function, trials) -> Result | None:
+        """An exception, or outputs of the wrong form, on some probe."""
+        bad = next((t for t in trials if t.failed and (t.attempt.error or t.problem)), None)
+        if bad is None:
+            return None
+        start = ""
+        if bad is not trials[0]:
+            state = "wrong" if trials[0].failed else "right"
+            start = f"Your function is {state} for {trials[0].probe.name}. But:\n"
+        if bad.attempt.error is not None:
+            outcome, diagnosis, right = "error", None, ()
+            message = describe_error(bad.attempt.error, report.call(self.name, bad))
+        else:
+            outcome, diagnosis = "not yet", bad.problem.id
+            right = [n for n in self.returns if n not in bad.wrong]
+            message = f"{bad.problem.message} ({report.on(bad)})"
+        order = argument_order(function, self.parameters)
+        return self._result(
+            outcome,
+            order.message if order else "",
+            order.id if order else diagnosis,
+            start + message,
+            f"Right so far: {report.and_list(right)}." if right else "",
+            report.observed(trials[0]),
+        )
+
+    def _violated(self, function, trials) -> Result:
+        """The first property that does not hold, with numbers."""
+        failed = next(t for t in trials if t.failed)
+        case = self._case(function, failed, self.returns)
+        found = next(filter(None, (_test(p, case) for p in self.properties)))
+        entry = compare.pattern_of_difference(case)
+        order = argument_order(function, self.parameters)
+        return self._result(
+            "not yet",
+            order.message if order else "",
+            order.id if order else None,
+            f"{found}\nThis is {report.on(failed)}.",
+            f"For example, {entry}" if entry not in found else "",
+            report.right_outputs(self.returns, self._wrong_outputs(trials)),
+            report.where(trials),
+            report.observed(trials[0]),
+        )
+
+    def _wrong_outputs(self, trials) -> list[str]:
+        return [name for name in self.returns if any(name in t.wrong for t in trials if t.failed)]
+
+    def _case(self, function, trial: Trial, names) -> Case:
+        """What a property looks at: arguments, outputs and expected outputs in names."""
+        args = trial.probe.args
+
+        def changed(changes: dict) -> dict:
+            return {
+                k: np.asarray(changes.get(k, v), v.dtype)
+                if isinstance(v, np.ndarray)
+                else changes.get(k, v)
+                for k, v in args.items()
+            }
+
+        def reference(**changes):
+            return _namespace(self._expected(changed(changes)), names)
+
+        def call(**changes):
+            done = attempt(function, changed(changes))
+            if done.error is not None:
+                raise CannotTell
+            outputs, problem = read_outputs(done.value, self.returns, vars(reference(**changes)))
+            if problem:
+                raise CannotTell
+            return _namespace(outputs, names)
+
+        return Case(
+            trial.probe,
+            SimpleNamespace(**_in_float64(args)),
+            _namespace(trial.outputs, names),
+            _namespace(trial.row.expected, names),
+            call,
+            reference,
+        )
+
+    def _result(self, outcome: str, message: str, diagnosis: str | None = None, *more) -> Result:
+        return Result(self.name, outcome, "\n".join(filter(None, [message, *more])), diagnosis)
+
+
+def _test(prop, case: Case) -> str | None:
+    try:
+        return prop(case)
+    except CannotTell:
+        return None
+
+
+def _in_float64(args: dict) -> dict:
+    return {k: v.astype(np.float64) if isinstance(v, np.ndarray) else v for k, v in args.items()}
+
+
+def _namespace(outputs: dict, names) -> SimpleNamespace:
+    chosen = {n: np.asarray(outputs[n], np.float64) for n in names if n in outputs}
+    return SimpleNamespace(**chosen)

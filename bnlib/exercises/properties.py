@@ -1,0 +1,252 @@
+"""Properties of normalised batches and of their gradients, with the numbers that violate them.
+
+They hold for x (N, D) and for feature maps (N, C, H, W) alike: `rows` lays the latter out as one
+row for each image and position, and one column for each channel. That is all the difference there
+is between the two kinds of batch normalization.
+"""
+
+import numpy as np
+
+
+def rows(a):
+    """(N, C, H, W) -> (N * H * W, C);  (N, D) stays as it is."""
+    return np.moveaxis(a, 1, -1).reshape(-1, a.shape[1])
+
+
+def _shuffled(a, order):
+    """The rows of a in another order, in a's own layout."""
+    shape = np.moveaxis(a, 1, -1).shape
+    return np.moveaxis(rows(a)[order].reshape(shape), -1, 1)
+
+
+def _words(case) -> dict:
+    dense = case.given.x.ndim == 2
+    return {
+        "column": "column" if dense else "channel",
+        "entry": "x[0, 0]" if dense else "x[0, 0, 0, 0]",
+    }
+
+
+def _output(case, of):
+    """The output of an exercise that has one."""
+    return next(iter(vars(of).values()))
+
+
+# ---------------------------------------------------------------- of y (or xhat)
+
+
+def columns_are_independent(case):
+    """Changing one feature of x changes only that column of the output."""
+    if case.given.x.shape[1] < 2:
+        return None
+    x = case.given.x.copy()
+    first = (0,) * x.ndim
+    x[first] += 1.0 + abs(x[first])
+    return case.differ(
+        rows(_output(case, case.call(x=x)))[:, 1:],
+        rows(_output(case, case.got))[:, 1:],
+        "Changing {entry}, which is in {column} 0, changes another {column} of your output, from "
+        "{want} to {got} in one entry: each {column} should depend on that {column} of x alone.",
+        **_words(case),
+    )
+
+
+def positions_share_statistics(case):
+    """Numbers of a channel can change places between images and positions: y follows them."""
+    x = case.given.x
+    order = np.random.default_rng(0).permutation(rows(x).shape[0])
+    return case.differ(
+        _output(case, case.call(x=_shuffled(x, order))),
+        _shuffled(_output(case, case.got), order),
+        "When the numbers of each channel change places between images and positions, their "
+        "outputs should move along unchanged, but one changes from {want} to {got} (now at {at}): "
+        "do all N * H * W numbers of a channel share one mean and one variance?",
+    )
+
+
+def column_means(case):
+    """The column means of xhat are 0, those of y are beta."""
+    beta = getattr(case.given, "beta", np.zeros(case.given.x.shape[1]))
+    return case.differ(
+        rows(_output(case, case.got)).mean(0),
+        beta,
+        "The {column} means of your output are not {name}: {column} {i} has {got}, expected "
+        "{want}.",
+        name="beta" if hasattr(case.given, "beta") else "0",
+        **_words(case),
+    )
+
+
+def column_variances(case):
+    """The column variance of y is gamma^2 * var / (var + eps)."""
+    var, eps = rows(case.given.x).var(0), case.given.eps
+    gamma = getattr(case.given, "gamma", np.ones_like(var))
+    return case.differ(
+        rows(_output(case, case.got)).var(0),
+        gamma**2 * var / (var + eps),
+        "The variance of {column} {i} of your output is {got}, expected {factor}var / (var + eps) "
+        "= {want} (the variance of that {column} of x is {var}).",
+        factor="gamma^2 * " if hasattr(case.given, "gamma") else "",
+        var=var,
+        **_words(case),
+    )
+
+
+def straight_line(case):
+    """Within a column, the output is a straight line in x with slope gamma / sqrt(var + eps)."""
+    x, got, want = (
+        rows(a) for a in (case.given.x, _output(case, case.got), _output(case, case.want))
+    )
+    low, high, columns = x.argmin(0), x.argmax(0), np.arange(x.shape[1])
+    run = x[high, columns] - x[low, columns]
+    run = np.where(run == 0, 1.0, run)
+    return case.differ(
+        (got[high, columns] - got[low, columns]) / run,
+        (want[high, columns] - want[low, columns]) / run,
+        "From the smallest to the largest x of {column} {i}, your output rises by {got} for each "
+        "unit of x, expected {slope} / sqrt(var + eps) = {want}.",
+        slope="gamma" if hasattr(case.given, "gamma") else "1",
+        **_words(case),
+    )
+
+
+FORWARD = (columns_are_independent, column_means, column_variances, straight_line)
+
+
+# ---------------------------------------------------------------- of dx, dgamma, dbeta
+
+
+def _normalised(case):
+    """dy, gamma, var + eps and xhat of a backward exercise, laid out as rows."""
+    x, eps = rows(case.given.x), case.given.eps
+    var = x.var(0) + eps
+    return rows(case.given.dy), case.given.gamma, var, (x - x.mean(0)) / np.sqrt(var)
+
+
+def dbeta_is_a_sum(case):
+    return case.differ(
+        case.got.dbeta,
+        rows(case.given.dy).sum(0),
+        "dbeta[{i}] is {got}, but {column} {i} of dy sums to {want}. beta[{i}] is added to each "
+        "entry of that {column}.",
+        **_words(case),
+    )
+
+
+def dgamma_is_a_sum(case):
+    return case.differ(
+        case.got.dgamma,
+        case.want.dgamma,
+        "dgamma[{i}] is {got}, expected {want}: in {column} {i}, y = gamma[{i}] * xhat + "
+        "beta[{i}], and each entry contributes.",
+        **_words(case),
+    )
+
+
+def dx_columns_are_independent(case):
+    """dx in a column depends on that column of dy and x alone."""
+    if case.given.x.shape[1] < 2:
+        return None
+    words = _words(case)
+    for name in ("dy", "x"):
+        other = getattr(case.given, name).copy()
+        first = (0,) * other.ndim
+        other[first] += 1.0 + abs(other[first])
+        said = case.differ(
+            rows(case.call(**{name: other}).dx)[:, 1:],
+            rows(case.got.dx)[:, 1:],
+            "Changing {entry}, which is in {column} 0, changes another {column} of dx, from {want} "
+            "to {got} in one entry: they should not influence each other.",
+            **(words | {"entry": words["entry"].replace("x", name)}),
+        )
+        if said:
+            return said
+    return None
+
+
+def dx_is_linear_in_dy(case):
+    return case.differ(
+        case.call(dy=2 * case.given.dy).dx,
+        2 * case.got.dx,
+        "dx is not proportional to dy: with dy doubled, dx{at} is {got}, expected twice the first, "
+        "{want}.",
+    )
+
+
+def dx_sums_to_zero(case):
+    """Adding a constant to a column of x changes nothing, so the column sums of dx are zero."""
+    return case.differ(
+        rows(case.got.dx).sum(0),
+        np.zeros(case.got.dx.shape[1]),
+        "The {column} sums of dx are not zero: {column} {i} sums to {got}, expected 0. (Adding a "
+        "constant to a {column} of x changes no y: is the path through the mean complete?)",
+        **_words(case),
+    )
+
+
+def dx_factor(case):
+    """If each column of dx is a multiple of the right one, the three paths are complete."""
+    got, want = rows(case.got.dx), rows(case.want.dx)
+    largest, columns = np.abs(want).argmax(0), np.arange(want.shape[1])
+    top = want[largest, columns]
+    factors = np.where(top == 0, 1.0, got[largest, columns] / np.where(top == 0, 1.0, top))
+    if len(want) < 3 or not np.allclose(got, factors * want, atol=1e-3 * np.abs(got).max()):
+        return None
+    _, gamma, var, _ = _normalised(case)
+    return case.differ(
+        factors,
+        np.ones_like(factors),
+        "Each {column} of dx is a multiple of the right one: {column} {i} is {got} times what is "
+        "expected (gamma is {gamma} there, std {std}, and N = {n}). So the paths are complete: "
+        "which factor is wrong?",
+        gamma=gamma,
+        std=np.sqrt(var),
+        n=str(len(want)),
+        **_words(case),
+    )
+
+
+def dx_against_xhat(case):
+    """<dx, xhat> = gamma / std * <dy, xhat> * eps / (var + eps), nearly zero for a small eps."""
+    dy, gamma, var, xhat = _normalised(case)
+    return case.differ(
+        (rows(case.got.dx) * xhat).sum(0),
+        gamma / np.sqrt(var) * (dy * xhat).sum(0) * case.given.eps / var,
+        "The sum of dx * xhat over {column} {i} is {got}, expected gamma / std * sum(dy * xhat) * "
+        "eps / (var + eps) = {want}. (Stretching a {column} of x hardly changes y: is the path "
+        "through the variance complete?)",
+        **_words(case),
+    )
+
+
+def dx_direct_path(case):
+    """Between two entries of a column, dx differs by gamma / std * (that of dy, without xhat)."""
+    dy, gamma, var, xhat = _normalised(case)
+    if len(dy) < 3:
+        return None
+    rest = dy - dy.mean(0) - xhat * (dy * xhat).mean(0)
+    ends, columns = (rest.argmax(0), rest.argmin(0)), np.arange(dy.shape[1])
+    got = rows(case.got.dx)
+    difference = got[ends[0], columns] - got[ends[1], columns]
+    wanted = gamma / np.sqrt(var) * (rest[ends[0], columns] - rest[ends[1], columns])
+    return case.differ(
+        difference,
+        wanted,
+        "In {column} {i}, dx differs by {got} between two examples, expected {want} = gamma / std "
+        "times the difference of (dy - its mean - xhat * mean of dy * xhat); gamma / std is "
+        "{slope}.",
+        slope=gamma / np.sqrt(var),
+        **_words(case),
+    )
+
+
+BACKWARD = (
+    dbeta_is_a_sum,
+    dgamma_is_a_sum,
+    dx_columns_are_independent,
+    dx_is_linear_in_dy,
+    dx_factor,
+    dx_sums_to_zero,
+    dx_against_xhat,
+    dx_direct_path,
+)

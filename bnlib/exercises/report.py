@@ -1,0 +1,66 @@
+"""The sentences of a check's message that are the same for all exercises."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .contract import text_of
+from .trial import Trial
+
+
+def on(trial: Trial) -> str:
+    return f"for {trial.probe.name}"
+
+
+def call(name: str, trial: Trial) -> str:
+    """The call with the dtype and shape of each argument."""
+    args = trial.probe.args
+    shapes = [
+        f"{k} {v.dtype} {v.shape}" if isinstance(v, np.ndarray) else f"{k} = {v:g}"
+        for k, v in args.items()
+    ]
+    return f"{name}({', '.join(args)}) with {', '.join(shapes)}"
+
+
+def and_list(names) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def right_outputs(returns, wrong) -> str:
+    right = [name for name in returns if name not in wrong]
+    return f"{and_list(right)} {'is' if len(right) == 1 else 'are'} right." if right else ""
+
+
+def where(trials: list[Trial]) -> str:
+    """On which probes the function is right: often the pointer to the fault."""
+    right = [t for t in trials if not t.failed]
+    wrong = [t for t in trials if t.failed]
+    if not right:
+        return f"It is wrong on all {len(trials)} test inputs."
+    named = "; ".join(t.probe.name for t in wrong[:3]) + ("; ..." if len(wrong) > 3 else ".")
+    if right[0] is trials[0] or len(wrong) <= 3:
+        return (
+            f"It is right on {len(right)} of {len(trials)} test inputs, among them "
+            f"{right[0].probe.name}, but wrong for {named}"
+        )
+    return f"It is wrong on {len(wrong)} of {len(trials)} test inputs."
+
+
+def observed(trial: Trial) -> str:
+    """What the call printed and warned."""
+    done, said = trial.attempt, []
+    if done.printed.strip():
+        lines = text_of(done.printed, 1000).splitlines()
+        more = ["(more lines)"] if len(lines) > 10 else []
+        said += ["Your code printed in the first call:", *lines[:10], *more]
+    if done.warned:
+        said.append("Your code caused a warning in the first call: " + "; ".join(done.warned))
+    return "\n".join(said)
+
+
+def precision(trials: list[Trial], single: bool) -> str:
+    """Which dtype comes out."""
+    if single:
+        return "It calculates in float32 also where its input is float64: right to about 7 digits."
+    kinds = {str(v.dtype) for t in trials if t.probe.single for v in t.outputs.values()}
+    return f"For float32 input it returns {' and '.join(sorted(kinds))}." if kinds else ""

@@ -1,0 +1,296 @@
+"""Notebook 01: two short tasks about signals in deep networks.
+
+The initial scale is that of He et al. 2015 (arXiv:1502.01852, section 2.2).
+"""
+
+import numpy as np
+
+from .engine import Exercise, Mistake
+from .probes import Probe
+
+# ================================================================ init_std
+
+
+def init_std(fan_in):
+    """The standard deviation of the initial weights that keeps a ReLU network's signal alive.
+
+    fan_in: the number of inputs of each unit. Weights and biases: mean 0, biases 0.
+    Returns std, a number: with it the mean square of the activations is the same in every layer.
+    """
+    # A ReLU lets half of the mean square through: fan_in * std**2 / 2 = 1.
+    return np.sqrt(2 / fan_in)
+
+
+INIT_MISTAKES = (
+    Mistake(
+        "relu-forgotten",
+        "That is sqrt(1 / fan_in), right for a linear layer. Which part of a symmetric signal's "
+        "mean square passes a ReLU?",
+        lambda fan_in: (1 / fan_in) ** 0.5,
+    ),
+    Mistake(
+        "relu-factor-inverted",
+        "The factor for the ReLU is on the wrong side: yours makes the weights smaller. Has a ReLU "
+        "to be made up for by larger or smaller weights?",
+        lambda fan_in: (1 / (2 * fan_in)) ** 0.5,
+    ),
+    Mistake(
+        "relu-factor-outside-root",
+        "The 2 is outside the root. Does a ReLU halve the mean square of the signal or its "
+        "standard deviation?",
+        lambda fan_in: 2 / fan_in**0.5,
+    ),
+    Mistake(
+        "variance-not-root",
+        "That is the variance of the weights. What is asked for?",
+        lambda fan_in: 2 / fan_in,
+    ),
+    Mistake(
+        "linear-variance-not-root",
+        "1 / fan_in is a variance, and that of a linear layer. What is asked for, and what does "
+        "the ReLU take away?",
+        lambda fan_in: 1 / fan_in,
+    ),
+    Mistake(
+        "root-of-two-only",
+        "Only the 2 is under the root. A sum of fan_in independent terms: does its standard "
+        "deviation grow like fan_in or like the root of it?",
+        lambda fan_in: 2**0.5 / fan_in,
+    ),
+    Mistake(
+        "fraction-inverted",
+        "The fraction is upside down: the weights grow with fan_in. What happens to a sum of more "
+        "and more terms?",
+        lambda fan_in: (fan_in / 2) ** 0.5,
+    ),
+    Mistake(
+        "multiplied-by-fan-in",
+        "The weights grow with fan_in. What happens to a sum of more and more terms?",
+        lambda fan_in: (2 * fan_in) ** 0.5,
+    ),
+    Mistake(
+        "uniform-limit",
+        "That is the limit a of a uniform distribution on [-a, a], not its standard deviation. How "
+        "are the two related?",
+        lambda fan_in: (6 / fan_in) ** 0.5,
+    ),
+    Mistake(
+        "fan-in-minus-one",
+        "fan_in is reduced by one, as in an unbiased variance. How many weighted inputs does a "
+        "unit add up?",
+        lambda fan_in: (2 / (fan_in - 1)) ** 0.5 if fan_in > 1 else float("inf"),
+    ),
+    Mistake(
+        "constant",
+        "0.01 whatever fan_in is. What happens to a sum of more and more terms?",
+        lambda fan_in: 0.01,
+    ),
+)
+
+
+def mean_square_is_kept(case):
+    """A ReLU layer multiplies the mean square of its input by fan_in * std^2 / 2."""
+    fan_in = case.given.fan_in
+    return case.differ(
+        fan_in * case.got.std**2 / 2,
+        1.0,
+        f"With fan_in = {fan_in:g} each layer multiplies the mean square of the signal by fan_in * "
+        "std^2 / 2 = {got}, expected {want}: it grows or dies out with depth.",
+    )
+
+
+init_std = Exercise(
+    init_std,
+    reference=lambda fan_in: (2 / fan_in) ** 0.5,
+    returns=["std"],
+    mistakes=INIT_MISTAKES,
+    probes=lambda: [
+        Probe(f"fan_in = {n}", {"fan_in": n}) for n in (50, 8, 1, 2, 3, 7, 100, 784, 1000, 40_000)
+    ],
+    properties=(mean_square_is_kept,),
+    hints=(
+        "A unit adds up fan_in terms, each a weight times an input. How large is the mean square "
+        "of such a sum, and how much of it does the ReLU let through?",
+        "1. Mean square of the sum: fan_in * std^2 times that of the inputs.  2. The ReLU sets the "
+        "negative half to zero, so half of it is left.  3. The product should be 1.",
+        "Solve fan_in * std^2 / 2 = 1 for std; np.sqrt or ** 0.5 gives the root.",
+    ),
+)
+
+
+# ================================================================ saturated_fraction
+
+
+def saturated_fraction(z):
+    """The share of saturated sigmoid units.
+
+    z: array (N, D), the inputs of the sigmoids. A unit is saturated for an input if the sigmoid's
+    derivative there is below 5 % of the largest value that the derivative can have.
+    Returns fraction, a number between 0 and 1.
+    """
+    s = 1 / (1 + np.exp(-np.clip(z, -50, 50)))
+    derivative = s * (1 - s)  # at most 1/4, for z = 0
+    return np.mean(derivative < 0.05 * 0.25)
+
+
+def _saturated(z):
+    # s * (1 - s) = 1 / (4 * cosh(z / 2)**2), so the limit is where cosh(z / 2)**2 = 20.
+    return np.count_nonzero(np.abs(z) > 2 * np.arccosh(np.sqrt(20.0))) / z.size
+
+
+def _sigmoid(z):
+    return 1 / (1 + np.exp(-np.clip(z, -50, 50)))
+
+
+def _share(condition):
+    """The share of entries for which condition(z, s, derivative) is true."""
+
+    def wrong(z):
+        s = _sigmoid(z)
+        return float(np.mean(condition(z, s, s * (1 - s))))
+
+    return wrong
+
+
+def _overflowing(z):
+    return float(np.mean(np.exp(z) / (1 + np.exp(z)) ** 2 < 0.0125))
+
+
+SATURATED_MISTAKES = (
+    Mistake(
+        "absolute-threshold",
+        "The derivative is compared with 0.05 itself. 5 % of what? What is the largest value of "
+        "the sigmoid's derivative?",
+        _share(lambda z, s, d: d < 0.05),
+    ),
+    Mistake(
+        "output-near-its-limits",
+        "You count outputs below 5 % or above 95 %. The definition speaks of the derivative: how "
+        "large is it where the sigmoid is 0.95?",
+        _share(lambda z, s, d: (s < 0.05) | (s > 0.95)),
+    ),
+    Mistake(
+        "largest-of-the-batch",
+        "The derivative is compared with the largest one in z. What if all units are saturated? "
+        "The largest value that the derivative can have is a constant.",
+        _share(lambda z, s, d: d < 0.05 * d.max()),
+    ),
+    Mistake(
+        "upper-side-only",
+        "Only large positive inputs are counted. What is the derivative far on the left?",
+        _share(lambda z, s, d: (d < 0.0125) & (z > 0)),
+    ),
+    Mistake(
+        "lower-side-only",
+        "Only large negative inputs are counted. What is the derivative far on the right?",
+        _share(lambda z, s, d: (d < 0.0125) & (z < 0)),
+    ),
+    Mistake(
+        "complement",
+        "You count the units that are not saturated. On which side of the limit is a small "
+        "derivative?",
+        _share(lambda z, s, d: d >= 0.0125),
+    ),
+    Mistake(
+        "count",
+        "You return a number of units. Of how many is that the share?",
+        lambda z: float(np.sum(np.abs(z) > 2 * np.arccosh(np.sqrt(20.0)))),
+    ),
+    Mistake(
+        "per-cent",
+        "You return per cent. A fraction lies between 0 and 1: by what is yours too large?",
+        lambda z: 100 * _saturated(z),
+    ),
+    Mistake(
+        "derivative-of-the-input",
+        "z * (1 - z) is the derivative only if z is the sigmoid's output. Here z is its input: "
+        "which step comes first?",
+        _share(lambda z, s, d: z * (1 - z) < 0.0125),
+    ),
+    Mistake(
+        "sigmoid-twice",
+        "The sigmoid is applied twice. Is z the input or the output of the units?",
+        _share(lambda z, s, d: _sigmoid(s) * (1 - _sigmoid(s)) < 0.0125),
+    ),
+    Mistake(
+        "tanh",
+        "That is the derivative of tanh. What is the derivative of the sigmoid, and its largest "
+        "value?",
+        _share(lambda z, s, d: 1 - np.tanh(z) ** 2 < 0.05),
+    ),
+    Mistake(
+        "per-unit",
+        "You return one number for each of the D units. The fraction is over all entries: which "
+        "axes does mean() take?",
+        lambda z: np.mean(np.abs(z) > 2 * np.arccosh(np.sqrt(20.0)), axis=0),
+    ),
+    Mistake(
+        "overflow",
+        "Right for moderate z, but exp(z) overflows for large ones, and infinity over infinity is "
+        "not a number. In which form is the sigmoid safe for |z| = 1000?",
+        _overflowing,
+        only_on="large z",
+    ),
+)
+
+
+def _saturated_probes() -> list[Probe]:
+    rng = np.random.default_rng(5)
+    grid = np.linspace(-8, 8, 800).reshape(32, 25)
+    near = np.linspace(4.3, 4.4, 200).reshape(20, 10)
+    return [
+        Probe("z from -8 to 8 in equal steps", {"z": grid}),
+        Probe("a batch with N = D", {"z": rng.normal(1.0, 5.0, (6, 6))}),
+        Probe("mostly positive z", {"z": rng.normal(4.0, 2.0, (10, 7))}),
+        Probe("mostly negative z", {"z": rng.normal(-4.0, 2.0, (9, 4))}),
+        Probe("z near the limit", {"z": near}),
+        Probe("z near the limit, negative", {"z": -near.T}),
+        Probe("only small z", {"z": rng.normal(0.0, 0.5, (5, 3))}),
+        Probe("only saturated units", {"z": np.full((3, 4), 6.0)}),
+        Probe("one unit, one input", {"z": np.array([[-5.0]])}),
+        Probe("a wide layer", {"z": rng.normal(0.0, 4.0, (3, 60))}),
+        Probe("float32", {"z": rng.normal(0.0, 4.0, (12, 8)).astype(np.float32)}),
+        Probe("z up to 1000", {"z": rng.uniform(-1000, 1000, (6, 5))}, tag="large z"),
+        Probe(
+            "float32, z up to 200",
+            {"z": rng.uniform(-200, 200, (6, 5)).astype(np.float32)},
+            tag="large z",
+        ),
+    ]
+
+
+def one_entry_counts(case):
+    """If all z are the same, the fraction is 0 or 1."""
+    for value in np.arange(0.0, 7.0, 0.25):
+        for z in (value, -value):
+            said = case.differ(
+                case.call(z=np.full_like(case.given.z, z)).fraction,
+                float(_saturated(np.array(z))),
+                f"If every z is {z:g}, where the derivative is {_slope(z):.3g}, the fraction is "
+                "{got}, expected {want}.",
+            )
+            if said:
+                return said
+    return None
+
+
+def _slope(z) -> float:
+    return float(_sigmoid(z) * (1 - _sigmoid(z)))
+
+
+saturated_fraction = Exercise(
+    saturated_fraction,
+    reference=_saturated,
+    returns=["fraction"],
+    mistakes=SATURATED_MISTAKES,
+    probes=_saturated_probes,
+    properties=(one_entry_counts,),
+    hints=(
+        "Draw the sigmoid and its derivative. Where is the derivative largest, and how large is it "
+        "there?",
+        "1. s, the sigmoid of z.  2. Its derivative s * (1 - s).  3. Compare it with 5 % of its "
+        "largest possible value.  4. The mean of the comparison's True and False.",
+        "The derivative is largest for z = 0, where s = 1/2. np.mean of an array of True and False "
+        "is the share of True.",
+    ),
+)

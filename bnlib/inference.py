@@ -1,0 +1,88 @@
+"""Test time: population statistics, and folding BatchNorm away."""
+
+import copy
+
+import numpy as np
+
+from bnlib.convolution import Conv2d
+from bnlib.layers import Dense
+from bnlib.network import Sequential
+from bnlib.norm import BatchNorm
+
+
+def fold_batchnorm(net):
+    """A network without the BatchNorm layers that follow a linear layer, equal in eval mode.
+
+    A BatchNorm in evaluation mode is affine, so the layer before it can absorb it:
+
+        s = gamma / sqrt(running_var + eps),   W' = W * s,   b' = beta + (b - running_mean) * s
+
+    with s along the output features of a Dense, the output channels of a Conv2d. The result computes the same function with fewer passes
+    over memory; ``net`` is unchanged. A BatchNorm that follows a nonlinearity stays.
+    Returns a new `Sequential` in evaluation mode. Raises ValueError for a BatchNorm without
+    running statistics.
+    Source: Ioffe & Szegedy 2015, section 3.1 and Algorithm 2.
+    """
+    layers = []
+    for layer in net.layers:
+        if isinstance(layer, BatchNorm) and layers and isinstance(layers[-1], (Dense, Conv2d)):
+            layers[-1] = _fold(layers[-1], layer)
+        else:
+            layers.append(copy.deepcopy(layer))
+    return Sequential(layers).eval()
+
+
+def _fold(linear, bn):
+    if bn.running_var is None:
+        raise ValueError(
+            f"fold_batchnorm expected running statistics in {bn}, got track_running_stats=False: "
+            "without them the output depends on the batch, and no fixed weights can replace it"
+        )
+    scale = bn.gamma / np.sqrt(bn.running_var + bn.eps)
+    dtype = linear.weight.dtype
+    if isinstance(linear, Conv2d):
+        settings = linear.kernel_size, linear.stride, linear.padding
+        folded = Conv2d(linear.in_channels, linear.out_channels, *settings, dtype=dtype)
+        scale_of_weight = scale[:, None, None, None]  # the output channels are the first axis
+    else:
+        folded = Dense(linear.in_features, linear.out_features, dtype=dtype)
+        scale_of_weight = scale
+    folded.params["weight"][...] = linear.weight * scale_of_weight
+    bias = 0 if linear.bias is None else linear.bias
+    folded.params["bias"][...] = bn.beta + (bias - bn.running_mean) * scale
+    return folded
+
+
+def population_statistics(net, data, batch_size=1000, n=None):
+    """Set every BatchNorm's running statistics from the training set, layer by layer.
+
+    Running averages trail the weights, which moved while they were collected. Here the finished
+    network sees the first ``n`` training images (default: all) once in training mode, and each
+    BatchNorm keeps the plain average over the batches of the batch mean and of the unbiased batch
+    variance, m / (m - 1) * var_B, as the paper prescribes. Incomplete batches are dropped.
+
+    Changes ``net`` in place and returns it; its mode and every momentum are restored. Raises
+    ValueError if there is not one whole batch.
+    Source: Ioffe & Szegedy 2015, Algorithm 2; "PreciseBN" in Wu & Johnson 2021 (arXiv:2105.07576).
+    """
+    n = len(data.x_train) if n is None else n
+    if not 2 <= batch_size <= n <= len(data.x_train):
+        raise ValueError(
+            f"expected 2 <= batch_size <= n <= {len(data.x_train)}, got {batch_size} and {n}"
+        )
+    norms = [layer for layer in net.layers if isinstance(layer, BatchNorm)]
+    mode, momenta = net.training, [bn.momentum for bn in norms]
+    for bn in norms:
+        bn.momentum = None
+        if bn.track_running_stats:
+            bn.buffers["num_batches_tracked"][...] = 0
+    net.train()
+    try:
+        for start in range(0, n - batch_size + 1, batch_size):
+            net(data.batch(slice(start, start + batch_size), net.dtype)[0])
+    finally:
+        for bn, momentum in zip(norms, momenta):
+            bn.momentum = momentum
+        if not mode:
+            net.eval()
+    return net

@@ -1,0 +1,38 @@
+"""The loss of the classification networks."""
+
+import numpy as np
+
+
+def softmax_cross_entropy(logits, labels):
+    """Mean cross-entropy of softmax(logits), and its gradient with respect to the logits.
+
+        loss = -mean_n log softmax(logits)[n, labels[n]]
+
+    ``logits`` (N, K), ``labels`` (N,) integers in [0, K). Returns ``loss``, a float in nats, and
+    ``dlogits`` (N, K) = (softmax - one_hot) / N. Subtracting each row's maximum first changes
+    nothing in exact arithmetic and keeps exp from overflowing.
+    Raises ValueError for shapes or labels out of range, TypeError for labels that are not integers.
+    A network that has diverged gives a NaN or infinite loss, which `bnlib.Trainer` records.
+    """
+    labels = np.asarray(labels)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise ValueError(
+            f"expected logits (N, K) and labels (N,), got {logits.shape} and {labels.shape}"
+        )
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"expected integer labels, got {labels.dtype}: one class index an example")
+    if labels.size and (labels.min() < 0 or labels.max() >= logits.shape[1]):
+        raise ValueError(
+            f"expected labels in [0, {logits.shape[1]}), got {labels.min()} to {labels.max()}: "
+            "does the last layer have one output a class?"
+        )
+    rows = np.arange(len(labels))
+    dlogits = logits - logits.max(axis=1, keepdims=True)
+    picked = dlogits[rows, labels]
+    np.exp(dlogits, out=dlogits)
+    total = dlogits.sum(axis=1, keepdims=True)
+    loss = float(np.mean(np.log(total[:, 0]) - picked))
+    dlogits /= total
+    dlogits[rows, labels] -= 1
+    dlogits /= len(labels)
+    return loss, dlogits

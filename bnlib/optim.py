@@ -1,0 +1,35 @@
+"""Stochastic gradient descent."""
+
+import numpy as np
+
+
+class SGD:
+    """Stochastic gradient descent with momentum and weight decay, as PyTorch defines them.
+
+        g = gradient + weight_decay * w;    v = momentum * v + g;    w = w - lr * v
+
+    Works on the flat parameter buffer of a `bnlib.Sequential`, so a step is a few array
+    operations however many layers there are. Weight decay also acts on biases, gamma and beta,
+    as PyTorch's does by default. Raises ValueError for a setting out of range.
+    """
+
+    def __init__(self, net, lr, momentum=0.0, weight_decay=0.0):
+        if not lr > 0 or not np.isfinite(lr):
+            raise ValueError(f"SGD expected a finite lr > 0, got {lr}")
+        if not 0 <= momentum < 1:
+            raise ValueError(f"SGD expected momentum in [0, 1), got {momentum}")
+        if weight_decay < 0:
+            raise ValueError(f"SGD expected weight_decay >= 0, got {weight_decay}")
+        self.net, self.lr, self.momentum, self.weight_decay = net, lr, momentum, weight_decay
+        self._velocity = np.zeros_like(net.flat_params)
+
+    def step(self):
+        """Update the network's parameters from its gradients."""
+        w, g = self.net.flat_params, self.net.flat_grads
+        if self.weight_decay:
+            g = g + self.weight_decay * w
+        if self.momentum:
+            self._velocity *= self.momentum
+            self._velocity += g
+            g = self._velocity
+        w -= self.lr * g

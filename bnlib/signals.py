@@ -1,0 +1,50 @@
+"""How a signal gets through a network: forward from the images, and backward from the loss."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnlib.layers import Activation
+from bnlib.losses import softmax_cross_entropy
+
+
+@dataclass(frozen=True, eq=False)
+class SignalProfile:
+    """One number a hidden layer, for one batch: L layers, N images, D units a layer."""
+
+    std: np.ndarray  # (L,), standard deviation over all N * D activations
+    unit_std: np.ndarray  # (L,), that of one unit over the N images, averaged over the units
+    mean_square: np.ndarray  # (L,), over all N * D activations
+    gradient_norm: np.ndarray  # (L,), of the loss with respect to the layer's weight matrix
+
+
+def signal_profile(net, x, labels):
+    """Send the batch x (N, ...) with ``labels`` (N,) forward and back once; a `SignalProfile`.
+
+    ``unit_std`` is what tells two images apart: a layer whose units have the same value for every
+    image can have a large ``std`` and still pass nothing on. An activation is the output of a
+    nonlinearity. The network works in training mode, so BatchNorm uses the statistics of x; its
+    running statistics and the mode are left as they were.
+    """
+    kept, mode = {k: v.copy() for k, v in net.buffers.items()}, net.training
+    net.train()
+    outputs, norms = [], []
+    try:
+        for layer in net.layers:
+            x = layer.forward(x)
+            if isinstance(layer, Activation):
+                outputs.append(x)
+        net.backward(softmax_cross_entropy(x, labels)[1], input_gradient=False)
+    finally:
+        for name, buffer in net.buffers.items():
+            buffer[...] = kept[name]
+        if not mode:
+            net.eval()
+    weight_gradients = [layer.grads["weight"] for layer in net.layers if "weight" in layer.grads]
+    norms = [np.linalg.norm(g) for g in weight_gradients if g.ndim > 1][: len(outputs)]
+    return SignalProfile(
+        std=np.array([h.std() for h in outputs]),
+        unit_std=np.array([h.std(axis=0).mean() for h in outputs]),
+        mean_square=np.array([np.mean(h * h) for h in outputs]),
+        gradient_norm=np.array(norms),
+    )

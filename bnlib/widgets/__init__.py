@@ -1,0 +1,31 @@
+"""Widgets for Jupyter: pictures that answer a slider in milliseconds.
+
+`LiveFigure` is a figure with controls, `Film` one that runs over training time; the widgets of the
+notebooks are built on these two.
+"""
+
+from bnlib.widgets.controls import checkbox, choices, menu, slider
+from bnlib.widgets.distributions import DistributionFilm
+from bnlib.widgets.explorer import DistributionExplorer
+from bnlib.widgets.film import Film
+from bnlib.widgets.jacobian import JacobianExplorer, ProjectionExplorer
+from bnlib.widgets.live import LiveFigure
+from bnlib.widgets.running import RunningStatisticsExplorer
+from bnlib.widgets.signals import SignalExplorer
+from bnlib.widgets.transform import TransformExplorer
+
+__all__ = [
+    "DistributionExplorer",
+    "DistributionFilm",
+    "Film",
+    "JacobianExplorer",
+    "LiveFigure",
+    "ProjectionExplorer",
+    "RunningStatisticsExplorer",
+    "SignalExplorer",
+    "TransformExplorer",
+    "checkbox",
+    "choices",
+    "menu",
+    "slider",
+]

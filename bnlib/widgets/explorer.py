@@ -1,0 +1,288 @@
+"""DistributionExplorer: train with and without BN, live, and watch the distributions move."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import ipywidgets as widgets
+
+from bnlib.data import Data, load_mnist
+from bnlib.layers import ACTIVATIONS
+from bnlib.network import mlp
+from bnlib.recording import Recorder
+from bnlib.training import Trainer
+from bnlib.widgets.controls import choices, menu
+from bnlib.widgets.distributions import DistributionFilm
+
+NAMES = {"without BN": None, "with BN": "batch"}
+RATES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]
+SCALES = [0.1, 0.3, 0.6, 1.0, 1.4, 2.0, 3.0, 5.0]
+BATCHES = [2, 4, 8, 16, 32, 64, 128, 256]
+DEPTHS = [1, 2, 3, 4, 5]
+PLACES = {"before activation": "before", "after activation": "after"}
+
+
+class DistributionExplorer(DistributionFilm):
+    """Two networks, identical but for BN, trained on the same batches; the film of both.
+
+    The constructor trains at once, so the cell shows a finished film. A changed setting starts a
+    new run from the same initial weights; so does "Train" after the last step. While it runs the
+    film grows, and can be scrubbed. "Pause" stops, "Step" makes the steps of one frame, "Reset"
+    goes back to the untrained networks.
+
+    Parameters
+    ----------
+    data : a `bnlib.data.Data`; default: 20,000 MNIST images pooled to 14x14, for speed
+    steps, frames : length of a run and of its film; a frame every steps / (frames - 1) steps
+    learning_rate, init_scale, activation, depth, batch_size, placement : where the controls
+        start. Weights start as N(0, init_scale^2 / fan_in); placement of BN is "before" or
+        "after" the activation
+    controls : names of the controls to show, in order; default: all. The rest stay as they are
+    width : units in each hidden layer
+    seed : of the initial weights and the batches, the same for both networks
+    train : False leaves the networks untrained, for a cell that lets the reader press "Train"
+
+    Trap: a run is short and is one seed. It shows *what happens*; how much BN helps, with tuned
+    settings and several seeds, is measured in the notebooks.
+
+    `step(n)` makes n steps at once without the event loop; `recordings` holds what was recorded.
+    For a run that is finished: `DistributionExplorer.from_recordings`.
+    """
+
+    def __init__(
+        self,
+        data: Data | None = None,
+        steps: int = 300,
+        frames: int = 31,
+        *,
+        learning_rate: float = 0.1,
+        init_scale: float = 1.4,
+        activation: str = "relu",
+        depth: int = 3,
+        batch_size: int = 64,
+        placement: str = "before",
+        controls: list[str] | None = None,
+        width: int = 64,
+        seed: int = 0,
+        train: bool = True,
+    ) -> None:
+        if steps < 1 or not 2 <= frames <= 61 or steps % (frames - 1):
+            raise ValueError(
+                "expected 2 to 61 frames and steps that divide evenly among them, such as 300 "
+                f"steps and 31 frames (one every 10 steps), got {steps} steps, {frames} frames"
+            )
+        self.data = load_mnist(pool=True, n_train=20_000) if data is None else data
+        self.total_steps, self.every = steps, steps // (frames - 1)
+        self.width, self.seed = width, seed
+        # continuous_update=False: a run for each release of a slider, not for each pixel.
+        sliders = {
+            "learning_rate": ("learning rate", RATES, learning_rate),
+            "init_scale": ("initial scale", SCALES, init_scale),
+            "batch_size": ("batch size", BATCHES, batch_size),
+            "depth": ("hidden layers", DEPTHS, depth),
+        }
+        self.settings = {
+            name: choices(label, sorted({*options, value}), value, 256, continuous_update=False)
+            for name, (label, options, value) in sliders.items()
+        }
+        self.settings["activation"] = menu("activation", list(ACTIVATIONS), activation, 190)
+        self.settings["placement"] = menu("BN", PLACES, placement, 210)
+        shown = list(self.settings) if controls is None else list(controls)
+        if unknown := set(shown) - set(self.settings):
+            raise ValueError(f"controls expected some of {list(self.settings)}, got {unknown}")
+        self._make_buttons()
+        self._run: object | None = None  # the live run; a new one takes its place
+        self.task: asyncio.Task | None = None
+        self._new_networks()
+        if train:
+            self._advance(steps)
+        super().__init__(
+            self.recordings,
+            steps=range(0, steps + 1, self.every),
+            controls=self.settings,
+            ready=self.step_count // self.every + 1,
+            start=-1 if train else 0,
+        )
+        self.control_box.children = [self.settings[name] for name in shown]
+        self._show_state()
+
+    @staticmethod
+    def from_recordings(recordings: Mapping, frames: int | None = None) -> DistributionFilm:
+        """The film of finished runs, e.g. {"without BN": recording, "with BN": recording}."""
+        return DistributionFilm(recordings, frames)
+
+    @property
+    def running(self) -> bool:
+        """Whether a live run is under way."""
+        return self._run is not None
+
+    @property
+    def finished(self) -> bool:
+        return self.step_count >= self.total_steps
+
+    def train(self) -> None:
+        """Train to the end, live; from the start if the run is finished.
+
+        Without a running event loop (plain Python) it trains at once and returns when done.
+        """
+        if self.running:
+            return
+        if self.finished:
+            self.reset()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.step(self.total_steps - self.step_count)
+            return
+        self._run = object()
+        self.task = loop.create_task(self._train_live(self._run))
+        self._show_state()
+
+    def pause(self) -> None:
+        """Stop the live run after the frame under way; `train` goes on from there."""
+        self._run = None
+        self._show_state()
+
+    def step(self, steps: int | None = None) -> None:
+        """Make `steps` training steps now (default: up to the next frame) and show them."""
+        self._run = None
+        follow = self.frame >= self.ready - 1
+        before = self.ready
+        self._advance(self.every - self.step_count % self.every if steps is None else steps)
+        self.ready = self.step_count // self.every + 1
+        # The last step draws the earlier frames again: their curves now show what came after.
+        for index in range(0 if self.finished else before, self.ready):
+            self.draw_frame(index)
+        if follow:
+            self.frame = self.ready - 1
+        self._show_state()
+
+    def reset(self) -> None:
+        """Back to the untrained networks, with the present settings."""
+        self._run = None
+        layers = self._layers()
+        self._new_networks()
+        self.ready = 1
+        if self._layers() == layers:
+            self.redraw()
+        else:
+            self.rebuild()
+        self._show_state()
+
+    async def _train_live(self, run: object) -> None:
+        """One frame at a time; between two, the kernel handles messages. Ends when replaced."""
+        try:
+            while self._live_frame(run):
+                await asyncio.sleep(0.002)
+            for index in range(self.ready):  # as in step(): curves with what came after
+                with self.lock:
+                    if self._run is not run:
+                        return
+                    self.draw_frame(index)
+                await asyncio.sleep(0.002)
+        except Exception as error:
+            if self._run is run:
+                self.show_error(error)
+            raise
+        finally:
+            with self.lock:
+                if self._run is run:
+                    self._run = None
+                    self._show_state()
+
+    def _live_frame(self, run: object) -> bool:
+        """Train up to the next frame and draw it; False if there is nothing more to do."""
+        with self.lock:  # JupyterLab handles a widget's messages in another thread than cells
+            if self._run is not run or self.finished:
+                return False
+            follow = self.frame >= self.ready - 1
+            self._advance(self.every - self.step_count % self.every)
+            self.show_frame(self.step_count // self.every, follow)
+            self._show_state()
+            return True
+
+    def _on_control(self, change) -> None:
+        self.reset()
+        self.train()
+
+    def _new_networks(self) -> None:
+        """Untrained networks with the present settings, and their first frame."""
+        value = {name: control.value for name, control in self.settings.items()}
+        sizes = [self.data.num_features, *[self.width] * value["depth"], 10]
+        self.step_count = 0
+        self.trainers = {}
+        for name, norm in NAMES.items():
+            net = mlp(
+                sizes,
+                norm=norm,
+                activation=value["activation"],
+                init_scale=value["init_scale"],
+                seed=self.seed,
+                norm_position=value["placement"],
+            )
+            probe, held_out = len(self.data.x_train), len(self.data.x_test)
+            recorder = Recorder(self.data, self.every, min(200, probe), min(500, held_out))
+            self.trainers[name] = Trainer(
+                net, self.data, value["learning_rate"], value["batch_size"], self.seed, recorder
+            )
+        self._advance(0)
+
+    def _advance(self, steps: int) -> None:
+        if steps < 0:
+            raise ValueError(f"expected a number of steps of at least 0, got {steps}")
+        steps = min(steps, self.total_steps - self.step_count)
+        for trainer in self.trainers.values():
+            trainer.advance(steps)
+        self.step_count += steps
+        self.recordings = {
+            name: trainer.recorder.recording(trainer.diverged_at)
+            for name, trainer in self.trainers.items()
+        }
+
+    def _layers(self) -> tuple[str, ...]:
+        return next(iter(self.recordings.values())).layer_names
+
+    def _make_buttons(self) -> None:
+        def button(name: str, icon: str, action, tooltip: str) -> widgets.Button:
+            made = widgets.Button(
+                description=name,
+                icon=icon,
+                tooltip=tooltip,
+                layout=widgets.Layout(width="92px"),
+            )
+            made.on_click(self.guard(lambda _: action()))
+            return made
+
+        self.buttons = {
+            "Train": button("Train", "play", self.train, "Train both networks, live"),
+            "Pause": button("Pause", "pause", self.pause, "Stop training; Train goes on"),
+            "Step": button("Step", "step-forward", self.step, f"Train for {self.every} steps"),
+            "Reset": button("Reset", "undo", self.reset, "Back to the untrained networks"),
+        }
+        self.status = widgets.HTML(layout=widgets.Layout(margin="0 0 0 12px"))
+
+    def _children(self) -> list[widgets.Widget]:
+        row = widgets.HBox(
+            [*self.buttons.values(), self.status], layout=widgets.Layout(align_items="center")
+        )
+        controls, *rest = super()._children()
+        return [controls, row, *rest]
+
+    def _show_state(self) -> None:
+        """Buttons that would do nothing are grey; a line of text says what is going on."""
+        state = "training" if self.running else "finished" if self.finished else "paused"
+        if state == "paused" and self.step_count == 0:
+            state = "not trained"
+        self.buttons["Train"].disabled = self.running
+        self.buttons["Pause"].disabled = not self.running
+        self.buttons["Step"].disabled = self.running or self.finished
+        self.status.value = (
+            f'<span role="status" style="font-size:16px">{state}: step {self.step_count:,} of '
+            f"{self.total_steps:,}</span>"
+        )
+
+    def summary(self) -> str:
+        if self.finished:
+            return super().summary()
+        return f"{type(self).__name__}, {self.step_count:,} of {self.total_steps:,} training steps."

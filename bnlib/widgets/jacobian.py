@@ -1,0 +1,269 @@
+"""The Jacobian of batch normalization: what a batch lets through to its gradient.
+
+For one feature, x and y are vectors of N numbers, and the backward pass is a matrix times a vector:
+
+    dx = gamma / sqrt(sigma_B^2 + eps) * P dy,      P = I - 1 1^T / N - xhat xhat^T / N
+
+`JacobianExplorer` shows P as a heat map for any N; `ProjectionExplorer` shows what it does to dy in
+space, for N = 3 (notebook 03).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.gridspec import GridSpec
+
+from bnlib.figures import COLORS, look
+from bnlib.widgets.live import LiveFigure, choices, menu, slider
+
+WIDTH = 395  # px of a control: two in a row, on a narrow screen too
+SEED = 24  # no outlier among the first eight values
+SIZES = [2, 3, 4, 6, 8, 16, 32]
+SCALES = [("x 0.01", 0.01), ("x 0.1", 0.1), ("x 1", 1.0), ("x 10", 10.0)]
+EPS = [("0", 0.0), ("1e-5", 1e-5), ("1e-3", 1e-3), ("0.1", 0.1), ("1", 1.0), ("10", 10.0)]
+
+
+def bn_jacobian(x, eps):
+    """The Jacobian dy/dx of one normalised feature, gamma = 1, as ``factor`` times ``P``.
+
+    x : (N,), one feature of a batch; eps >= 0. Returns factor = 1 / sqrt(var + eps), P (N, N),
+    which is symmetric, and the share of the component along xhat that passes P, which is
+    eps / (var + eps): 0 for eps = 0, when P is a projection. Nothing along 1 ever passes.
+
+    Raises ValueError for x that is not a vector, or when var + eps is 0 (no derivative there).
+    """
+    x = np.asarray(x, float)
+    if x.ndim != 1:
+        raise ValueError(f"bn_jacobian expected one feature, x of shape (N,), got {x.shape}")
+    deviations = x - x.mean()
+    var = np.mean(deviations**2)
+    if not var + eps > 0:
+        raise ValueError(
+            f"bn_jacobian expected var + eps > 0, got var {var:.3g} and eps {eps:.3g}: "
+            "a feature that is constant over the batch has no Jacobian without eps"
+        )
+    factor = 1 / np.sqrt(var + eps)
+    xhat = deviations * factor
+    P = np.eye(len(x)) - 1 / len(x) - np.outer(xhat, xhat) / len(x)
+    return factor, P, eps / (var + eps)
+
+
+class JacobianExplorer(LiveFigure):
+    """The N x N Jacobian of one feature as a heat map, as the batch and eps change.
+
+    Left the batch, a row an example; in the middle P, where row n holds the change of y_n for each
+    x_m, in units of 1 / sqrt(var + eps); right how much of a gradient passes P in each direction.
+    Without BN the matrix would be the identity.
+
+    Things to see: two directions are lost, of N; an outlier takes its own row and column with it;
+    once eps is large compared with the variance, the direction of xhat comes back.
+    """
+
+    size = (880, 390)
+    palette = "adaptive"
+    numbers_up_to = 8  # larger matrices have no room for a number in each cell
+
+    def __init__(self, N: int = 6, first: float = 1.0, eps: float = 1e-5, seed: int = SEED) -> None:
+        self.values_of_batch = np.random.default_rng(seed).standard_normal(max(SIZES))
+        super().__init__(
+            {
+                "N": choices("batch size N", SIZES, N, width=WIDTH),
+                "first": slider("example 1", first, -6.0, 6.0, 0.25, width=WIDTH),
+                "scale": choices("all x", SCALES, 1.0, width=WIDTH),
+                "eps": choices("eps", EPS, eps, width=WIDTH),
+            }
+        )
+
+    def batch(self, N: int, first: float, scale: float) -> np.ndarray:
+        """The feature's values x (N,): fixed ones, but for the first."""
+        return scale * np.r_[first, self.values_of_batch[1:N]]
+
+    def build(self, fig):
+        grid = GridSpec(1, 3, fig, width_ratios=(1, 2, 1.15))
+        left, middle, right = (fig.add_subplot(cell) for cell in grid)
+
+        left.set(xlim=(-6.5, 6.5), ylim=(1, 0), yticks=[], title="the batch", xlabel="x / scale")
+        left.axvline(0, color=COLORS["data"], lw=1)
+        (self.points,) = left.plot([], [], "o", color=COLORS["data"], ms=7)
+        (self.moved,) = left.plot([], [], "s", color=COLORS["theory"], ms=8)
+        self.name = left.text(0, 0, "example 1", va="center")
+
+        self.heat = middle.imshow(
+            np.zeros((2, 2)), "PuOr", vmin=-1, vmax=1, extent=(0, 1, 1, 0), aspect="equal"
+        )
+        middle.set(xticks=[], yticks=[], title="Jacobian × √(σ² + ε)")
+        middle.set(xlabel="nudged input $x_m$", ylabel="output $y_n$")
+        n = self.numbers_up_to
+        self.numbers = [middle.text(0, 0, "", ha="center", va="center") for _ in range(n * n)]
+        fig.colorbar(self.heat, ax=middle, shrink=0.85, ticks=[-1, 0, 1])
+
+        names = ("along 1", "along x̂", "all others")
+        self.bars = right.barh(names, [0, 0, 1], color=COLORS["with BN"], height=0.5)
+        right.set(xlim=(0, 1.45), xticks=[0, 1], title="part of dy that passes")
+        right.invert_yaxis()
+        self.shares = [right.text(0, i, "", va="center") for i in range(3)]
+        for text in (self.name, *self.shares):
+            text.set_in_layout(False)  # it moves: the axes should not
+        return [self.points, self.moved, self.name, self.heat, self.numbers, self.bars, self.shares]
+
+    def draw(self, N, first, scale, eps):
+        x = self.batch(N, first, scale)
+        factor, P, share = bn_jacobian(x, eps)
+        rows = (np.arange(N) + 0.5) / N
+        self.points.set_data(x[1:] / scale, rows[1:])
+        self.moved.set_data(x[:1] / scale, rows[:1])
+        self.name.set(
+            x=first - np.copysign(0.8, first), y=rows[0], ha="right" if first > 0 else "left"
+        )
+        self.heat.set_data(P)
+        for k, text in enumerate(self.numbers):
+            i, j = divmod(k, N)
+            text.set_visible(N <= self.numbers_up_to and i < N)
+            if text.get_visible():
+                text.set(position=(rows[j], rows[i]), text=_two_digits(P[i, j]))
+                text.set_color("white" if abs(P[i, j]) > 0.6 else "black")
+        passes = [0.0, share, 1.0 if N > 2 else 0.0]
+        labels = ["0", _share(share), f"1  (N − 2 = {N - 2})" if N > 2 else "there are none"]
+        for bar, text, value, label in zip(self.bars, self.shares, passes, labels, strict=True):
+            bar.set_width(value)
+            inside = value > 0.5
+            text.set(x=0.04 if inside else value + 0.04, text=label)
+            text.set_color("white" if inside else "black")
+        others = f"all in the other {N - 2}" if N > 2 else "and there is no other direction"
+        return (
+            f"N = {N}, eps = {eps:g}: the Jacobian is {factor:.3g} times this matrix. Of a "
+            f"gradient dy, nothing passes along 1, the share {_share(share)} along x̂, {others}. "
+            f"Example 1 keeps {P[0, 0]:.2f} of its own gradient."
+        )
+
+
+class ProjectionExplorer(LiveFigure):
+    """A batch of three: dy, dx and the two directions that are removed, in space.
+
+    With N = 3, dy is an arrow in space, one axis an example. The direction 1 points up; the disc is
+    the plane of all vectors whose sum is zero, and xhat lies in it. P drops dy onto the plane, then
+    along xhat onto the one line that is left. The batch is (-1, 1, x3).
+    """
+
+    size = (880, 410)
+    directions = ("a general dy", "all equal", "along x̂", "at right angles to both")
+
+    def __init__(self, third: float = 2.0, eps: float = 0.0) -> None:
+        super().__init__(
+            {
+                "third": slider("x3", third, -6.0, 6.0, 0.25, width=WIDTH),
+                "eps": choices("eps", EPS, eps, width=WIDTH),
+                "dy": menu("dy", self.directions, self.directions[0], width=WIDTH),
+                "turn": slider("turn the view", 30, -180, 180, 5, width=WIDTH),
+            }
+        )
+
+    def build(self, fig):
+        grid = GridSpec(1, 2, fig, width_ratios=(1.9, 1))
+        space, parts = (fig.add_subplot(cell) for cell in grid)
+        space.set(xlim=(-3.2, 3.2), ylim=(-1.5, 2.4), aspect="equal")
+        space.set_axis_off()
+        gray, with_bn, without = COLORS["data"], look("with BN"), look("without BN")
+        (self.disc,) = space.fill([0], [0], color=gray, alpha=0.15, lw=0)
+        (self.circle,) = space.plot([], [], color=gray, lw=1, ls=":")
+        (self.left,) = space.plot([], [], color=COLORS["theory"], lw=1.2, ls="--")
+        (self.drop,) = space.plot([], [], color=gray, lw=1.5, ls=":")
+        arrows = {
+            "1": dict(color=gray, lw=2),
+            "x̂": dict(color=gray, lw=2),
+            "dy": dict(color=without["color"], lw=2.5, linestyle="--"),
+            "P dy": dict(color=with_bn["color"], lw=3.5),
+        }
+        self.arrows, self.labels = {}, {}
+        for name, style in arrows.items():
+            (shaft,) = space.plot([], [], **style)
+            (tip,) = space.plot([], [], "o", color=style["color"], ms=6)
+            self.arrows[name] = (shaft, tip)
+            self.labels[name] = space.text(
+                0, 0, name, color=style["color"], ha="center", va="center"
+            )
+            self.labels[name].set_in_layout(False)  # it moves: the axes should not
+            self.labels[name].set_bbox({"fc": "white", "alpha": 0.7, "lw": 0, "pad": 1})
+        self.labels["P dy"].set_weight("bold")
+
+        place = np.arange(3)
+        names = ("along 1", "along x̂", "the rest")
+        parts.set(ylim=(-0.1, 2.4), title="lengths of the parts", ylabel="length")
+        parts.set_xticks(place, names)
+        self.before = parts.bar(
+            place - 0.2, [1] * 3, 0.36, color="white", edgecolor=without["color"], hatch="//"
+        )
+        self.after = parts.bar(place + 0.2, [1] * 3, 0.36, color=with_bn["color"])
+        parts.legend(
+            [self.before, self.after], ["of dy", "of P dy"], frameon=False, loc="upper right"
+        )
+        return [
+            *(self.disc, self.circle, self.left, self.drop, self.before, self.after),
+            *(self.arrows.values()),
+            *(self.labels.values()),
+        ]
+
+    def draw(self, third, eps, dy, turn):
+        x = np.array([-1.0, 1.0, third])
+        _, P, share = bn_jacobian(x, eps)
+        one = np.ones(3) / np.sqrt(3)
+        along = (x - x.mean()) / np.linalg.norm(x - x.mean())
+        rest = np.cross(one, along)  # the only direction left
+        vectors = {
+            "a general dy": np.array([1.7, 0.9, -0.5]),
+            "all equal": np.full(3, 1.2),
+            "along x̂": 2.2 * along,
+            "at right angles to both": 1.6 * rest,
+        }
+        given = vectors[dy]
+        passed = P @ given
+        see = self.camera(turn)
+        ring = np.linspace(0, 2 * np.pi, 73)
+        sum_zero = np.array([1.0, -1.0, 0.0]) / np.sqrt(2)
+        ring = np.outer(np.cos(ring), sum_zero) + np.outer(np.sin(ring), np.cross(one, sum_zero))
+        self.disc.set_xy(see(2.3 * ring))
+        self.circle.set_data(*see(np.sqrt(3) * ring).T)
+        self.left.set_data(*see(np.outer([-2.3, 2.3], rest)).T)
+        flat = given - one * (one @ given)
+        self.drop.set_data(*see(np.array([given, flat, passed])).T)
+        xhat = along * np.sqrt(3 * (1 - share))
+        for name, v in {"1": np.ones(3), "x̂": xhat, "dy": given, "P dy": passed}.items():
+            (shaft, tip), end = self.arrows[name], see(v)
+            shaft.set_data(*np.array([[0, 0], end]).T)
+            tip.set_data(*end[:, None])
+            length = np.linalg.norm(end)
+            beyond = end / length if length > 0.1 else np.array([0.3, -1.0])
+            if name == "1":
+                beyond = np.array([-0.8, 0.3])  # not where dy's is, when dy is along 1
+            self.labels[name].set_position(end + beyond * (0.33 if name == "P dy" else 0.22))
+        for bars, vector in ((self.before, given), (self.after, passed)):
+            for bar, direction in zip(bars, (one, along, rest), strict=True):
+                bar.set_height(abs(direction @ vector))
+        lengths = [float(np.linalg.norm(v)) for v in (given, passed)]
+        gone = f" is gone, along x̂ the share {_share(share)} is left" if share else " and x̂ is gone"
+        return (
+            f"Batch (-1, 1, {third:g}), eps = {eps:g}: dy has length {lengths[0]:.2f}, P dy "
+            f"{lengths[1]:.2f}. What dy has along 1{gone}; on the dashed line all of it passes."
+        )
+
+    @staticmethod
+    def camera(turn: float, lift: float = 22.0):
+        """A map from space (..., 3) to the screen (..., 2); the direction 1 is up."""
+        up = np.ones(3) / np.sqrt(3)
+        a = np.array([1.0, -1.0, 0.0]) / np.sqrt(2)
+        b = np.cross(up, a)
+        t, e = np.radians([turn, lift])
+        right = np.cos(t) * a + np.sin(t) * b
+        back = np.cos(t) * b - np.sin(t) * a
+        screen = np.stack([right, np.cos(e) * up + np.sin(e) * back])
+        return lambda v: np.asarray(v) @ screen.T
+
+
+def _two_digits(value: float) -> str:
+    """.83 for 0.83, so that it fits a cell; no -.00."""
+    text = f"{value:.2f}"
+    return "0" if float(text) == 0 else text.replace("0.", ".", 1)
+
+
+def _share(share: float) -> str:
+    return "0" if share == 0 else f"{share:.1g}" if share < 0.01 else f"{share:.2f}"

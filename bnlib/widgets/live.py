@@ -1,0 +1,263 @@
+"""LiveFigure: a matplotlib figure inside a widget that redraws in milliseconds.
+
+Why not a new pyplot figure for every slider position? Because building one takes 300 ms or more,
+and the slider then stutters. A LiveFigure is built once. Everything that never changes (axes,
+ticks, labels) is drawn once and kept as a bitmap, the *background*. For each new value only the
+*dynamic* artists are drawn over a copy of it ("blitting"), and the result goes to the browser as a
+small PNG with a palette. pyplot is not involved: no figure to close, no backend to choose.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+
+import ipywidgets as widgets
+import matplotlib
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from bnlib.figures import RC
+from bnlib.widgets.controls import checkbox, choices, menu, slider
+from bnlib.widgets.picture import CAPTION_HEIGHT, encode_png, picture_html
+
+__all__ = ["LiveFigure", "checkbox", "choices", "menu", "slider"]
+
+DPI = 96  # CSS counts 96 px to the inch, so a 12 pt font is 12 pt on the screen
+MAX_SIZE = (900, 620)  # px, controls included: a small laptop, a projector
+# ipywidgets' own text is 13 px, too small for the last row of a class room.
+CSS = "<style>.bnlib-widget { --jp-widgets-font-size: 16px; }</style>"
+
+
+class LiveFigure(widgets.VBox):
+    """Controls above a figure, the figure redrawn whenever a control changes.
+
+    A new widget is a subclass with two methods:
+
+    - ``build(fig)`` creates the axes and artists, and returns the *dynamic* artists (all that
+      ``draw`` will change) in one list; nested lists and containers are flattened.
+    - ``draw(**values)`` gets the value of every control by name, moves the artists, and returns
+      one sentence that says in numbers what the picture shows. It becomes the picture's alt text,
+      the caption below it, and the cell's output where there is no browser.
+
+    >>> import numpy as np
+    >>> from bnlib.figures import COLORS
+    >>> from bnlib.widgets import LiveFigure, slider
+    >>> class Standardise(LiveFigure):
+    ...     size = (700, 320)                           # of the picture, in px
+    ...     def __init__(self, x):
+    ...         self.x = x                              # what build and draw need comes first
+    ...         super().__init__({"shift": slider("shift", 1.0, -3, 3, 0.1),
+    ...                           "scale": slider("scale", 1.0, 0.2, 3, 0.1)})
+    ...     def build(self, fig):
+    ...         ax = fig.subplots()
+    ...         ax.set(xlim=(-6, 6), ylim=(0, len(self.x) / 4), xlabel="value", ylabel="count")
+    ...         self.edges = np.linspace(-6, 6, 61)
+    ...         self.bars = ax.stairs(np.zeros(60), self.edges, fill=True, color=COLORS["data"])
+    ...         self.mean = ax.axvline(0, color=COLORS["theory"], ls="--")
+    ...         return [self.bars, self.mean]
+    ...     def draw(self, shift, scale):
+    ...         x = scale * self.x + shift
+    ...         self.bars.set_data(np.histogram(x, self.edges)[0])
+    ...         self.mean.set_xdata([x.mean()] * 2)
+    ...         shown = f"mean {x.mean():.1f}, std {x.std():.1f}"
+    ...         return f"Scale {scale:.1f}, shift {shift:.1f}: {shown}."
+    >>> widget = Standardise(np.random.default_rng(0).standard_normal(1000))
+    >>> widget.controls["scale"].value = 2.0            # as a hand on the slider does
+    >>> widget.sentence
+    'Scale 2.0, shift 1.0: mean 0.9, std 2.0.'
+
+    Traps:
+
+    - Dynamic artists are drawn above all static ones, ordered by zorder among themselves.
+    - Changing a *static* thing in ``draw`` (axis limits, a title) is noticed and correct, but then
+      the whole figure is drawn anew: some 100 ms instead of 10. Fix limits in ``build`` if you can.
+    - A different number of axes or artists: call ``self.rebuild()`` (it calls ``build`` again).
+    - Colours outside the suite's palette (heat maps): set ``palette = "adaptive"`` in the class.
+
+    An exception in ``build`` or ``draw`` is shown below the picture and raised again. ``summary()``
+    is what strict nbval compares; override it where ``sentence`` has figures that another processor
+    would round differently.
+    """
+
+    size: tuple[int, int] = (840, 430)  # 840 px fit a cell in a window of 1024 px
+    palette: str = "suite"  # or "adaptive"
+
+    def __init__(
+        self,
+        controls: Mapping[str, widgets.Widget] | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        self.size = tuple(size or self.size)
+        if self.size[0] > MAX_SIZE[0] or self.size[1] > MAX_SIZE[1]:
+            raise ValueError(
+                f"{type(self).__name__} expected a picture of at most {MAX_SIZE} px, got "
+                f"{self.size}: it has to fit a projector together with its controls"
+            )
+        self.controls = dict(controls or {})
+        self.sentence = ""
+        self.png = b""
+        self.error: BaseException | None = None
+        self.lock = threading.RLock()
+        self.figure = Figure(
+            figsize=(self.size[0] / DPI, self.size[1] / DPI), dpi=DPI, layout="constrained"
+        )  # labels never overlap; costs only full draws
+        self._canvas = FigureCanvasAgg(self.figure)
+        self._background = None
+        self._dynamic: list[Artist] = []
+        self.picture = widgets.HTML(layout=self._picture_layout())
+        self.control_box = widgets.Box(
+            list(self.controls.values()),
+            layout=widgets.Layout(
+                flex_flow="row wrap",
+                align_items="center",
+                width=f"{MAX_SIZE[0]}px",
+                max_width="100%",
+            ),
+        )
+        self._error_box = widgets.HTML(layout=widgets.Layout(display="none"))
+        css = widgets.HTML(CSS, layout=widgets.Layout(display="none"))
+        super().__init__([*self._children(), css])
+        self.add_class("bnlib-widget")
+        for control in self.controls.values():
+            if control.has_trait("value"):
+                control.observe(self.guard(self._on_control), "value")
+        self.guard(self.rebuild)()
+
+    # --- what a subclass writes -------------------------------------------------------------------
+
+    def build(self, fig: Figure) -> Iterable[Artist]:
+        """Create axes and artists in `fig`; return those that `draw` changes."""
+        raise NotImplementedError(f"{type(self).__name__} needs a method build(self, fig)")
+
+    def draw(self, **values) -> str:
+        """Move the artists to `values` (one a control); return the sentence for the picture."""
+        names = ", ".join(["self", *self.values()])
+        raise NotImplementedError(f"{type(self).__name__} needs a method draw({names})")
+
+    def summary(self) -> str:
+        """The cell's text/plain output, which nbval compares: robust figures only."""
+        return self.sentence
+
+    # --- what a subclass may call -----------------------------------------------------------------
+
+    def values(self) -> dict:
+        """The current value of every control, by name (buttons have none)."""
+        return {name: c.value for name, c in self.controls.items() if c.has_trait("value")}
+
+    def rebuild(self) -> None:
+        """Empty the figure, build it again, and show it."""
+        self.figure.clear()
+        self._background = None
+        with matplotlib.rc_context(RC):
+            dynamic = self.build(self.figure)
+        if dynamic is None:
+            raise TypeError(
+                f"{type(self).__name__}.build expected to return the dynamic artists, "
+                "got None: is its return statement missing?"
+            )
+        self._dynamic = sorted(_flatten(dynamic), key=lambda artist: artist.get_zorder())
+        for artist in self._dynamic:
+            artist.set_animated(True)  # kept out of the background
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw with the controls' current values and show the result."""
+        self.png, self.sentence = self.render(**self.values())
+        self.picture.value = picture_html(self.png, self.sentence, self.size)
+
+    def render(self, **values) -> tuple[bytes, str]:
+        """Draw `values`, return the PNG and the sentence; shows nothing."""
+        with matplotlib.rc_context(RC):
+            sentence = self.draw(**values)
+        if not isinstance(sentence, str) or not sentence:
+            raise TypeError(
+                f"{type(self).__name__}.draw expected to return a sentence for people "
+                f"who cannot see the picture, got {sentence!r}"
+            )
+        # An animated artist does not mark its figure as stale, a static one does.
+        if self._background is None or self.figure.stale:
+            with matplotlib.rc_context(RC):
+                self._canvas.draw()
+            self._background = self._canvas.copy_from_bbox(self.figure.bbox)
+        else:
+            self._canvas.restore_region(self._background)
+        renderer = self._canvas.get_renderer()
+        for artist in self._dynamic:
+            artist.draw(renderer)
+        return encode_png(np.asarray(self._canvas.buffer_rgba()), self.palette), sentence
+
+    def guard(self, function: Callable) -> Callable:
+        """Wrap an observer: its exception is shown in the widget, then raised again.
+
+        Without it Jupyter writes the exception of an observer to a log that nobody reads. One
+        observer at a time: JupyterLab has the messages of widgets handled in another thread than
+        the cells (a subshell), and both may move the same control.
+        """
+
+        @wraps(function)
+        def guarded(*args, **kwargs):
+            try:
+                with self.lock:
+                    result = function(*args, **kwargs)
+            except Exception as error:
+                self.show_error(error)
+                raise
+            self.show_error(None)
+            return result
+
+        return guarded
+
+    def show_error(self, error: BaseException | None) -> None:
+        """Show `error` below the picture, or take the message away (None)."""
+        if error is None and self.error is None:
+            return
+        self.error = error
+        if error is None:
+            self._error_box.value, self._error_box.layout.display = "", "none"
+            return
+        last = traceback.extract_tb(error.__traceback__)[-1:] or [None]
+        where = f"\nin {last[0].name}, line {last[0].lineno}: {last[0].line}" if last[0] else ""
+        text = html.escape(f"{type(error).__name__}: {error}{where}")
+        self._error_box.value = (
+            '<pre role="alert" style="border:2px solid #b00020; color:#b00020; '
+            f'background:white; padding:6px; white-space:pre-wrap">{text}</pre>'
+        )
+        self._error_box.layout.display = ""
+
+    # --- machinery --------------------------------------------------------------------------------
+
+    def _children(self) -> list[widgets.Widget]:
+        return [self.control_box, self.picture, self._error_box]
+
+    def _on_control(self, change) -> None:
+        self.redraw()
+
+    def _picture_layout(self) -> widgets.Layout:
+        width, height = self.size
+        size = {"width": f"{width}px", "height": f"{height + CAPTION_HEIGHT}px"}
+        return widgets.Layout(
+            **size, min_height=size["height"], max_width="100%", margin="0", overflow="hidden"
+        )
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        bundle["text/plain"] = self.summary()
+        if self.png:
+            bundle["image/png"] = base64.b64encode(self.png).decode("ascii")
+        return bundle
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.summary()}>"
+
+
+def _flatten(items) -> list[Artist]:
+    if isinstance(items, Artist):
+        return [items]
+    return [artist for item in items for artist in _flatten(item)]

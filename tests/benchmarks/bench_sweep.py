@@ -1,0 +1,110 @@
+"""A sweep against the same loop in PyTorch: a 6 x 6 grid with and without batch norm.
+
+    python tests/benchmarks/bench_sweep.py
+    pytest tests/benchmarks/bench_sweep.py        (the same, checked against the target)
+
+72 networks 196-100-100-100-10 (MNIST pooled to 14x14), ReLU, 300 steps each of batches of 60,
+float32, one thread. Both sides draw batches, keep every loss, stop when it is no longer finite and
+measure the accuracy on 1,000 test images. Each row of the grid (one learning rate, 12 networks) runs
+here and there in turn, in processor time.
+"""
+
+import os
+
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import statistics
+import time
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import nn
+
+import bnlib
+
+TARGET = 0.5
+SIZES = [196, 100, 100, 100, 10]
+GRID = {
+    "norm": [None, "batch"],
+    "lr": np.geomspace(0.01, 3, 6).tolist(),
+    "init_scale": np.geomspace(0.1, 10, 6).tolist(),
+}
+STEPS, BATCH = 300, 60
+
+
+def torch_run(images, labels, test_images, test_labels, norm, lr, init_scale):
+    """The loop as one writes it in PyTorch; the images are floats already."""
+    layers = []
+    for fan_in, fan_out in pairwise(SIZES):
+        last = fan_out == SIZES[-1]
+        linear = nn.Linear(fan_in, fan_out, bias=last or norm is None)
+        nn.init.normal_(linear.weight, std=init_scale * fan_in**-0.5)
+        layers.append(linear)
+        if not last:
+            layers += [nn.BatchNorm1d(fan_out)] if norm else []
+            layers.append(nn.ReLU())
+    net = nn.Sequential(*layers)
+    optimizer, losses = torch.optim.SGD(net.parameters(), lr), []
+    order = torch.randperm(len(images))
+    for i in range(STEPS):
+        indices = order[i * BATCH : (i + 1) * BATCH]
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(net(images[indices]), labels[indices])
+        loss.backward()
+        losses.append(loss.item())
+        if not np.isfinite(losses[-1]):
+            return None
+        optimizer.step()
+    net.eval()
+    with torch.no_grad():
+        return (net(test_images).argmax(1) == test_labels).float().mean().item()
+
+
+def seconds(function):
+    start = time.process_time()
+    function()
+    return time.process_time() - start
+
+
+def measure(rows=tuple(range(6))):
+    """Seconds of bnlib and of PyTorch for each row of the grid."""
+    torch.set_num_threads(1)
+    data = bnlib.load_mnist(pool=True)
+    tensors = [torch.from_numpy(v.copy()) for v in data.batch(slice(None), np.float32)]
+    tensors += [torch.from_numpy(v.copy()) for v in data.test_batch(1000, np.float32)]
+
+    def ours(lr, scales=GRID["init_scale"]):
+        bnlib.sweep(
+            data, SIZES, {"norm": GRID["norm"], "init_scale": scales}, lr=lr, steps=STEPS,
+            batch_size=BATCH, dtype=np.float32, progress=False,
+        )
+
+    def theirs(lr):
+        for norm in GRID["norm"]:
+            for scale in GRID["init_scale"]:
+                torch_run(*tensors, norm, lr, scale)
+
+    torch_run(*tensors, "batch", 0.1, 1.0)
+    ours(0.1, [1.0])
+    times = []
+    for row in rows:
+        lr = GRID["lr"][row]
+        pair = [lambda lr=lr: ours(lr), lambda lr=lr: theirs(lr)]
+        times.append([seconds(f) for f in (pair if row % 2 else pair[::-1])][:: 1 if row % 2 else -1])
+    return np.array(times)
+
+
+def test_target():
+    ours, theirs = measure().sum(axis=0)
+    assert ours <= TARGET * theirs, f"{ours / theirs:.2f} of PyTorch's time"
+
+
+if __name__ == "__main__":
+    times = measure()
+    for lr, (ours, theirs) in zip(GRID["lr"], times, strict=True):
+        print(f"lr {lr:5.2f}   bnlib {ours:5.2f} s   PyTorch {theirs:5.2f} s   {ours / theirs:.2f}")
+    ours, theirs = times.sum(axis=0)
+    print(f"all        bnlib {ours:5.2f} s   PyTorch {theirs:5.2f} s   {ours / theirs:.2f}")
+    print(f"median of rows {statistics.median(times[:, 0] / times[:, 1]):.2f}   target {TARGET}")

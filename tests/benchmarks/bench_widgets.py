@@ -1,0 +1,104 @@
+"""How fast the widgets are: medians, interleaved, on one core.
+
+    taskset -c 0 python tests/benchmarks/bench_widgets.py
+    pytest tests/benchmarks/bench_widgets.py        (the same, checked against the targets)
+
+- A frame of the DistributionExplorer against a new pyplot figure of the same content.
+- A changed setting: to the first new frame, and until both networks are retrained for 300 steps
+  and every frame is drawn.
+- The size of a frame.
+"""
+
+import io
+import os
+import statistics
+import time
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import matplotlib
+
+matplotlib.use("agg")
+
+from matplotlib import pyplot as plt
+
+from bnlib.figures import RC
+from bnlib.widgets import DistributionExplorer
+
+TARGETS = {
+    "pyplot / frame": (30, None),
+    "first new frame, s": (None, 1.5),
+    "retrained and all frames, s": (None, 1.5),
+    "smallest frame, kB": (10, None),
+    "largest frame, kB": (None, 25),
+}
+
+
+def pyplot_frame(explorer, frame):
+    """The same picture the usual way: a new figure, all artists new, saved as PNG, closed."""
+    with matplotlib.rc_context(RC):
+        width, height = explorer.size
+        fig = plt.figure(figsize=(width / 96, height / 96), dpi=96)
+        kept = {k: getattr(explorer, k) for k in ("_panels", "_messages", "_curves", "_cursors")}
+        explorer.build(fig)
+        explorer.draw(frame)
+        for name, artists in kept.items():
+            setattr(explorer, name, artists)
+        out = io.BytesIO()
+        fig.savefig(out, format="png")
+        plt.close(fig)
+    return out.getvalue()
+
+
+def seconds(function, *args, **kwargs):
+    start = time.perf_counter()
+    function(*args, **kwargs)
+    return time.perf_counter() - start
+
+
+def measure(rounds=15, changes=5):
+    """Name -> figure."""
+    explorer = DistributionExplorer()
+    explorer.render(frame=0)
+    slow, fast = [], []
+    for i in range(rounds):
+        frame = (7 * i) % len(explorer.labels)
+        slow.append(seconds(pyplot_frame, explorer, frame))
+        fast += [seconds(explorer.render, frame=(frame + k) % 31) for k in range(5)]
+    first, whole = [], []
+    rate = explorer.settings["learning_rate"]
+    train = explorer.train
+    for i in range(changes):
+        # _on_control is reset(), which shows the first new frame, then train().
+        start = time.perf_counter()
+        explorer.train = lambda start=start: (first.append(time.perf_counter() - start), train())
+        rate.value = (0.3, 0.1)[i % 2]
+        whole.append(time.perf_counter() - start)
+    sizes = [n / 1000 for n in explorer.frame_bytes]
+    median = statistics.median
+    return {
+        "pyplot figure, ms": 1000 * median(slow),
+        "frame, ms": 1000 * median(fast),
+        "pyplot / frame": median(slow) / median(fast),
+        "first new frame, s": median(first),
+        "retrained and all frames, s": median(whole),
+        "smallest frame, kB": min(sizes),
+        "largest frame, kB": max(sizes),
+    }
+
+
+def test_widgets_meet_their_targets():
+    figures = measure()
+    missed = {
+        name: figures[name]
+        for name, (low, high) in TARGETS.items()
+        if (low is not None and figures[name] < low) or (high is not None and figures[name] > high)
+    }
+    assert not missed, f"{missed} of {figures}"
+
+
+if __name__ == "__main__":
+    for name, value in measure().items():
+        low, high = TARGETS.get(name, (None, None))
+        target = f"  (at least {low})" if low else f"  (at most {high})" if high else ""
+        print(f"{name:30} {value:8.2f}{target}")

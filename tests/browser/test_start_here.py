@@ -1,0 +1,119 @@
+"""The first notebook in a real JupyterLab: run all, scrub, train, pause, and without a kernel."""
+
+from importlib.util import find_spec
+
+import pytest
+from browser.lab import jupyterlab
+
+NAME = "00_start_here.ipynb"
+
+
+@pytest.fixture(scope="module")
+def lab(root, require, chromium_path, chromium_args):
+    require("the browser tests", find_spec("playwright"), "pip install playwright")
+    with jupyterlab(root / "notebooks", chromium_path, chromium_args) as lab:
+        yield lab
+
+
+class Widget:
+    """The DistributionExplorer of the page, as somebody with a keyboard and a screen has it."""
+
+    def __init__(self, notebook):
+        self.notebook, self.page = notebook, notebook.page
+        named = self.page.locator(".bnlib-widget", has=self.page.get_by_text("learning rate"))
+        self.node = named.first
+        self.node.wait_for()
+        self.node.scroll_into_view_if_needed()
+
+    @property
+    def picture(self):
+        """src and alt of the one picture that can be seen."""
+        image = self.node.locator("img:visible")
+        return image.get_attribute("src"), image.get_attribute("alt")
+
+    @property
+    def status(self):
+        return self.node.get_by_role("status").inner_text()
+
+    def press(self, key):
+        """Press a key on the film's slider; return the new picture when it is there."""
+        self.node.locator(".noUi-handle").last.focus()
+        before = self.picture
+        self.page.keyboard.press(key)
+        self.notebook.wait(f"another picture after {key}", lambda: self.picture != before, 10)
+        return self.picture
+
+    def button(self, name):
+        return self.node.get_by_role("button", name=name)
+
+
+def test_run_all_scrub_train_pause_and_no_kernel(lab):
+    with lab.open(NAME) as notebook:
+        notebook.run_all()
+        widget = Widget(notebook)
+        assert "Step 300 of 300" in widget.picture[1]
+
+        # The film's frames are in the browser. It reports each move to the kernel, in a few hundred
+        # bytes; nothing that comes back is large enough to hold a picture.
+        received = len(notebook.received)
+        scrubbed = [widget.press("ArrowLeft") for _ in range(5)]
+        assert [alt.split(".")[0] for _, alt in scrubbed] == [
+            f"Step {step} of 300" for step in (290, 280, 270, 260, 250)
+        ]
+        assert len({src for src, _ in scrubbed}) == 5
+        notebook.page.wait_for_timeout(1000)
+        news = notebook.received[received:]
+        assert max(map(len, news), default=0) < 5_000 < min(len(src) for src, _ in scrubbed)
+
+        widget.button("Reset").click()
+        notebook.wait("the untrained networks", lambda: "Step 0 of 300" in widget.picture[1])
+        assert widget.button("Pause").is_disabled()
+        widget.button("Train").click()
+        notebook.wait("a few frames", lambda: "Step 0 " not in widget.picture[1])
+        widget.button("Pause").click()
+        notebook.wait("the pause", lambda: widget.status.startswith("paused"))
+        paused, status = widget.picture, widget.status
+        notebook.page.wait_for_timeout(1500)
+        assert (widget.picture, widget.status) == (paused, status)
+        widget.button("Train").click()
+        notebook.wait("the end of the run", lambda: widget.status.startswith("finished"), 60)
+        assert "Step 300 of 300" in widget.picture[1]
+        notebook.wait("a kernel at rest", lambda: notebook.state()["kernel"] == "idle")
+        assert notebook.problems() == []
+
+        notebook.shut_down_kernel()  # from here on nobody can send or answer anything
+        sent = len(notebook.sent)
+        scrubbed = [widget.press("ArrowLeft") for _ in range(3)]
+        assert [alt.split(".")[0] for _, alt in scrubbed] == [
+            f"Step {step} of 300" for step in (290, 280, 270)
+        ]
+        assert widget.press("Home")[1].startswith("Step 0 of 300")
+        assert notebook.sent[sent:] == []
+
+
+@pytest.mark.parametrize("width", [1400, 1024])
+def test_the_widget_fits_and_does_not_jump(lab, width):
+    with lab.open(NAME, width=width) as notebook:
+        notebook.run_all()
+        widget = Widget(notebook)
+        box, cell = widget.node.bounding_box(), widget.node.locator("xpath=..").bounding_box()
+        assert box["height"] <= 620
+        image = widget.node.locator("img:visible").bounding_box()
+        assert image["width"] <= cell["width"]
+        assert image["width"] == pytest.approx(840, abs=1)
+        for _ in range(3):
+            widget.press("ArrowLeft")
+            assert widget.node.bounding_box() == box
+            assert widget.node.locator("img:visible").bounding_box() == image
+        assert notebook.problems() == []
+
+
+def test_a_setting_changed_by_keyboard_retrains(lab):
+    with lab.open(NAME) as notebook:
+        notebook.run_all()
+        widget = Widget(notebook)
+        widget.node.locator(".noUi-handle").first.focus()
+        notebook.page.keyboard.press("ArrowRight")
+        notebook.wait("a new run", lambda: "Step 0 of 300" in widget.picture[1], 10)
+        notebook.wait("its end", lambda: "Step 300 of 300" in widget.picture[1], 60)
+        assert notebook.problems() == []

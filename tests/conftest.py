@@ -1,0 +1,108 @@
+"""What every test shares: `require` for optional legs, the data, a browser, Hypothesis settings.
+
+A leg is something a machine may lack (Chromium, another Python). A developer without it gets a
+skip; continuous integration sets BNLIB_REQUIRE_ALL=1, and then every skip is a failure.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+# One BLAS thread, also in the kernels that nbval starts: these matrices are small, and a second
+# thread can stall for longer than it computes.
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import hypothesis
+import hypothesis.configuration
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+REQUIRE_ALL = os.environ.get("BNLIB_REQUIRE_ALL") == "1"
+# Tests that may be skipped even then. None: keep it so.
+MAY_SKIP = ()
+
+# The same examples on every run, and no .hypothesis folder in the tree.
+hypothesis.configuration.set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "bnlib-hypothesis")
+hypothesis.settings.register_profile(
+    "bnlib", database=None, derandomize=True, deadline=None, print_blob=False
+)
+hypothesis.settings.load_profile("bnlib")
+
+
+@pytest.fixture(scope="session")
+def root():
+    """The folder of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def require():
+    """require(leg, available, why): go on if available, else skip; with BNLIB_REQUIRE_ALL, fail."""
+
+    def require(leg, available, why):
+        if available:
+            return
+        if REQUIRE_ALL:
+            pytest.fail(f"BNLIB_REQUIRE_ALL is set and {leg} could not run: {why}", pytrace=False)
+        pytest.skip(f"{leg}: {why}")
+
+    return require
+
+
+@pytest.fixture(scope="session")
+def mnist():
+    """All of MNIST, gray, flat; read-only, so that one copy serves every test."""
+    from bnlib.data import load_mnist
+
+    return load_mnist()
+
+
+@pytest.fixture(scope="session")
+def chromium_path(require):
+    """Path of a Chromium or Chrome; give Playwright `chromium_args` too."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+    path = os.environ.get("BNLIB_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    require("the browser tests", path, "no Chromium on PATH (Debian: apt-get install chromium)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def chromium_args():
+    """Command-line flags: no sandbox for root (as in a container), no shared-memory file."""
+    as_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return ["--disable-dev-shm-usage", "--disable-gpu", *(["--no-sandbox"] if as_root else [])]
+
+
+def pytest_runtest_logreport(report):
+    _note_skip(report)
+
+
+def pytest_collectreport(report):
+    _note_skip(report)
+
+
+_skips = []
+
+
+def _note_skip(report):
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _skips.append(report.nodeid)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session, exitstatus):
+    if REQUIRE_ALL and _forbidden_skips() and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter):
+    if REQUIRE_ALL and (skips := _forbidden_skips()):
+        terminalreporter.section("skipped although BNLIB_REQUIRE_ALL=1", red=True)
+        for nodeid in skips:
+            terminalreporter.line(nodeid)
+
+
+def _forbidden_skips():
+    return [nodeid for nodeid in _skips if nodeid not in MAY_SKIP]

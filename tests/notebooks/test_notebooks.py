@@ -1,0 +1,347 @@
+"""Every notebook keeps every rule; every rule can fail; refresh.py does what it says."""
+
+import json
+import re
+
+import nbformat
+import notebook_rules
+import pytest
+import refresh
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from notebook_rules import RULES
+
+NOTEBOOKS = sorted(refresh.NOTEBOOKS.glob("*.ipynb"))
+PNG = {"image/png": "iVBORw0KGgo=", "text/plain": "<Figure size 640x480 with 1 Axes>"}
+VIEW = {refresh.WIDGET_VIEW: {"model_id": "0" * 32, "version_major": 2, "version_minor": 0}}
+
+
+def names(rule):
+    return rule.__name__
+
+
+# --- the notebooks ------------------------------------------------------------------------------
+
+
+def test_there_are_notebooks():
+    assert NOTEBOOKS, "no notebooks/*.ipynb: the tests below have nothing to look at"
+    for path in NOTEBOOKS:
+        assert re.fullmatch(r"\d\d_[a-z0-9_]+\.ipynb", path.name), path.name
+
+
+@pytest.mark.parametrize("rule", RULES, ids=names)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_keeps_the_rule(path, rule):
+    problems = list(rule(refresh.read(path), path.name))
+    assert not problems, "\n".join([path.name, *problems])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_is_stored_as_refresh_stores_it(path):
+    assert refresh.check(path), f"run: python tests/notebooks/refresh.py notebooks/{path.name}"
+
+
+def mapped(readme):
+    """The notebooks that the README links to."""
+    return re.findall(r"\]\((?:\./)?notebooks/([\w.]+\.ipynb)\)", readme)
+
+
+def test_readme_maps_the_notebooks_that_exist(root):
+    links = mapped((root / "README.md").read_text(encoding="utf-8"))
+    assert sorted(set(links)) == [path.name for path in NOTEBOOKS]
+
+
+def test_links_between_notebooks_lead_somewhere():
+    for path in NOTEBOOKS:
+        for cell in notebook_rules.markdown_cells(refresh.read(path)):
+            for target in re.findall(r"\]\((?!https?:|#|attachment:)([^)#]+)", cell.source):
+                assert (path.parent / target).exists(), f"{path.name}, {cell.id}: {target}"
+
+
+# --- every rule can fail ------------------------------------------------------------------------
+
+
+def good():
+    """A small notebook that keeps every rule."""
+    nb = new_notebook(
+        cells=[
+            new_markdown_cell(
+                "# 02 · Forward\n\n**What you will learn** a\n\n**Time** 1 min\n\n**You need** b",
+                id="title",
+            ),
+            new_markdown_cell("**Predict.** Which is larger?", id="predict-which"),
+            new_code_cell("1 + 1", id="run-which", execution_count=1),
+            new_markdown_cell("## Equations\n\n$$ y = x $$", id="equation"),
+            new_code_cell("show()", id="check-equation", execution_count=2),
+            new_markdown_cell("*Figure 1.* See the line.", id="caption-line"),
+            new_markdown_cell("### Exercise 2.1 · standardise", id="exercise-standardise"),
+            new_code_cell("film", id="show-film", execution_count=3),
+            new_markdown_cell("*Figure 2.* Move the slider.", id="caption-film"),
+            new_markdown_cell("## Summary\n\nShort.", id="summary"),
+            new_markdown_cell(
+                "## Further reading\n\nsection 3 of https://arxiv.org/abs/1502.03167", id="reading"
+            ),
+        ]
+    )
+    nb.metadata["bnlib"] = {"keep_widget_state": True}
+    nb.metadata["widgets"] = {refresh.WIDGET_STATE: {"state": {}, "version_major": 2}}
+    nb.cells[2].outputs = [new_output("execute_result", {"text/plain": "2"}, execution_count=1)]
+    nb.cells[4].outputs = [new_output("display_data", dict(PNG))]
+    film = {**VIEW, "image/png": PNG["image/png"], "text/plain": "Step 3: 4 % are saturated."}
+    nb.cells[7].outputs = [new_output("display_data", film)]
+    nb = refresh.normalise(nb)
+    nb.cells[2].metadata["tags"] = ["raises-exception"]
+    nb.cells[2].outputs = [
+        new_output("error", ename="ValueError", evalue="no", traceback=["ValueError: no"])
+    ]
+    return nb
+
+
+def cell(nb, cell_id):
+    return next(c for c in nb.cells if c.id == cell_id)
+
+
+def remove(nb, cell_id):
+    nb.cells.remove(cell(nb, cell_id))
+
+
+def edit(cell_id, old, new):
+    def change(nb):
+        assert old in cell(nb, cell_id).source
+        cell(nb, cell_id).source = cell(nb, cell_id).source.replace(old, new)
+
+    return change
+
+
+def put(cell_id, **fields):
+    return lambda nb: cell(nb, cell_id).update(**fields)
+
+
+def output(cell_id, kind, *args, **fields):
+    return lambda nb: cell(nb, cell_id).outputs.append(new_output(kind, *args, **fields))
+
+
+def tag(cell_id, *tags):
+    return lambda nb: cell(nb, cell_id).metadata.update(tags=list(tags))
+
+
+def film(nb):
+    return cell(nb, "show-film").outputs[0].data
+
+
+BAD = [
+    ("is_valid", put("title", outputs=[])),
+    ("is_valid", lambda nb: nb.update(nbformat_minor=4)),
+    ("is_in_normal_form", lambda nb: nb.metadata.language_info.update(version="3.11.7")),
+    ("is_in_normal_form", lambda nb: nb.metadata.kernelspec.update(name="venv")),
+    ("is_in_normal_form", lambda nb: cell(nb, "title").metadata.update(execution={"t": 1})),
+    ("is_small", edit("title", "**Time**", "x" * 1_500_000 + "**Time**")),
+    ("is_executed", put("check-equation", execution_count=None)),
+    ("is_executed", put("check-equation", execution_count=7)),
+    ("is_executed", put("check-equation", source="")),
+    ("is_executed", lambda nb: [nb.cells.remove(c) for c in notebook_rules.code_cells(nb)]),
+    ("has_no_errors", tag("run-which")),
+    ("has_no_errors", put("run-which", outputs=[])),
+    ("is_quiet", output("run-which", "stream", name="stderr", text="Warning")),
+    ("has_skeleton", edit("title", "# 02", "# 03")),
+    ("has_skeleton", edit("title", "·", "-")),
+    ("has_skeleton", edit("title", "**Time**", "Time")),
+    ("has_skeleton", edit("title", "**You need**", "")),
+    ("has_skeleton", edit("title", "**What you will learn**", "")),
+    ("has_skeleton", lambda nb: remove(nb, "summary")),
+    ("has_skeleton", lambda nb: remove(nb, "reading")),
+    ("has_skeleton", edit("reading", "https://arxiv.org/abs/", "arXiv ")),
+    ("has_skeleton", edit("exercise-standardise", "2.1", "3.1")),
+    ("has_skeleton", edit("exercise-standardise", "·", ":")),
+    ("has_skeleton", edit("summary", "Short.", "# Another title")),
+    ("has_readable_ids", put("title", id="3f2a9c1e")),
+    ("has_readable_ids", put("title", id="b4f7a1c2-1d2e-4f5a-8b9c-0123456789ab")),
+    ("has_readable_ids", put("title", id="Title 1")),
+    ("has_readable_ids", put("title", id="summary")),
+    ("has_known_tags", tag("check-equation", "nbval-skip")),
+    ("has_known_tags", edit("check-equation", "show()", "# NBVAL_IGNORE_OUTPUT\nshow()")),
+    ("has_captions", lambda nb: remove(nb, "caption-line")),
+    ("has_captions", edit("caption-film", "Figure 2.", "Figure 3.")),
+    ("has_captions", edit("caption-film", "*Figure 2.*", "Figure 2.")),
+    ("has_alt_text", output("run-which", "display_data", {"text/html": '<img src="x">'})),
+    ("has_alt_text", output("run-which", "display_data", {"text/html": '<img alt="" src="x">'})),
+    ("has_alt_text", edit("summary", "Short.", "![](picture.png)")),
+    ("has_checked_equations", edit("summary", "Short.", "$$ y = x $$")),
+    ("has_widget_fallbacks", lambda nb: film(nb).pop("image/png")),
+    ("has_widget_fallbacks", lambda nb: film(nb).update({"text/plain": "Film"})),
+    (
+        "has_widget_fallbacks",
+        lambda nb: film(nb).update({"text/plain": "VBox(children=(Box(),))."}),
+    ),
+    ("has_widget_fallbacks", output("run-which", "display_data", {"text/plain": "<Axes: >"})),
+    ("has_predictions", edit("predict-which", "**Predict.**", "Predict.")),
+    (
+        "has_predictions",
+        put("summary", source="**Predict.** What now?"),
+    ),
+    ("has_no_private_paths", output("run-which", "stream", name="stdout", text="/home/ann/x.py")),
+    (
+        "has_no_private_paths",
+        output("run-which", "stream", name="stdout", text="at 0x7f00aa11bb22"),
+    ),
+    ("has_no_private_paths", edit("summary", "Short.", "see /root/x")),
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=names)
+def test_a_good_notebook_passes(rule):
+    assert not list(rule(good(), "02_forward.ipynb"))
+
+
+@pytest.mark.parametrize(("rule", "change"), BAD, ids=[f"{k}-{r}" for k, (r, _) in enumerate(BAD)])
+def test_a_bad_notebook_fails(rule, change):
+    nb = good()
+    change(nb)
+    assert list(getattr(notebook_rules, rule)(nb, "02_forward.ipynb")), "the rule did not notice"
+
+
+def test_every_rule_has_a_bad_notebook():
+    assert {rule.__name__ for rule in RULES} == {name for name, _ in BAD}
+
+
+def test_tags_come_from_contributing():
+    tags = notebook_rules.allowed_tags()
+    assert {"nbval-ignore-output", "raises-exception"} <= tags
+    assert "nbval-skip" not in tags
+
+
+def test_map_finds_links():
+    assert mapped("| [00](notebooks/00_a.ipynb) | [x](./notebooks/05_b.ipynb)") == [
+        "00_a.ipynb",
+        "05_b.ipynb",
+    ]
+
+
+# --- refresh.py ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Store a notebook of these code cells with stale outputs; give its path."""
+
+    def store(*sources, **metadata):
+        stale = new_output("stream", name="stdout", text="stale\n")
+        cells = [new_code_cell(s, id=f"cell-{k}", outputs=[stale]) for k, s in enumerate(sources)]
+        path = tmp_path / "00_test.ipynb"
+        nb = new_notebook(cells=cells, metadata={"signature": "x", **metadata})
+        nbformat.write(nb, path, version=nbformat.NO_CONVERT)
+        return path
+
+    return store
+
+
+def test_refresh_executes_from_nothing_and_normalises(stored, capsys):
+    path = stored(
+        "import sys, time\nfor k in range(3):\n    print(k); sys.stdout.flush(); time.sleep(0.05)",
+        "1 / 0",
+        "40 + 2",
+    )
+    nb = refresh.read(path)
+    nb.cells[1].metadata["tags"] = ["raises-exception"]
+    nb.cells[2].id = "3f2a9c1e"
+    path.write_text(refresh.text_of(nb))
+    assert not refresh.check(path)
+    assert refresh.main([str(path)]) == 0
+    nb = refresh.read(path)
+    assert [c.execution_count for c in nb.cells] == [1, 2, 3]
+    assert [o.text for o in nb.cells[0].outputs] == ["0\n1\n2\n"]
+    assert nb.cells[1].outputs[0].traceback == ["ZeroDivisionError: division by zero"]
+    assert nb.cells[2].outputs[0].data == {"text/plain": "42"}
+    assert [c.id for c in nb.cells] == ["cell-0", "cell-1", "code-start"]
+    assert nb.metadata == {
+        "kernelspec": refresh.KERNELSPEC,
+        "language_info": refresh.LANGUAGE_INFO,
+    }
+    assert path.read_text().endswith("}\n")
+    assert refresh.main(["--check", str(path)]) == 0
+    before = path.read_bytes()
+    assert refresh.main([str(path)]) == 0
+    assert path.read_bytes() == before, "refreshing twice must give the same bytes"
+    assert [p.name for p in path.parent.iterdir()] == [path.name], "a temporary file was left"
+
+
+def test_a_failing_notebook_is_left_as_it_was(stored, capsys):
+    path = stored("print(1)", "raise ValueError('broken on purpose')")
+    before = path.read_bytes()
+    assert refresh.main([str(path)]) == 1
+    assert path.read_bytes() == before
+    said = capsys.readouterr().err
+    assert "cell-1" in said and "broken on purpose" in said
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_slow_cell_is_stopped_and_named(stored, capsys):
+    path = stored("import time; time.sleep(60)")
+    before = path.read_bytes()
+    assert refresh.main([str(path), "--timeout", "1"]) == 1
+    assert "cell-0" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_a_crash_while_writing_loses_nothing(stored, monkeypatch):
+    path = stored("1")
+    before = path.read_bytes()
+
+    def crash(*args):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(refresh.os, "replace", crash)
+    with pytest.raises(OSError, match="disk full"):
+        refresh.refresh(path)
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+LINKED = """import ipywidgets
+stack = ipywidgets.Stack([ipywidgets.HTML(str(k)) for k in range(3)], selected_index=0)
+slider = ipywidgets.IntSlider(max=2)
+link = ipywidgets.jslink((slider, "value"), (stack, "selected_index"))
+unseen = ipywidgets.HTML("not shown")
+ipywidgets.VBox([slider, stack])"""
+
+
+def test_widget_state_is_dropped_unless_asked_for(stored):
+    path = stored(LINKED)
+    assert refresh.main([str(path)]) == 0
+    nb = refresh.read(path)
+    assert "widgets" not in nb.metadata
+    assert list(nb.cells[0].outputs[0].data) == ["text/plain"]
+
+
+def test_kept_widget_state_is_whole_and_the_same_each_time(stored):
+    path = stored(LINKED, bnlib={"keep_widget_state": True})
+    assert refresh.main([str(path)]) == 0
+    before = path.read_bytes()
+    nb = json.loads(before)
+    state = nb["metadata"]["widgets"][refresh.WIDGET_STATE]["state"]
+    shown = nb["cells"][0]["outputs"][0]["data"][refresh.WIDGET_VIEW]["model_id"]
+    assert state[shown]["model_name"] == "VBoxModel"
+    kinds = [model["model_name"] for model in state.values()]
+    assert kinds.count("HTMLModel") == 3, "the one that is not shown must go"
+    assert "LinkModel" in kinds and "StackModel" in kinds and "IntSliderModel" in kinds
+    for model in state.values():
+        for other in refresh._references(model):
+            assert other in state
+    assert refresh.main([str(path)]) == 0
+    assert path.read_bytes() == before
+
+
+def test_missing_ids_are_made_from_the_words(tmp_path):
+    path = tmp_path / "00_test.ipynb"
+    nb = new_notebook(
+        cells=[
+            new_markdown_cell("# 00 · Start here"),
+            new_code_cell("1"),
+            new_code_cell("2"),
+            new_markdown_cell("*Figure 1.* What to see in it, at length."),
+        ]
+    )
+    for c in nb.cells:
+        del c["id"]
+    path.write_text(json.dumps(nb))
+    made = [c.id for c in refresh.normalise(refresh.read(path)).cells]
+    assert made == ["start-here", "code-start-here", "code-start-here-2", "figure-what-to-see-in"]

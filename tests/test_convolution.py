@@ -1,0 +1,512 @@
+"""Conv2d, MaxPool2d, Flatten and the CNN made of them."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from cases import close, lay_out
+from hypothesis import given
+from hypothesis import strategies as st
+
+import bnlib
+from bnlib import convolution
+from bnlib.convolution import Conv2d, Flatten, MaxPool2d, col2im, im2col, pad
+from bnlib.gradcheck import gradcheck
+
+ORDERS = ("C", "batch last", "channels last", "strided", "Fortran")
+
+
+def slow_convolution(x, weight, bias, stride, padding):
+    """The sum of the definition, one output value at a time."""
+    (n, _, h, w), (o, _, kh, kw), (sh, sw), (ph, pw) = x.shape, weight.shape, stride, padding
+    x = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)))
+    rows, cols = (h + 2 * ph - kh) // sh + 1, (w + 2 * pw - kw) // sw + 1
+    y = np.empty((n, o, rows, cols))
+    for a, b, p, q in np.ndindex(y.shape):
+        window = x[a, :, p * sh : p * sh + kh, q * sw : q * sw + kw]
+        y[a, b, p, q] = (window * weight[b]).sum() + bias[b]
+    return y
+
+
+def slow_pooling(x, kernel, stride, dy=None):
+    """Maxima, and dx by the rule: all of the gradient to the first maximum, row by row."""
+    (n, c, h, w), (kh, kw), (sh, sw) = x.shape, kernel, stride
+    y = np.empty((n, c, (h - kh) // sh + 1, (w - kw) // sw + 1))
+    dx = np.zeros(x.shape)
+    for a, b, p, q in np.ndindex(y.shape):
+        window = x[a, b, p * sh : p * sh + kh, q * sw : q * sw + kw]
+        i, j = np.unravel_index(window.argmax(), window.shape)
+        y[a, b, p, q] = window[i, j]
+        if dy is not None:
+            dx[a, b, p * sh + i, q * sw + j] += dy[a, b, p, q]
+    return y, dx
+
+
+@st.composite
+def convolutions(draw):
+    """A layer with random settings, and images that are just large enough or larger."""
+    small, pairs = st.integers(1, 3), st.tuples(st.integers(1, 4), st.integers(1, 4))
+    kernel, stride = draw(pairs), draw(pairs)
+    padding = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
+    c, o, n, bias, seed = draw(small), draw(small), draw(small), draw(st.booleans()), draw(small)
+    layer = Conv2d(c, o, kernel, stride, padding, bias, rng=seed)
+    rng = np.random.default_rng(seed + 100)
+    if bias:
+        layer.bias[...] = rng.standard_normal(o)
+    least = [max(1, k - 2 * p) for k, p in zip(kernel, padding, strict=True)]
+    h, w = (draw(st.integers(s, s + 5)) for s in least)
+    return layer, rng.standard_normal((n, c, h, w))
+
+
+# -- Conv2d ---------------------------------------------------------------------------------------
+
+
+@given(convolutions())
+def test_conv_is_the_sum_of_its_definition(case):
+    layer, x = case
+    bias = np.zeros(layer.out_channels) if layer.bias is None else layer.bias
+    close(
+        layer.forward(x),
+        slow_convolution(x, layer.weight, bias, layer.stride, layer.padding),
+        1e-12, scale=10,
+    )
+
+
+def check_gradients(layer, x):
+    def forward(x, **params):
+        for name, value in params.items():
+            layer.params[name][...] = value
+        return layer.forward(x)
+
+    def backward(dy):
+        return {"x": layer.backward(dy), **layer.grads}
+
+    return gradcheck(forward, backward, {"x": x} | {k: v.copy() for k, v in layer.params.items()})
+
+
+@given(convolutions())
+def test_conv_gradients_agree_with_differences(case):
+    layer, x = case
+    report = check_gradients(layer, x)
+    assert report.passed and len(report.checks) == 2 + (layer.bias is not None), report
+
+
+@pytest.mark.parametrize(("strip_bytes", "strips"), [(1, 7), (6000, 4), (10**9, 1)])
+def test_strips_change_nothing(strip_bytes, strips, monkeypatch):
+    # One row at a time, a few rows with a short last strip, everything at once.
+    layer = Conv2d(2, 3, 3, stride=(2, 1), padding=1, rng=0)
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((4, 2, 13, 5))
+    expected = slow_convolution(x, layer.weight, layer.bias, (2, 1), (1, 1))
+    monkeypatch.setattr(convolution, "STRIP_BYTES", strip_bytes)
+    close(layer.forward(x), expected, 1e-12, scale=10)
+    assert len(list(layer._strips())) == strips
+    assert check_gradients(layer, x).passed
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("shape", [(4, 2, 6, 5), (1, 2, 5, 5), (3, 3, 3, 3)])
+def test_memory_order_of_x_and_dy_does_not_matter(shape, order):
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal(shape)
+    layers = [Conv2d(shape[1], 3, 3, padding=1, rng=0), bnlib.BatchNorm(3), bnlib.ReLU()]
+    layers += [MaxPool2d(2), Flatten()]
+    plain = bnlib.Sequential(layers)
+    y = plain(x).copy()
+    dy = rng.standard_normal(y.shape)
+    dx = plain.backward(dy).copy()
+    grads = plain.flat_grads.copy()
+    np.testing.assert_allclose(plain(lay_out(x, order)), y, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(plain.backward(np.asfortranarray(dy)), dx, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(plain.flat_grads, grads, rtol=0, atol=1e-12)
+    # Each layer alone, with a dy in another order than its output.
+    for layer in layers[:-1]:
+        y = layer.forward(x)
+        dy = rng.standard_normal(y.shape)
+        dx = layer.backward(np.ascontiguousarray(dy)).copy()
+        layer.forward(lay_out(x, order))
+        np.testing.assert_allclose(layer.backward(lay_out(dy, order)), dx, rtol=0, atol=1e-12)
+        x = layer.forward(x)
+
+
+def test_conv_does_not_write_to_its_arguments():
+    layer, rng = Conv2d(2, 2, 3, rng=0), np.random.default_rng(0)
+    x = lay_out(rng.standard_normal((3, 2, 5, 5)), "batch last")
+    kept = x.copy()
+    dy = lay_out(rng.standard_normal(layer.forward(x).shape), "batch last")
+    kept_dy = dy.copy()
+    layer.backward(dy)
+    assert np.array_equal(x, kept) and np.array_equal(dy, kept_dy)
+
+
+def test_backward_twice_gives_the_same():
+    layer, rng = Conv2d(2, 3, 3, rng=0), np.random.default_rng(0)
+    dy = rng.standard_normal(layer.forward(rng.standard_normal((3, 2, 5, 5))).shape)
+    first = layer.backward(dy).copy(), layer.grads["weight"].copy()
+    second = layer.backward(dy), layer.grads["weight"]
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_first_layer_fills_the_same_gradients_without_dx():
+    layer, rng = Conv2d(2, 3, 3, rng=0), np.random.default_rng(0)
+    dy = rng.standard_normal(layer.forward(rng.standard_normal((3, 2, 5, 5))).shape)
+    layer.backward(dy)
+    full = {k: g.copy() for k, g in layer.grads.items()}
+    for g in layer.grads.values():
+        g[...] = np.nan
+    assert layer.backward_params(dy) is None
+    assert all(np.array_equal(full[k], layer.grads[k]) for k in full)
+
+
+def test_im2col_has_the_windows_as_columns():
+    x = np.random.default_rng(0).standard_normal((2, 5, 6, 3))
+    columns = im2col(x, (3, 2), (2, 1))
+    assert columns.shape == (2, 3, 2, 2, 5, 3)
+    for p, q, n in np.ndindex(2, 5, 3):
+        window = x[:, 2 * p : 2 * p + 3, q : q + 2, n]
+        assert np.array_equal(columns[:, :, :, p, q, n], window)
+
+
+@given(convolutions())
+def test_col2im_is_the_transpose_of_im2col(case):
+    layer, x = case
+    x = pad(x.transpose(1, 2, 3, 0), layer.padding)
+    columns = im2col(x, layer.kernel_size, layer.stride)
+    other = np.random.default_rng(0).standard_normal(columns.shape)
+    back = np.zeros_like(x)
+    col2im(other, back, layer.stride)
+    close(np.sum(columns * other), np.sum(x * back), 1e-10, scale=10)
+
+
+def test_conv_weights_start_with_the_given_spread():
+    layer = Conv2d(20, 50, (3, 5), rng=0)
+    assert layer.weight.shape == (50, 20, 3, 5) and not layer.bias.any()
+    assert layer.weight.std() == pytest.approx((20 * 15) ** -0.5, rel=0.03)
+    assert Conv2d(20, 50, 3, std=0.5, rng=0).weight.std() == pytest.approx(0.5, rel=0.03)
+    assert np.array_equal(Conv2d(2, 2, 3, rng=5).weight, Conv2d(2, 2, 3, rng=5).weight)
+
+
+# -- MaxPool2d and Flatten --------------------------------------------------------------------------
+
+
+@given(
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    stride=st.none() | st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    extra=st.tuples(st.integers(0, 5), st.integers(0, 5)),
+    levels=st.integers(1, 4),
+    seed=st.integers(0, 99),
+)
+def test_pooling_and_its_gradient_with_ties(kernel, stride, extra, levels, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-1, levels, (2, 3, kernel[0] + extra[0], kernel[1] + extra[1])) * 1.0
+    layer = MaxPool2d(kernel, stride)
+    y = layer.forward(x)
+    dy = rng.standard_normal(y.shape)
+    expected, expected_dx = slow_pooling(x, kernel, stride or kernel, dy)
+    assert np.array_equal(y, expected)
+    close(layer.backward(dy), expected_dx, 1e-13, scale=10)
+
+
+def test_of_equal_values_the_first_in_reading_order_gets_the_gradient():
+    layer = MaxPool2d(2)
+    for window, winner in (
+        ([[1, 2], [2, 1]], (0, 1)),  # not (1, 0), which comes first column by column
+        ([[0, 0], [0, 0]], (0, 0)),
+        ([[1, 1], [2, 2]], (1, 0)),
+        ([[-np.inf, -np.inf], [-np.inf, -np.inf]], (0, 0)),
+    ):
+        layer.forward(np.array(window, float)[None, None])
+        expected = np.zeros((2, 2))
+        expected[winner] = 5
+        assert np.array_equal(layer.backward(np.full((1, 1, 1, 1), 5.0))[0, 0], expected), window
+
+
+def test_pooling_passes_a_nan_on():
+    x = np.zeros((1, 1, 2, 2))
+    for position in product(range(2), repeat=2):
+        bad = x.copy()
+        bad[0, 0][position] = np.nan
+        assert np.isnan(MaxPool2d(2).forward(bad)).all()
+
+
+def test_flatten_orders_by_channel_row_column_in_any_memory_order():
+    x = np.arange(2 * 3 * 4 * 5.0).reshape(2, 3, 4, 5)
+    for order in ORDERS:
+        layer = Flatten()
+        assert np.array_equal(layer.forward(lay_out(x, order)), x.reshape(2, 60))
+        assert np.array_equal(layer.backward(x.reshape(2, 60)), x)
+
+
+# -- PyTorch's numbers ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def reference(root):
+    with np.load(root / "tests/reference/cnn.npz") as archive:
+        return dict(archive)
+
+
+def part(reference, prefix):
+    return {k.removeprefix(prefix): v for k, v in reference.items() if k.startswith(prefix)}
+
+
+@pytest.mark.parametrize("i", range(7))
+def test_conv_equals_pytorch(reference, i):
+    ref = part(reference, f"conv{i}.")
+    kernel, stride, padding = ref["settings"].reshape(3, 2)
+    o, c = ref["weight"].shape[:2]
+    layer = Conv2d(c, o, kernel, stride, padding, bias="bias" in ref)
+    layer.load_state_dict({k: ref[k] for k in ("weight", "bias") if k in ref})
+    close(layer.forward(ref["x"]), ref["y"], 1e-10)
+    close(layer.backward(ref["dy"]), ref["dx"], 1e-10)
+    for name, gradient in layer.grads.items():
+        close(gradient, ref[f"d{name}"], 1e-10)
+
+
+@pytest.mark.parametrize("i", range(5))
+def test_pooling_equals_pytorch(reference, i):
+    ref = part(reference, f"pool{i}.")
+    layer = MaxPool2d(*ref["settings"].reshape(2, 2))
+    assert np.array_equal(layer.forward(ref["x"]), ref["y"])
+    close(layer.backward(ref["dy"]), ref["dx"], 1e-13)
+
+
+def test_cnn_trains_as_pytorch_does(reference):
+    ref = part(reference, "cnn.")
+    net = bnlib.cnn((2, 3, 4), norm="batch", image_size=9, num_classes=5)
+    net.load_state_dict(part(ref, "start."))
+    optimizer = bnlib.SGD(net, 0.1, momentum=0.9, weight_decay=1e-3)
+    for step, (x, labels) in enumerate(zip(ref["x"], ref["labels"], strict=True)):
+        loss, dlogits = bnlib.softmax_cross_entropy(net(x), labels)
+        close(loss, ref["losses"][step], 1e-10)
+        dx = net.backward(dlogits)
+        if step in (0, 19):
+            close(dx, ref[f"dx.{step}"], 1e-10)
+        if step == 0:
+            for i, layer in enumerate(net.layers):
+                for name, gradient in layer.grads.items():
+                    torch_name = {"gamma": "weight", "beta": "bias"}.get(name, name)
+                    expected = ref[f"gradient.{i}.{torch_name}"]
+                    close(gradient.T if gradient.ndim == 2 else gradient, expected, 1e-10)
+        optimizer.step()
+    end = part(ref, "end.")
+    state = net.state_dict()
+    assert state.keys() == end.keys()
+    for name, value in state.items():
+        close(value, end[name], 1e-10)
+    close(net.eval()(ref["x"][0]), ref["evaluated"], 1e-10)
+    folded = bnlib.fold_batchnorm(net)
+    assert not any(isinstance(layer, bnlib.BatchNorm) for layer in folded.layers)
+    close(folded(ref["x"][0]), ref["evaluated"], 1e-10)
+
+
+# -- The network ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", [None, "batch"])
+def test_cnn_gradients_agree_with_differences(norm):
+    net = bnlib.cnn((1, 2, 3), norm=norm, activation="tanh", image_size=8, num_classes=3, seed=1)
+    x = np.random.default_rng(0).standard_normal((4, 1, 8, 8))
+
+    def forward(x, **params):
+        for name, value in params.items():
+            net.params[name.replace("_", ".", 1)][...] = value
+        return net.forward(x)
+
+    def backward(dy):
+        return {"x": net.backward(dy)} | {k.replace(".", "_"): g for k, g in net.grads.items()}
+
+    params = {k.replace(".", "_"): v.copy() for k, v in net.params.items()}
+    report = gradcheck(forward, backward, {"x": x} | params)
+    assert report.passed and len(report.checks) == 1 + len(net.params), report
+
+
+def test_same_seed_same_weights_with_and_without_normalization():
+    plain, normed = (bnlib.cnn(norm=norm, seed=4) for norm in (None, "batch"))
+    bnlib.training.check_same_start({"plain": plain, "normed": normed})
+    weights = [
+        [p for k, p in net.params.items() if k.endswith(".weight")] for net in (plain, normed)
+    ]
+    assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
+    assert weights[0][1].std() == pytest.approx((2 / (16 * 9)) ** 0.5, rel=0.05)
+    assert "0.bias" in plain.params and "0.bias" not in normed.params
+
+
+def test_float32_stays_float32():
+    net = bnlib.cnn(norm="batch", dtype=np.float32)
+    x = np.random.default_rng(0).random((3, 1, 28, 28), np.float32)
+    for layer in net.layers:
+        x = layer.forward(x)
+        assert x.dtype == np.float32, layer
+    dy = np.random.default_rng(0).standard_normal(x.shape, np.float32)
+    for layer in reversed(net.layers):
+        dy = layer.backward(dy)
+        assert dy.dtype == np.float32, layer
+        assert all(g.dtype == np.float32 for g in layer.grads.values()), layer
+
+
+def test_float32_agrees_with_float64():
+    x = np.random.default_rng(0).random((4, 1, 28, 28))
+    nets = [bnlib.cnn(norm="batch", dtype=dtype) for dtype in (np.float64, np.float32)]
+    y, y32 = nets[0](x), nets[1](x.astype(np.float32))
+    np.testing.assert_allclose(y32, y, rtol=0, atol=1e-4)
+
+
+def test_a_batch_of_one_trains_a_cnn():
+    # A channel has 28 * 28 values in one image, so its variance is not 0 as in a dense layer.
+    net = bnlib.cnn(norm="batch", seed=0)
+    x = np.random.default_rng(0).random((1, 1, 28, 28))
+    optimizer = bnlib.SGD(net, 0.05)
+    losses = []
+    for _ in range(15):
+        loss, dlogits = bnlib.softmax_cross_entropy(net(x), np.array([3]))
+        net.backward(dlogits, input_gradient=False)
+        assert np.abs(net.flat_grads).max() > 0
+        optimizer.step()
+        losses.append(loss)
+    assert losses[-1] < 0.2 * losses[0]
+
+
+def test_cnn_learns_mnist():
+    data = bnlib.load_mnist(shape="image", n_train=2000, n_test=500)
+    net = bnlib.cnn((1, 4, 8), norm="batch", dtype=np.float32)
+    run = bnlib.train(net, data, steps=120, lr=0.2, batch_size=32)
+    images, labels = data.test_batch(dtype=np.float32)
+    assert run.diverged_at is None and bnlib.accuracy(net, images, labels) > 0.85
+
+
+def test_one_example_does_not_depend_on_its_batch_in_eval_mode():
+    net = bnlib.cnn(norm="batch", dtype=np.float64)
+    x = np.random.default_rng(0).random((5, 1, 28, 28))
+    net(x)
+    net.eval()
+    together = net(x)
+    for i in range(5):
+        np.testing.assert_allclose(net(x[i : i + 1])[0], together[i], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_folding_into_a_convolution_of_any_settings(bias):
+    rng = np.random.default_rng(0)
+    layers = [Conv2d(2, 3, (3, 2), (2, 1), (1, 0), bias, rng=1), bnlib.BatchNorm(3, eps=0.1)]
+    net = bnlib.Sequential(layers)
+    for name, v in (net.params | net.buffers).items():
+        if not name.endswith("num_batches_tracked"):
+            v[...] = rng.uniform(0.5, 2, v.shape) * rng.choice([-1, 1], v.shape)
+    net.buffers["1.running_var"][...] **= 2
+    x = rng.standard_normal((3, 2, 6, 5))
+    folded = bnlib.fold_batchnorm(net)
+    assert len(folded.layers) == 1
+    close(folded(x), net.eval()(x), 1e-12, scale=10)
+
+
+# -- Errors say what was expected, what came and why ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "words"),
+    [
+        (np.zeros((2, 8, 8, 3)), ValueError, r"\(N, 3, H, W\), got \(2, 8, 8, 3\).*channels last"),
+        (np.zeros((2, 4, 8, 8)), ValueError, r"Conv2d\(3, 2, 3\) expected .*\(2, 4, 8, 8\)"),
+        (np.zeros((2, 8, 8)), ValueError, r"x\[:, None\]"),
+        (np.zeros((2, 784)), ValueError, r'shape="image"'),
+        (np.zeros((2, 3, 8, 8), np.uint8), TypeError, "float64 weights, got x of dtype uint8"),
+        (np.zeros((2, 3, 8, 8), np.float32), TypeError, "float64 weights, got x of dtype float32"),
+        (np.zeros((2, 3, 2, 8)), ValueError, "pooled once too often"),
+        (np.zeros((0, 3, 8, 8)), ValueError, r"got x of shape \(0, 3, 8, 8\)"),
+    ],
+)
+def test_conv_explains_a_wrong_input(x, error, words):
+    with pytest.raises(error, match=words):
+        Conv2d(3, 2, 3).forward(x)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ((0, 2, 3), ValueError, "in_channels >= 1, got 0"),
+        ((2, 2, 0), ValueError, "kernel_size as an int >= 1 or a pair"),
+        ((2, 2, (3, 3, 3)), ValueError, "kernel_size"),
+        ((2, 2, 3, 0), ValueError, "stride"),
+        ((2, 2, 3, 1, -1), ValueError, "padding as an int >= 0"),
+        ((2, 2, 2.5), ValueError, "kernel_size"),
+    ],
+)
+def test_conv_explains_a_wrong_setting(arguments, error, words):
+    with pytest.raises(error, match=words):
+        Conv2d(*arguments)
+    with pytest.raises(TypeError, match="float32 or float64"):
+        Conv2d(1, 1, 1, dtype=int)
+
+
+def test_backward_needs_forward_and_the_shape_of_y():
+    for layer in (Conv2d(1, 1, 1), MaxPool2d(2), Flatten()):
+        with pytest.raises(RuntimeError, match="call forward first"):
+            layer.backward(np.zeros((1, 1, 1, 1)))
+    for layer in (Conv2d(1, 2, 3), MaxPool2d(2)):
+        y = layer.forward(np.zeros((2, 1, 4, 4)))
+        with pytest.raises(ValueError, match="expected dy of shape"):
+            layer.backward(np.zeros((*y.shape[:3], 1)))
+
+
+def test_pooling_explains_a_wrong_input():
+    for x in (np.zeros((2, 3, 1, 4)), np.zeros((3, 4, 4))):
+        with pytest.raises(ValueError, match=r"MaxPool2d\(2\) expected x of shape \(N, C, H, W\)"):
+            MaxPool2d(2).forward(x)
+
+
+def test_cnn_explains_a_wrong_setting():
+    for settings, words in (
+        ({"channels": (1,)}, "at least two positive channels"),
+        ({"norm": "bach"}, "norm expected one of"),
+        ({"activation": "gelu"}, "activation expected one of"),
+        ({"image_size": 3}, "image_size >= 4"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            bnlib.cnn(**settings)
+
+
+# -- Recording a CNN --------------------------------------------------------------------------------
+
+
+def test_recorder_follows_single_channels(tmp_path):
+    data = bnlib.load_mnist(shape="image", n_train=200, n_test=50)
+    net = bnlib.cnn((1, 5, 9), norm="batch", seed=0)
+    recorder = bnlib.Recorder(data, every=5, probe_size=40, eval_size=50, channels=4, sample=10**7)
+    recording = bnlib.train(net, data, 10, 0.1, 20, recorder=recorder).recording
+    assert recording.channel_index.tolist() == [[0, 1, 3, 4], [0, 3, 5, 8]]
+    assert recording.channel_histogram.shape == (3, 2, 4, 60)
+    np.testing.assert_allclose(recording.channel_histogram.sum(axis=-1), 1)
+    # The last frame against the network as it is now.
+    inputs = net.nonlinearity_inputs(data.batch(slice(0, 40))[0])
+    for layer, z in enumerate(inputs):
+        for k, c in enumerate(recording.channel_index[layer]):
+            values = z[:, c]
+            assert recording.channel_mean[-1, layer, k] == pytest.approx(values.mean())
+            assert recording.channel_std[-1, layer, k] == pytest.approx(values.std())
+            np.testing.assert_allclose(
+                recording.channel_percentiles[-1, layer, k], np.percentile(values, [15, 50, 85])
+            )
+        assert recording.mean[-1, layer] == pytest.approx(z.mean())
+    recording.save(tmp_path / "r.npz")
+    loaded = bnlib.Recording.load(tmp_path / "r.npz")
+    assert np.array_equal(loaded.channel_histogram, recording.channel_histogram)
+    assert recorder.fresh().channels == 4
+
+
+def test_a_sample_hits_all_channels_and_positions():
+    # 1/40 of (40, 2, 5, 4) evenly spaced would always hit the same place of every image.
+    from bnlib.recording import _sample
+
+    z = np.arange(40 * 2 * 5 * 4).reshape(40, 2, 5, 4)
+    places = _sample(z, 40) % 40
+    assert len(_sample(z, 40)) <= 40 and len(set(places.tolist())) > 30
+
+
+def test_recording_without_channels_has_none(tmp_path):
+    data = bnlib.load_mnist(shape="image", n_train=40, n_test=20)
+    recorder = bnlib.Recorder(data, every=1, probe_size=20, eval_size=20)
+    recording = bnlib.train(bnlib.cnn((1, 2), seed=0), data, 1, 0.1, 20, recorder=recorder).recording
+    assert recording.channel_mean is None and recording.channel_index is None
+    recording.save(tmp_path / "r.npz")
+    assert bnlib.Recording.load(tmp_path / "r.npz").channel_std is None

@@ -1,0 +1,87 @@
+"""The static figures show what the Recording holds."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.colors import to_hex
+
+from bnlib import Recorder, compare, figures, load_mnist, mlp
+
+
+@pytest.fixture(scope="module")
+def recordings():
+    data = load_mnist(pool=True, n_train=300, n_test=100)
+    networks = {
+        name: mlp([data.num_features, 8, 6, 10], norm=norm)
+        for name, norm in (("without BN", None), ("with BN", "batch"))
+    }
+    runs = compare(networks, data, 20, 0.1, 16, recorder=Recorder(data, 5, eval_size=100))
+    return {name: run.recording for name, run in runs.items()}
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+def test_distributions_has_a_row_a_layer_and_a_column_a_network(recordings):
+    fig = figures.distributions(recordings, step=2)
+    assert len(fig.axes) == 4
+    ax = fig.axes[3]  # layer 2, with BN
+    share = recordings["with BN"].histogram[2, 1]
+    np.testing.assert_allclose(ax.patches[0].get_data().values, share / share.max())
+    assert to_hex(ax.patches[0].get_facecolor()).upper() == figures.COLORS["with BN"]
+    lines = [line.get_xdata()[0] for line in ax.get_lines()]
+    np.testing.assert_array_equal(lines, recordings["with BN"].percentiles[2, 1])
+    assert "step 10" in fig.axes[0].get_title()
+
+
+@pytest.mark.parametrize("unit", [False, True])
+def test_percentiles_over_training(recordings, unit):
+    fig = figures.percentiles(recordings, layer=0, unit=unit)
+    recording = recordings["without BN"]
+    expected = recording.unit_percentiles if unit else recording.percentiles
+    shown = np.array([line.get_ydata() for line in fig.axes[0].get_lines()])
+    np.testing.assert_array_equal(shown.T, expected[:, 0])
+    labels = [text.get_text() for text in fig.legends[0].get_texts()]
+    assert labels == ["85 %", "50 %", "15 %"]
+
+
+def test_curves_have_the_suites_colours_and_line_styles(recordings):
+    fig = figures.curves(recordings)
+    for ax, quantity in zip(fig.axes, ("loss", "accuracy"), strict=True):
+        for line, name in zip(ax.get_lines(), recordings, strict=True):
+            np.testing.assert_array_equal(line.get_ydata(), getattr(recordings[name], quantity))
+            assert line.get_color() == figures.COLORS[name]
+            assert line.get_linestyle() == figures.STYLES[name]
+
+
+def test_a_single_recording_will_do(recordings):
+    fig = figures.curves(recordings["with BN"], quantities=("accuracy",))
+    assert len(fig.axes) == 1
+    with pytest.raises(ValueError, match="at least one"):
+        figures.curves({})
+
+
+@pytest.mark.parametrize("name", ["distributions", "percentiles", "curves"])
+def test_text_is_at_least_12_points(recordings, name):
+    with plt.rc_context({"font.size": 5, "legend.fontsize": 5, "axes.titlesize": 5}):
+        fig = getattr(figures, name)(recordings)
+    fig.canvas.draw()
+    texts = [t for t in fig.findobj(match=lambda a: hasattr(a, "get_fontsize")) if t.get_text()]
+    assert texts and min(t.get_fontsize() for t in texts) >= 12
+
+
+def test_no_two_kinds_share_a_colour_or_a_line_style():
+    assert len(set(figures.COLORS.values())) == len(figures.COLORS)
+    networks = [str(figures.STYLES[n]) for n in ("without BN", "with BN", "LN", "GN", "IN")]
+    assert len(set(networks)) == 5
+
+
+def test_importing_the_figures_imports_no_matplotlib():
+    code = "import sys, bnlib.figures; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,126 @@
+"""gradcheck finds wrong gradients and passes right ones."""
+
+import numpy as np
+import pytest
+
+from bnlib.functional import batch_norm, batch_norm_backward
+from bnlib.gradcheck import gradcheck
+
+
+def cube(x):
+    return x**3
+
+
+X = np.random.default_rng(0).standard_normal((4, 3)) + 3
+
+
+def check_cube(factor=1.0, offset=0.0, **settings):
+    return gradcheck(cube, lambda dy: {"x": factor * 3 * X**2 * dy + offset}, {"x": X}, **settings)
+
+
+def test_a_right_gradient_passes():
+    report = check_cube()
+    assert report.passed
+    (check,) = report.checks
+    assert check.name == "x" and check.error < 1e-8
+    assert check.analytic == pytest.approx(check.numeric, rel=1e-7)
+
+
+@pytest.mark.parametrize("wrong", [{"factor": 1.0001}, {"factor": -1}, {"factor": 0}, {"offset": 0.01}])
+def test_a_wrong_gradient_fails(wrong):
+    assert not check_cube(**wrong).passed
+
+
+def test_one_wrong_element_is_found():
+    def backward(dy):
+        dx = 3 * X**2 * dy
+        dx[2, 1] *= 1.01
+        return {"x": dx}
+
+    assert not gradcheck(cube, backward, {"x": X}).passed
+
+
+def test_a_nan_gradient_fails():
+    assert not check_cube(factor=np.nan).passed
+
+
+def test_the_report_names_function_argument_and_both_values():
+    text = str(check_cube(factor=2))
+    assert "gradcheck of cube: FAILED" in text
+    line = text.splitlines()[1].split()
+    assert line[:2] == ["x", "WRONG"]
+    assert float(line[3]) == pytest.approx(2 * float(line[5]), rel=1e-5)
+    assert "gradcheck of cube: passed" in repr(check_cube())
+    assert " ok " in str(check_cube())
+
+
+def test_only_the_wrong_argument_is_marked():
+    x, w = X, np.arange(3.0)
+    report = gradcheck(
+        lambda x, w: x * w, lambda dy: {"x": dy * w, "w": (dy * x).sum(0) + 1}, {"x": x, "w": w}
+    )
+    assert not report.passed
+    assert [check.error < report.tol for check in report.checks] == [True, False]
+    assert [check.name for check in report.checks] == ["x", "w"]
+
+
+def test_arguments_without_a_gradient_are_not_checked():
+    report = gradcheck(lambda x, w: x * w, lambda dy: {"x": dy * 2}, {"x": X, "w": np.full(3, 2.0)})
+    assert report.passed and len(report.checks) == 1
+
+
+def test_a_true_gradient_of_zero_passes():
+    """Adding a constant before batch norm changes nothing."""
+    x, shift, cache = np.random.default_rng(1).standard_normal((5, 3)), np.zeros(3), {}
+
+    def forward(shift):
+        y, cache["cache"] = batch_norm(x + shift, np.ones(3), np.zeros(3), 0.1)
+        return y
+
+    def backward(dy):
+        return {"shift": batch_norm_backward(dy, cache["cache"])[0].sum(axis=0)}
+
+    report = gradcheck(forward, backward, {"shift": shift}, tol=1e-4)
+    assert report.passed, report
+
+
+def test_batch_statistics_taken_as_constants_are_found():
+    """The classic wrong backward: dx = gamma * inv_std * dy."""
+    x, cache = np.random.default_rng(1).standard_normal((5, 3)), {}
+
+    def forward(x):
+        y, cache["cache"] = batch_norm(x, np.ones(3), np.zeros(3))
+        return y
+
+    report = gradcheck(forward, lambda dy: {"x": dy * cache["cache"].inv_std}, {"x": x})
+    assert not report.passed
+
+
+def test_the_seed_decides_the_directions():
+    assert check_cube(seed=3).checks == check_cube(seed=3).checks
+    assert check_cube(seed=3).checks != check_cube(seed=4).checks
+
+
+def test_inputs_are_left_alone():
+    x = X.copy()
+    gradcheck(cube, lambda dy: {"x": dy}, {"x": x})
+    assert np.array_equal(x, X)
+
+
+@pytest.mark.parametrize("value", [X.astype(np.float32), X.astype(int), [1.0]])
+def test_anything_but_float64_is_refused(value):
+    with pytest.raises(TypeError, match="gradcheck expected float64 for x"):
+        gradcheck(cube, lambda dy: {"x": dy}, {"x": value})
+
+
+@pytest.mark.parametrize(
+    "gradients, message",
+    [
+        ({}, r"gradients for some of \['x'\], got \[\]"),
+        ({"z": X}, r"got \['z'\]"),
+        ({"x": X[0]}, r"to have its shape \(4, 3\), got \(3,\)"),
+    ],
+)
+def test_gradients_of_wrong_name_or_shape_are_refused(gradients, message):
+    with pytest.raises(ValueError, match=message):
+        gradcheck(cube, lambda dy: gradients, {"x": X})

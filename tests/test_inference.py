@@ -1,0 +1,148 @@
+"""Folding BatchNorm away, and population statistics. (Convolutions: test_convolution.py.)"""
+
+import numpy as np
+import pytest
+from cases import close
+from test_training import DATA, bits, net_for
+
+from bnlib.inference import fold_batchnorm, population_statistics
+from bnlib.layers import Dense
+from bnlib.network import Sequential, mlp
+from bnlib.norm import BatchNorm
+from bnlib.training import train
+
+
+def trained(**settings):
+    """A network whose gamma, beta, running statistics and biases are all moved."""
+    net = net_for("batch", activation="sigmoid", **settings)
+    train(net, DATA, 30, 0.5, 20)
+    return net
+
+
+def kinds(net):
+    return [type(layer).__name__ for layer in net.layers]
+
+
+# -- fold_batchnorm -------------------------------------------------------------------------------
+
+
+def test_a_folded_network_computes_the_same_in_eval_mode():
+    net = trained()
+    x = DATA.test_batch()[0]
+    folded = fold_batchnorm(net)
+    assert kinds(folded) == ["Dense", "Sigmoid", "Dense", "Sigmoid", "Dense"]
+    close(folded(x), net.eval()(x), 1e-12)
+    assert not folded.training
+
+
+def test_folding_uses_bias_and_eps():
+    rng = np.random.default_rng(0)
+    dense, bn = Dense(4, 3, rng=1), BatchNorm(3, eps=0.5)
+    dense.bias[...] = rng.standard_normal(3)
+    bn.gamma, bn.beta = rng.standard_normal(3), rng.standard_normal(3)
+    bn.running_mean, bn.running_var = rng.standard_normal(3), rng.random(3)
+    net, x = Sequential([dense, bn]).eval(), rng.standard_normal((6, 4))
+    folded = fold_batchnorm(net)
+    assert kinds(folded) == ["Dense"]
+    close(folded(x), net(x), 1e-13)
+
+
+def test_two_batch_norms_in_a_row_fold_into_one_dense():
+    net = Sequential([Dense(4, 3), BatchNorm(3), BatchNorm(3)])
+    x = np.random.default_rng(0).standard_normal((9, 4))
+    for _ in range(5):
+        net(x)
+    folded = fold_batchnorm(net)
+    assert kinds(folded) == ["Dense"]
+    close(folded(x), net.eval()(x), 1e-12)
+
+
+def test_folding_leaves_the_network_alone():
+    net = trained()
+    before = bits(net)
+    folded = fold_batchnorm(net)
+    folded.flat_params[...] = 0
+    assert bits(net) == before and net.training
+    assert not any(np.shares_memory(p, net.flat_params) for p in folded.params.values())
+
+
+def test_a_batch_norm_after_a_nonlinearity_stays():
+    net = trained(norm_position="after")
+    folded = fold_batchnorm(net)
+    assert kinds(folded) == kinds(net)
+    x = DATA.test_batch()[0]
+    assert np.array_equal(folded(x), net.eval()(x))
+
+
+def test_folding_keeps_float32():
+    folded = fold_batchnorm(trained(dtype=np.float32))
+    assert folded.dtype == np.float32
+    assert folded(DATA.test_batch(5, np.float32)[0]).dtype == np.float32
+
+
+def test_folding_without_running_statistics_is_refused():
+    with pytest.raises(ValueError, match=r"running statistics in BatchNorm\(3\), got track_running"):
+        fold_batchnorm(Sequential([Dense(4, 3), BatchNorm(3, track_running_stats=False)]))
+
+
+# -- population_statistics ------------------------------------------------------------------------
+
+
+def test_population_statistics_average_the_batches():
+    net = trained()
+    population_statistics(net, DATA, batch_size=20)
+    first = net.layers[0]
+    batches = [first.forward(DATA.batch(slice(i, i + 20))[0]) for i in (0, 20, 40)]
+    bn = net.layers[1]
+    close(bn.running_mean, np.mean([z.mean(axis=0) for z in batches], axis=0), 1e-12, scale=1)
+    close(bn.running_var, np.mean([z.var(axis=0, ddof=1) for z in batches], axis=0), 1e-12)
+    assert bn.buffers["num_batches_tracked"] == 3
+
+
+def test_one_batch_of_everything_gives_the_training_output_in_eval_mode():
+    """Up to the factor m / (m - 1) of the unbiased variance."""
+    net = mlp([12, 8, 4], "batch", seed=3)
+    x = DATA.batch(slice(None))[0]
+    population_statistics(net, DATA, batch_size=60)
+    bn = net.layers[1]
+    bn.running_var = bn.running_var * 59 / 60
+    close(net.eval()(x), net.train()(x), 1e-12)
+
+
+def test_incomplete_batches_and_images_beyond_n_are_dropped():
+    net, other = trained(), trained()
+    population_statistics(net, DATA, batch_size=20, n=59)
+    population_statistics(other, DATA, batch_size=20, n=40)
+    assert bits(net) == bits(other)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_only_the_running_statistics_change(training):
+    net = trained()
+    net.layers[1].momentum, net.layers[4].momentum = 0.3, 0.7
+    if not training:
+        net.eval()
+    params, before = net.flat_params.copy(), bits(net)
+    assert population_statistics(net, DATA, batch_size=30) is net
+    assert np.array_equal(net.flat_params, params) and bits(net) != before
+    assert (net.layers[1].momentum, net.layers[4].momentum) == (0.3, 0.7)
+    assert net.training == training and all(layer.training == training for layer in net.layers)
+
+
+@pytest.mark.parametrize("batch_size, n", [(1, None), (61, None), (20, 10), (20, 61)])
+def test_bad_sizes_are_refused(batch_size, n):
+    with pytest.raises(ValueError, match="2 <= batch_size <= n <= 60"):
+        population_statistics(trained(), DATA, batch_size, n)
+
+
+def test_momentum_and_mode_survive_an_error():
+    class Broken:
+        x_train = DATA.x_train
+
+        def batch(self, indices, dtype):
+            raise OSError("disk")
+
+    net = trained().eval()
+    with pytest.raises(OSError):
+        population_statistics(net, Broken(), 20)
+    assert net.layers[1].momentum == 0.1 and not net.training

@@ -1,0 +1,217 @@
+"""Dense and the nonlinearities."""
+
+import numpy as np
+import pytest
+from cases import close
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bnlib.gradcheck import gradcheck
+from bnlib.layers import ACTIVATIONS, Dense, Layer, ReLU, Sigmoid, Tanh
+
+FUNCTIONS = {
+    "relu": lambda x: np.where(x > 0, x, 0),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "tanh": lambda x: (np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x)),
+}
+
+
+def check_layer(layer, x):
+    """gradcheck of a layer with respect to its input and all parameters."""
+
+    def forward(x, **params):
+        for name, value in params.items():
+            layer.params[name][...] = value
+        return layer.forward(x)
+
+    def backward(dy):
+        return {"x": layer.backward(dy), **layer.grads}
+
+    return gradcheck(forward, backward, {"x": x} | {k: v.copy() for k, v in layer.params.items()})
+
+
+# -- Dense ----------------------------------------------------------------------------------------
+
+
+@given(
+    n=st.integers(1, 6), fan_in=st.integers(1, 5), fan_out=st.integers(1, 5), bias=st.booleans(),
+    seed=st.integers(0, 999),
+)
+def test_dense_is_a_matrix_product_and_a_shift(n, fan_in, fan_out, bias, seed):
+    rng = np.random.default_rng(seed)
+    layer = Dense(fan_in, fan_out, bias=bias, rng=seed)
+    if bias:
+        layer.bias[...] = rng.standard_normal(fan_out)
+    x = rng.standard_normal((n, fan_in))
+    expected = np.array([[row @ column for column in layer.weight.T] for row in x])
+    close(layer.forward(x), expected + (layer.bias if bias else 0), 1e-12, scale=10)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(5, 3, 4), (3, 3, 3), (1, 4, 2), (40, 6, 1)])
+def test_dense_gradients_agree_with_differences(shape, bias):
+    n, fan_in, fan_out = shape
+    layer = Dense(fan_in, fan_out, bias=bias, rng=1)
+    report = check_layer(layer, np.random.default_rng(2).standard_normal((n, fan_in)))
+    assert report.passed and len(report.checks) == (3 if bias else 2), report
+
+
+def test_dense_gradients_replace_the_old_ones_in_place():
+    layer = Dense(3, 4)
+    arrays = dict(layer.grads)
+    x, dy = np.ones((2, 3)), np.ones((2, 4))
+    for _ in range(2):
+        layer.forward(x)
+        layer.backward(dy)
+    assert all(layer.grads[name] is arrays[name] for name in arrays)
+    assert (layer.grads["weight"] == 2).all() and (layer.grads["bias"] == 2).all()
+
+
+def test_backward_params_fills_the_same_gradients():
+    rng = np.random.default_rng(0)
+    layer, x, dy = Dense(3, 4), rng.standard_normal((5, 3)), rng.standard_normal((5, 4))
+    layer.forward(x)
+    layer.backward(dy)
+    grads = {name: g.copy() for name, g in layer.grads.items()}
+    for g in layer.grads.values():
+        g[...] = 0
+    assert layer.backward_params(dy) is None
+    assert all(np.array_equal(layer.grads[name], grads[name]) for name in grads)
+
+
+def test_dense_weights_start_with_the_given_spread_and_bias_0():
+    layer = Dense(400, 300, rng=3)
+    assert layer.weight.shape == (400, 300)
+    assert layer.weight.std() == pytest.approx(400**-0.5, rel=0.02)
+    assert abs(layer.weight.mean()) < 1e-3
+    assert not layer.bias.any()
+    assert Dense(400, 300, std=2.0).weight.std() == pytest.approx(2.0, rel=0.02)
+    assert np.array_equal(Dense(4, 3, rng=5).weight, Dense(4, 3, rng=5).weight)
+    assert not np.array_equal(Dense(4, 3, rng=5).weight, Dense(4, 3, rng=6).weight)
+
+
+def test_dense_state_has_the_shape_of_pytorch():
+    layer = Dense(3, 5, rng=1)
+    state = layer.state_dict()
+    assert {name: v.shape for name, v in state.items()} == {"weight": (5, 3), "bias": (5,)}
+    assert np.array_equal(state["weight"], layer.weight.T)
+    other = Dense(3, 5, rng=2)
+    weight = other.weight
+    other.load_state_dict(state)
+    assert other.weight is weight and np.array_equal(weight, layer.weight)
+    state["weight"][...] = 0
+    assert layer.weight.all()
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (5,), (5, 3, 1)])
+def test_dense_refuses_a_weight_of_the_wrong_shape(shape):
+    layer = Dense(3, 5)
+    state = layer.state_dict() | {"weight": np.ones(shape), "bias": np.ones(5)}
+    with pytest.raises(ValueError, match=r"weight of shape \(5, 3\), got"):
+        layer.load_state_dict(state)
+    assert not layer.bias.any()
+
+
+@pytest.mark.parametrize(
+    "shape, hint",
+    [
+        ((3, 7), r"did you mean x\.T"),
+        ((2, 1, 3, 3), r"images need x\.reshape"),
+        ((2, 4), "the batch is the first axis"),
+        ((4,), "the batch is the first axis"),
+    ],
+)
+def test_dense_refuses_a_wrong_shape(shape, hint):
+    with pytest.raises(ValueError, match=rf"Dense\(3, 2\) expected x of shape \(N, 3\), got .*{hint}"):
+        Dense(3, 2).forward(np.ones(shape))
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float32, object])
+def test_dense_refuses_another_dtype(dtype):
+    with pytest.raises(TypeError, match="float64 weights, got x of dtype"):
+        Dense(3, 2).forward(np.ones((4, 3), dtype))
+
+
+@pytest.mark.parametrize("layer", [Dense(3, 3), ReLU(), Sigmoid(), Tanh()])
+def test_backward_before_forward_is_refused(layer):
+    with pytest.raises(RuntimeError, match="call forward first"):
+        layer.backward(np.ones((2, 3)))
+
+
+# -- Nonlinearities -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@given(seed=st.integers(0, 999), scale=st.sampled_from([0.1, 1.0, 5.0]))
+def test_activation_computes_its_function(name, seed, scale):
+    x = scale * np.random.default_rng(seed).standard_normal((4, 3))
+    close(ACTIVATIONS[name]().forward(x), FUNCTIONS[name](x), 1e-14, scale=max(1, scale * 4))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("shape", [(5, 3), (4, 4), (2, 3, 4, 5)])
+def test_activation_gradient_agrees_with_differences(name, shape):
+    x = np.random.default_rng(1).standard_normal(shape)
+    x += 0.1 * np.sign(x)  # away from the kink of ReLU
+    report = check_layer(ACTIVATIONS[name](), x)
+    assert report.passed, report
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_activation_at_extremes_is_finite_and_keeps_the_dtype(name, dtype):
+    layer = ACTIVATIONS[name]()
+    x = np.array([[-3e4, -100, -1, 0, 1, 100, 3e4]], dtype)
+    kept = x.copy()
+    y = layer.forward(x)
+    dx = layer.backward(np.ones_like(x))
+    assert np.isfinite(y).all() and np.isfinite(dx).all()
+    assert y.dtype == dx.dtype == dtype
+    assert np.array_equal(x, kept)
+
+
+def test_relu_has_gradient_0_at_0():
+    layer = ReLU()
+    layer.forward(np.array([[-1.0, 0.0, 2.0]]))
+    assert layer.backward(np.full((1, 3), 5.0)).tolist() == [[0, 0, 5]]
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
+def test_saturated_is_where_the_derivative_is_below_5_percent_of_its_maximum(name):
+    layer = ACTIVATIONS[name]()
+    x = np.linspace(-8, 8, 3203)[None]
+    layer.forward(x)
+    derivative = layer.backward(np.ones_like(x))
+    below = derivative < 0.05 * derivative.max()
+    unclear = np.abs(np.abs(x) - layer.saturation_limit) < 0.01
+    assert np.array_equal(layer.saturated(x)[~unclear], below[~unclear])
+    assert below.any() and not below.all()
+
+
+def test_relu_is_saturated_where_it_is_off():
+    assert ReLU().saturated(np.array([-1.0, 0.0, 0.5])).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation_has_a_name_and_nothing_to_learn(name):
+    layer = ACTIVATIONS[name]()
+    assert layer.name == name
+    assert layer.params == layer.buffers == layer.state_dict() == {}
+    assert repr(layer) == f"{type(layer).__name__}()"
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation_gradient_does_not_change_dy_or_the_cache(name):
+    rng = np.random.default_rng(0)
+    layer, dy = ACTIVATIONS[name](), rng.standard_normal((3, 4))
+    kept = dy.copy()
+    layer.forward(rng.standard_normal((3, 4)))
+    first = layer.backward(dy)
+    assert np.array_equal(layer.backward(dy), first) and np.array_equal(dy, kept)
+
+
+def test_a_layer_must_define_forward_and_backward():
+    with pytest.raises(NotImplementedError):
+        Layer().forward(np.ones((1, 1)))
+    with pytest.raises(NotImplementedError):
+        Layer().backward(np.ones((1, 1)))

@@ -1,0 +1,316 @@
+"""Sequential and mlp."""
+
+import numpy as np
+import pytest
+from cases import close
+
+from bnlib.gradcheck import gradcheck
+from bnlib.layers import Dense, ReLU, Sigmoid
+from bnlib.losses import softmax_cross_entropy
+from bnlib.network import Sequential, default_init_scale, mlp
+from bnlib.norm import BatchNorm
+from bnlib.optim import SGD
+
+X = np.random.default_rng(0).standard_normal((7, 6))
+LABELS = np.random.default_rng(1).integers(0, 3, 7)
+
+
+def norms(net):
+    return [layer for layer in net.layers if isinstance(layer, BatchNorm)]
+
+
+# -- Sequential -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", [None, "batch"])
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("position", ["before", "after"])
+def test_all_gradients_of_a_network_agree_with_differences(norm, activation, position):
+    net = mlp([6, 5, 4, 3], norm, activation, seed=2, norm_position=position)
+    rng = np.random.default_rng(3)
+    net.flat_params += 0.1 * rng.standard_normal(net.flat_params.size)  # gamma, beta, bias not 1, 0
+    saved = {}
+
+    def loss_of(flat, x):
+        net.flat_params[...] = flat
+        loss, saved["dlogits"] = softmax_cross_entropy(net(x), LABELS)
+        return np.array([loss])
+
+    def backward(dy):
+        dx = net.backward(dy[0] * saved["dlogits"])
+        return {"flat": net.flat_grads.copy(), "x": dx}
+
+    report = gradcheck(loss_of, backward, {"flat": net.flat_params.copy(), "x": X}, tol=1e-5)
+    assert report.passed, report
+
+
+def test_forward_is_one_layer_after_the_other():
+    net = mlp([6, 5, 3], "batch")
+    x = X
+    for layer in net.layers:
+        x = layer.forward(x)
+    assert np.array_equal(net(X), x) and np.array_equal(net.forward(X), x)
+
+
+def test_params_and_grads_are_views_of_the_flat_arrays():
+    net = mlp([6, 5, 3], "batch")
+    assert sum(p.size for p in net.params.values()) == net.flat_params.size == 6 * 5 + 5 + 5 + 5 * 3 + 3
+    for name, p in net.params.items():
+        assert np.shares_memory(p, net.flat_params) and np.shares_memory(net.grads[name], net.flat_grads)
+        assert p.shape == net.grads[name].shape
+    for layer in net.layers:
+        for p in layer.params.values():
+            assert np.shares_memory(p, net.flat_params)
+    net.flat_params[...] = 7
+    assert all((p == 7).all() for p in net.params.values())
+    assert (net.layers[1].gamma == 7).all()
+
+
+def test_the_flat_arrays_hold_every_parameter_once():
+    net = mlp([4, 3, 2], "batch")
+    for k, p in enumerate(net.params.values()):
+        p[...] = k
+    values, counts = np.unique(net.flat_params, return_counts=True)
+    assert values.tolist() == list(range(len(net.params)))
+    assert counts.tolist() == [p.size for p in net.params.values()]
+
+
+def test_backward_without_the_input_gradient_fills_the_same_gradients():
+    net = mlp([6, 5, 3], "batch", seed=1)
+    dlogits = softmax_cross_entropy(net(X), LABELS)[1]
+    assert net.backward(dlogits).shape == X.shape
+    grads = net.flat_grads.copy()
+    net.flat_grads[...] = 0
+    assert net.backward(dlogits, input_gradient=False) is None
+    assert np.array_equal(net.flat_grads, grads) and grads.any()
+
+
+def test_train_and_eval_reach_every_layer_and_return_the_network():
+    net = mlp([6, 5, 4, 3], "batch")
+    assert net.training
+    assert net.eval() is net
+    assert not net.training and not any(layer.training for layer in net.layers)
+    assert net.train() is net
+    assert net.training and all(layer.training for layer in net.layers)
+
+
+def test_does_not_update_in_eval():
+    net = mlp([6, 5, 4, 3], "batch")
+    net(X)
+    before = {name: b.tobytes() for name, b in net.buffers.items()}
+    net.eval()(2 * X)
+    assert {name: b.tobytes() for name, b in net.buffers.items()} == before
+    assert len(before) == 6
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_nonlinearity_inputs_are_those_of_the_batch_and_looking_changes_nothing(training):
+    net = mlp([6, 5, 4, 3], "batch", "sigmoid", seed=4)
+    net(X)
+    if not training:
+        net.eval()
+    before = {name: v.tobytes() for name, v in net.state_dict().items()}
+    inputs = net.nonlinearity_inputs(X)
+    assert {name: v.tobytes() for name, v in net.state_dict().items()} == before
+    assert net.training == training and all(layer.training == training for layer in net.layers)
+    assert [z.shape for z in inputs] == [(7, 5), (7, 4)]
+    net.train()
+    x = X
+    for layer in net.layers:
+        if isinstance(layer, Sigmoid):
+            assert np.array_equal(inputs.pop(0), x)
+        x = layer.forward(x)
+    assert inputs == []
+
+
+def test_nonlinearity_inputs_restores_everything_after_an_error():
+    net = mlp([6, 5, 3], "batch").eval()
+    before = {name: v.tobytes() for name, v in net.state_dict().items()}
+    with pytest.raises(ValueError, match="expected x of shape"):
+        net.nonlinearity_inputs(np.ones((7, 5)))
+    assert not net.training
+    assert {name: v.tobytes() for name, v in net.state_dict().items()} == before
+
+
+@pytest.mark.parametrize("norm", [None, "batch"])
+def test_float32_is_never_upcast_through_a_whole_training_step(norm):
+    net = mlp([6, 5, 4, 3], norm, "sigmoid", dtype=np.float32)
+    optimizer = SGD(net, 0.1, momentum=0.9, weight_decay=1e-3)
+    x, seen = X.astype(np.float32), []
+    for layer in net.layers:
+        x = layer.forward(x)
+        seen.append(x.dtype)
+    dy = softmax_cross_entropy(x, LABELS)[1]
+    seen.append(dy.dtype)
+    for layer in reversed(net.layers):
+        dy = layer.backward(dy)
+        seen.append(dy.dtype)
+    optimizer.step()
+    arrays = [*net.params.values(), *net.grads.values(), optimizer._velocity, net.flat_params]
+    arrays += [b for name, b in net.buffers.items() if "num_batches" not in name]
+    seen += [a.dtype for a in arrays]
+    x = X.astype(np.float32)
+    for layer in net.eval().layers:
+        x = layer.forward(x)
+        seen.append(x.dtype)
+    assert set(seen) == {np.dtype(np.float32)}
+
+
+def test_layers_of_two_dtypes_are_refused():
+    with pytest.raises(TypeError, match=r"layers of one dtype, got \['float32', 'float64'\]"):
+        Sequential([Dense(2, 2), Dense(2, 2, dtype=np.float32)])
+
+
+def test_repr_reads_like_a_summary():
+    lines = repr(mlp([784, 100, 10], "batch")).splitlines()
+    assert lines[0] == "Sequential, 79,610 parameters, float64"
+    assert [line.split() for line in lines[1:]] == [
+        ["0", "Dense(784,", "100,", "bias=False)", "78,400"],
+        ["1", "BatchNorm(100)", "200"],
+        ["2", "ReLU()"],
+        ["3", "Dense(100,", "10)", "1,010"],
+    ]
+
+
+# -- State ----------------------------------------------------------------------------------------
+
+
+def test_state_dict_has_the_names_and_shapes_of_pytorch():
+    state = mlp([6, 5, 3], "batch").state_dict()
+    assert {name: v.shape for name, v in state.items()} == {
+        "0.weight": (5, 6),
+        "1.weight": (5,),
+        "1.bias": (5,),
+        "1.running_mean": (5,),
+        "1.running_var": (5,),
+        "1.num_batches_tracked": (),
+        "3.weight": (3, 5),
+        "3.bias": (3,),
+    }
+
+
+def test_state_crosses_to_another_network():
+    net, other = mlp([6, 5, 3], "batch", seed=1), mlp([6, 5, 3], "batch", seed=2)
+    net(X)
+    other.load_state_dict(net.state_dict())
+    assert np.array_equal(other.eval()(X), net.eval()(X))
+    assert np.array_equal(other.flat_params, net.flat_params)  # still views of the flat array
+    state = net.state_dict()
+    for v in state.values():
+        v[...] = 0
+    assert net.flat_params.any()
+
+
+@pytest.mark.parametrize(
+    "change, error, message",
+    [
+        (lambda s: s.pop("3.bias"), KeyError, "missing"),
+        (lambda s: s.update({"9.weight": 1}), KeyError, "has 4 layers, the state dict also names"),
+        (lambda s: s.update({"0.bias": np.ones(5)}), KeyError, "does not know"),
+        (lambda s: s.update({"3.weight": np.ones((5, 3))}), ValueError, r"shape \(3, 5\), got \(5, 3\)"),
+    ],
+)
+def test_a_bad_state_dict_changes_nothing(change, error, message):
+    """Also not the layers before the one that does not fit."""
+    net = mlp([6, 5, 3], "batch")
+    before = net.state_dict()
+    state = {name: v + 1 for name, v in before.items()}
+    change(state)
+    with pytest.raises(error, match=message):
+        net.load_state_dict(state)
+    after = net.state_dict()
+    assert all(np.array_equal(after[name], before[name]) for name in before)
+
+
+# -- mlp ------------------------------------------------------------------------------------------
+
+
+def kinds(net):
+    return [type(layer).__name__ for layer in net.layers]
+
+
+def test_mlp_puts_batch_norm_where_it_is_asked_for():
+    assert kinds(mlp([6, 5, 4, 3])) == ["Dense", "ReLU", "Dense", "ReLU", "Dense"]
+    before = ["Dense", "BatchNorm", "Tanh", "Dense", "BatchNorm", "Tanh", "Dense"]
+    assert kinds(mlp([6, 5, 4, 3], "batch", "tanh")) == before
+    after = ["Dense", "Sigmoid", "BatchNorm", "Dense"]
+    assert kinds(mlp([6, 5, 3], "batch", "sigmoid", norm_position="after")) == after
+    assert kinds(mlp([6, 3], "batch")) == ["Dense"]
+
+
+def test_a_dense_that_feeds_a_batch_norm_has_no_bias():
+    def biases(net):
+        return [layer.bias is not None for layer in net.layers if isinstance(layer, Dense)]
+
+    assert biases(mlp([6, 5, 4, 3], "batch")) == [False, False, True]
+    assert biases(mlp([6, 5, 4, 3], "batch", norm_position="after")) == [True, True, True]
+    assert biases(mlp([6, 5, 4, 3])) == [True, True, True]
+
+
+@pytest.mark.parametrize("position", ["before", "after"])
+def test_the_same_seed_gives_the_same_weights_with_and_without_batch_norm(position):
+    plain = mlp([6, 5, 4, 3], seed=8)
+    normed = mlp([6, 5, 4, 3], "batch", seed=8, norm_position=position)
+
+    def weights(net):
+        return [layer.weight for layer in net.layers if isinstance(layer, Dense)]
+
+    assert all(np.array_equal(a, b) for a, b in zip(weights(plain), weights(normed), strict=True))
+    other = mlp([6, 5, 4, 3], seed=9)
+    assert not any(np.array_equal(a, b) for a, b in zip(weights(plain), weights(other)))
+
+
+@pytest.mark.parametrize("activation, scale", [("relu", 2**0.5), ("sigmoid", 1), ("tanh", 1)])
+@pytest.mark.parametrize("init_scale", [None, 0.3])
+def test_weights_start_with_the_documented_spread(activation, scale, init_scale):
+    net = mlp([300, 400, 10], activation=activation, init_scale=init_scale, seed=1)
+    scale = scale if init_scale is None else init_scale
+    assert default_init_scale(activation) == scale or init_scale
+    assert net.layers[0].weight.std() == pytest.approx(scale * 300**-0.5, rel=0.02)
+    assert net.layers[2].weight.std() == pytest.approx(scale * 400**-0.5, rel=0.05)
+
+
+def test_float32_weights_are_the_rounded_float64_ones():
+    a, b = mlp([6, 5, 3], seed=3), mlp([6, 5, 3], seed=3, dtype=np.float32)
+    assert np.array_equal(a.flat_params.astype(np.float32), b.flat_params)
+
+
+def test_one_generator_serves_two_networks_with_different_weights():
+    rng = np.random.default_rng(0)
+    assert not np.array_equal(mlp([3, 2], seed=rng).flat_params, mlp([3, 2], seed=rng).flat_params)
+
+
+@pytest.mark.parametrize("norm", [None, "batch"])
+def test_a_network_fits_a_small_problem(norm):
+    """Nothing is wired the wrong way round: 40 points of 3 classes are learned by heart."""
+    rng = np.random.default_rng(5)
+    x, labels = rng.standard_normal((40, 6)), rng.integers(0, 3, 40)
+    net = mlp([6, 40, 40, 3], norm, seed=1)
+    optimizer = SGD(net, 0.2, momentum=0.9)
+    first = softmax_cross_entropy(net(x), labels)[0]
+    for _ in range(200):
+        loss, dlogits = softmax_cross_entropy(net(x), labels)
+        net.backward(dlogits, input_gradient=False)
+        optimizer.step()
+    assert loss < 0.01 < first
+    close(net(x).argmax(axis=1), labels, 0)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"norm": "bacth"}, r"norm expected one of \(None, 'batch'.*\), got 'bacth'"),
+        ({"activation": "gelu"}, "activation expected one of .*, got 'gelu'"),
+        ({"norm_position": "behind"}, "norm_position expected one of .*, got 'behind'"),
+        ({"sizes": [4]}, r"at least two positive sizes, got \[4\]"),
+        ({"sizes": [4, 0, 2]}, r"at least two positive sizes, got \[4, 0, 2\]"),
+    ],
+)
+def test_bad_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        mlp(**{"sizes": [4, 2]} | settings)
+
+
+def test_a_wrong_batch_shape_is_refused_by_the_first_layer():
+    with pytest.raises(ValueError, match=r"Dense\(6, 5\) expected x of shape \(N, 6\), got \(6, 7\): did"):
+        Sequential([Dense(6, 5), ReLU()])(X.T)

@@ -1,0 +1,351 @@
+"""BatchNorm, the layer: modes, running statistics, parameters, state.
+
+Every test takes the module as ``lib``, so that test_mutants.py can hand it a broken copy.
+"""
+
+import numpy as np
+import pytest
+from cases import SHAPES, cases, close, make_case, per_channel, reference_backward, reference_forward
+from hypothesis import given
+from hypothesis import strategies as st
+
+import bnlib.norm
+from bnlib.functional import NonFiniteError
+
+
+@pytest.fixture(scope="session")
+def lib():
+    return bnlib.norm
+
+
+def layer_for(lib, case, **settings):
+    """A BatchNorm with the gamma, beta, eps and dtype of the case."""
+    bn = lib.BatchNorm(case.x.shape[1], eps=case.eps, dtype=case.x.dtype, **settings)
+    if bn.affine:
+        bn.gamma, bn.beta = case.gamma, case.beta
+    return bn
+
+
+def batch_statistics(x):
+    axes = (0, *range(2, x.ndim))
+    return x.mean(axis=axes), x.var(axis=axes), x.var(axis=axes, ddof=1)
+
+
+# -- Training mode --------------------------------------------------------------------------------
+
+
+@given(case=cases())
+def test_training_mode_normalises_with_the_batch(lib, case):
+    bn = layer_for(lib, case)
+    y = bn.forward(case.x)
+    close(y, reference_forward(case.x, case.gamma, case.beta, case.eps)[0], 1e-10)
+    dx = bn.backward(case.dy)
+    expected = reference_backward(case.dy, case.x, case.gamma, case.eps)
+    scale = np.abs(case.dy).sum() * max(1, np.abs(case.gamma / np.sqrt(case.eps)).max())
+    for actual, wanted in zip((dx, bn.grads["gamma"], bn.grads["beta"]), expected):
+        close(actual, wanted, 1e-10, scale=scale)
+
+
+@given(case=cases(min_batch=2), momentum=st.sampled_from([0.0, 0.1, 0.25, 1.0]))
+def test_running_statistics_follow_pytorch(lib, case, momentum):
+    """The weight of the new batch is momentum; running_var keeps the unbiased variance."""
+    bn = layer_for(lib, case, momentum=momentum)
+    expected_mean, expected_var = np.zeros(bn.num_features), np.ones(bn.num_features)
+    for step in range(3):
+        x = case.x * (1 + step) + step
+        bn.forward(x)
+        mean, _, unbiased = batch_statistics(x)
+        expected_mean = (1 - momentum) * expected_mean + momentum * mean
+        expected_var = (1 - momentum) * expected_var + momentum * unbiased
+    close(bn.running_mean, expected_mean, 1e-12, scale=10 + 10 * np.abs(case.x).max())
+    close(bn.running_var, expected_var, 1e-10)
+    assert bn.buffers["num_batches_tracked"] == 3
+
+
+@given(case=cases(min_batch=2), batches=st.integers(1, 5))
+def test_momentum_none_keeps_the_plain_average(lib, case, batches):
+    bn = layer_for(lib, case, momentum=None)
+    xs = [case.x * (1 + k) + k for k in range(batches)]
+    for x in xs:
+        bn.forward(x)
+    means, _, unbiased = zip(*map(batch_statistics, xs))
+    close(bn.running_mean, np.mean(means, axis=0), 1e-12, scale=10 + 10 * np.abs(case.x).max())
+    close(bn.running_var, np.mean(unbiased, axis=0), 1e-10)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_running_variance_is_unbiased_over_the_batch_and_all_positions(lib, shape):
+    case = make_case(shape)
+    bn = layer_for(lib, case, momentum=1.0)
+    bn.forward(case.x)
+    biased, unbiased = batch_statistics(case.x)[1:]
+    close(bn.running_var, unbiased, 1e-12)
+    assert not np.allclose(bn.running_var, biased, rtol=1e-4)
+
+
+def test_the_running_statistics_do_not_enter_the_training_output(lib):
+    case = make_case((5, 3))
+    bn = layer_for(lib, case)
+    first = bn.forward(case.x)
+    bn.running_mean, bn.running_var = 100.0, 50.0
+    assert np.array_equal(bn.forward(case.x), first)
+
+
+def test_the_running_statistics_do_not_share_memory_with_the_batch(lib):
+    case = make_case((5, 3))
+    bn = layer_for(lib, case, momentum=1.0)
+    bn.forward(case.x)
+    kept = bn.running_mean.copy()
+    case.x[...] = 9
+    assert np.array_equal(bn.running_mean, kept)
+
+
+# -- Evaluation mode ------------------------------------------------------------------------------
+
+
+@given(case=cases())
+def test_evaluation_mode_uses_the_running_statistics(lib, case):
+    bn = layer_for(lib, case)
+    rng = np.random.default_rng(0)
+    bn.running_mean = rng.normal(0, 2, bn.num_features)
+    bn.running_var = rng.uniform(0.5, 3, bn.num_features)
+    y = bn.eval().forward(case.x)
+    mean, var = (per_channel(v, case.x) for v in (bn.running_mean, bn.running_var))
+    expected = per_channel(case.gamma, y) * (case.x - mean) / np.sqrt(var + case.eps)
+    close(y, expected + per_channel(case.beta, y), 1e-11)
+
+
+@given(case=cases(), seed=st.integers(0, 99))
+def test_in_evaluation_mode_the_batch_does_not_matter(lib, case, seed):
+    bn = layer_for(lib, case)
+    bn.forward(case.x)
+    y = bn.eval().forward(case.x)
+    order = np.random.default_rng(seed).permutation(len(case.x))
+    close(bn.forward(case.x[order]), y[order], 1e-13)
+    for i in range(min(3, len(case.x))):
+        close(bn.forward(case.x[i : i + 1]), y[i : i + 1], 1e-13, scale=np.abs(y).max())
+
+
+@given(case=cases(), dtype=st.sampled_from([np.float32, np.float64]))
+def test_does_not_update_in_eval(lib, case, dtype):
+    """Buffers and parameters stay identical, bit by bit."""
+    bn = lib.BatchNorm(case.x.shape[1], dtype=dtype)
+    x = case.x.astype(dtype)
+    bn.forward(x)
+    before = {name: v.tobytes() for name, v in bn.state_dict().items()}
+    bn.eval().forward(3 * x + 1)
+    assert {name: v.tobytes() for name, v in bn.state_dict().items()} == before
+    bn.train().forward(3 * x + 1)
+    assert bn.state_dict()["running_mean"].tobytes() != before["running_mean"]
+
+
+def test_train_and_eval_switch_and_return_the_layer(lib):
+    bn = lib.BatchNorm(3)
+    assert bn.training
+    assert bn.eval() is bn and not bn.training
+    assert bn.train() is bn and bn.training
+
+
+def test_without_running_statistics_eval_uses_the_batch(lib):
+    case = make_case((5, 3))
+    bn = layer_for(lib, case, track_running_stats=False)
+    assert bn.buffers == {} and bn.running_mean is None and bn.running_var is None
+    trained = bn.forward(case.x)
+    assert np.array_equal(bn.eval().forward(case.x), trained)
+    assert sorted(bn.state_dict()) == ["bias", "weight"]
+
+
+# -- Parameters -----------------------------------------------------------------------------------
+
+
+def test_starts_at_gamma_1_beta_0_and_standard_running_statistics(lib):
+    bn = lib.BatchNorm(3)
+    assert bn.gamma.tolist() == [1, 1, 1] and bn.beta.tolist() == [0, 0, 0]
+    assert bn.running_mean.tolist() == [0, 0, 0] and bn.running_var.tolist() == [1, 1, 1]
+    assert (bn.eps, bn.momentum) == (1e-5, 0.1)
+    assert all(v.dtype == np.float64 for v in (bn.params | bn.grads).values())
+
+
+def test_without_affine_nothing_is_learned(lib):
+    case = make_case((5, 3))
+    bn = layer_for(lib, case, affine=False)
+    assert bn.params == {} and bn.grads == {}
+    close(bn.forward(case.x), reference_forward(case.x, np.ones(3), np.zeros(3), case.eps)[0], 1e-12)
+    dx = bn.backward(case.dy)
+    close(dx, reference_backward(case.dy, case.x, np.ones(3), case.eps)[0], 1e-11)
+    assert sorted(bn.state_dict()) == ["num_batches_tracked", "running_mean", "running_var"]
+
+
+def test_assignment_writes_into_the_arrays_that_are_there(lib):
+    """An optimizer may hold views of them; a new array would part from those."""
+    bn = lib.BatchNorm(3)
+    names = ("gamma", "beta", "running_mean", "running_var")
+    arrays = {name: getattr(bn, name) for name in names}
+    for k, name in enumerate(names, start=2):
+        setattr(bn, name, [k, k, k + 0.5])
+        assert getattr(bn, name) is arrays[name]
+        assert arrays[name].tolist() == [k, k, k + 0.5]
+    bn.gamma = 4
+    assert bn.gamma.tolist() == [4, 4, 4]
+    with pytest.raises(ValueError, match=r"expected shape \(3,\), got \(2,\)"):
+        bn.gamma = [1, 2]
+    with pytest.raises(AttributeError, match="no running statistics: track_running_stats=False"):
+        lib.BatchNorm(3, track_running_stats=False).running_mean = 0
+
+
+def test_gradients_replace_those_of_the_last_backward(lib):
+    case = make_case((5, 3))
+    bn = layer_for(lib, case)
+    arrays = dict(bn.grads)
+    for _ in range(2):
+        bn.forward(case.x)
+        bn.backward(case.dy)
+    expected = reference_backward(case.dy, case.x, case.gamma, case.eps)
+    close(bn.grads["gamma"], expected[1], 1e-11)
+    close(bn.grads["beta"], expected[2], 1e-11)
+    assert all(bn.grads[name] is arrays[name] for name in arrays)
+
+
+@given(case=cases(dtype=np.float32, min_batch=2))
+def test_float32_is_never_upcast(lib, case):
+    bn = layer_for(lib, case)
+    assert bn.forward(case.x).dtype == np.float32
+    assert bn.backward(case.dy).dtype == np.float32
+    assert bn.eval().forward(case.x).dtype == np.float32
+    state = bn.state_dict()
+    assert state.pop("num_batches_tracked").dtype == np.int64
+    assert {v.dtype for v in (*state.values(), *bn.grads.values())} == {np.dtype(np.float32)}
+
+
+def test_results_have_the_dtype_of_x(lib):
+    x = make_case((5, 3), dtype=np.float32).x
+    assert lib.BatchNorm(3).forward(x).dtype == np.float32
+    assert lib.BatchNorm(3, dtype=np.float32).forward(x.astype(np.float64)).dtype == np.float64
+
+
+# -- State ----------------------------------------------------------------------------------------
+
+
+def test_state_dict_has_the_names_of_pytorch(lib):
+    state = lib.BatchNorm(3).state_dict()
+    assert list(state) == ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
+    assert [v.shape for v in state.values()] == [(3,)] * 4 + [()]
+
+
+def test_state_crosses_to_another_layer(lib):
+    case = make_case((5, 3))
+    bn = layer_for(lib, case)
+    bn.forward(case.x)
+    other = lib.BatchNorm(3, eps=case.eps)
+    gamma = other.gamma
+    other.load_state_dict(bn.state_dict())
+    assert other.gamma is gamma
+    assert np.array_equal(other.eval().forward(case.x), bn.eval().forward(case.x))
+    state = bn.state_dict()
+    state["weight"][...] = 77  # copies: the layer does not see this
+    assert not (bn.gamma == 77).any()
+
+
+@pytest.mark.parametrize(
+    "change, error, message",
+    [
+        (lambda s: s.pop("running_var"), KeyError, "'running_var'.* missing"),
+        (lambda s: s.update(extra=1), KeyError, "does not know .'extra'"),
+        (lambda s: s.update(weight=np.ones(4)), ValueError, r"weight of shape \(3,\), got \(4,\)"),
+        (lambda s: s.update(bias=np.ones((3, 1))), ValueError, r"bias of shape \(3,\)"),
+    ],
+)
+def test_a_bad_state_dict_changes_nothing(lib, change, error, message):
+    bn = lib.BatchNorm(3)
+    before = bn.state_dict()
+    state = {name: v + 1 for name, v in before.items()}
+    change(state)
+    with pytest.raises(error, match=message):
+        bn.load_state_dict(state)
+    after = bn.state_dict()
+    assert all(np.array_equal(after[name], before[name]) for name in before)
+
+
+# -- Errors ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "settings, error, message",
+    [
+        ({"num_features": 0}, ValueError, "num_features >= 1, got 0"),
+        ({"eps": 0}, ValueError, "eps > 0, got 0"),
+        ({"eps": float("nan")}, ValueError, "eps > 0, got nan"),
+        ({"momentum": -0.1}, ValueError, r"momentum in \[0, 1\] or None, got -0.1"),
+        ({"momentum": 1.5}, ValueError, "the weight of the new batch"),
+        ({"momentum": float("nan")}, ValueError, "got nan"),
+        ({"dtype": np.int64}, TypeError, "float32 or float64"),
+        ({"dtype": np.float16}, TypeError, "float32 or float64"),
+    ],
+)
+def test_bad_settings_are_refused(lib, settings, error, message):
+    with pytest.raises(error, match=message):
+        lib.BatchNorm(**{"num_features": 3} | settings)
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+@pytest.mark.parametrize(
+    "shape, hint",
+    [
+        ((4, 32), "the batch is the first axis; did you mean x.T?"),
+        ((8, 5, 5, 4), "the batch is the first axis; are the channels last?"),
+        ((8, 5), "the batch is the first axis, the features or channels are the second"),
+        ((4,), "the batch is the first axis"),
+        ((), "the batch is the first axis"),
+    ],
+)
+def test_a_wrong_shape_says_what_was_expected_and_the_likely_cause(lib, mode, shape, hint):
+    bn = getattr(lib.BatchNorm(4), mode)()
+    with pytest.raises(ValueError) as info:
+        bn.forward(np.ones(shape))
+    expected = f"BatchNorm(4) expected x of shape (N, 4) or (N, 4, ...), got {shape}: {hint}"
+    assert str(info.value).startswith(expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (1, 4, 1), (1, 4, 1, 1)])
+def test_one_value_per_channel_is_refused_in_training_only(lib, shape):
+    bn = lib.BatchNorm(4)
+    with pytest.raises(ValueError, match=r"more than one value per channel, got x of shape .*eval"):
+        bn.forward(np.ones(shape))
+    assert bn.eval().forward(np.ones(shape)).shape == shape
+    assert bn.buffers["num_batches_tracked"] == 0
+
+
+@pytest.mark.parametrize("x", [np.ones((3, 4), int), np.ones((3, 4), object)])
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_a_dtype_that_is_not_floating_is_refused(lib, x, mode):
+    with pytest.raises(TypeError, match="float32 or float64 array"):
+        getattr(lib.BatchNorm(4), mode)().forward(x)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_a_batch_that_is_not_finite_is_refused_and_leaves_the_statistics_alone(lib, bad, mode):
+    bn = getattr(lib.BatchNorm(3), mode)()
+    x = np.random.default_rng(0).standard_normal((5, 3))
+    x[2, 1] = bad
+    before = bn.state_dict()
+    with pytest.raises(NonFiniteError, match="in channel 1: has the network diverged"):
+        bn.forward(x)
+    after = bn.state_dict()
+    assert all(np.array_equal(after[name], before[name]) for name in before)
+
+
+def test_backward_needs_a_training_mode_forward(lib):
+    bn = lib.BatchNorm(3)
+    dy = np.ones((4, 3))
+    with pytest.raises(RuntimeError, match="call forward first"):
+        bn.backward(dy)
+    bn.forward(np.random.default_rng(0).standard_normal((4, 3)))
+    bn.backward(dy)
+    bn.eval().forward(np.ones((4, 3)))
+    with pytest.raises(RuntimeError, match=r"BatchNorm\(3\).backward expected a training-mode batch"):
+        bn.backward(dy)
+
+
+def test_repr_is_short(lib):
+    assert repr(lib.BatchNorm(7)) == "BatchNorm(7)"

@@ -1,0 +1,246 @@
+"""sweep(): the same results in one process, in many and on a cluster, and nothing that is done lost."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+
+import numpy as np
+import pytest
+
+import bnlib
+from bnlib.sweep import SweepResult, sweep
+
+DATA = {"pool": True, "n_train": 600, "n_test": 100}
+SIZES = [196, 20, 20, 10]
+GRID = {"norm": [None, "batch"], "lr": [0.1, 1e12, 0.5], "init_scale": [0.5, 1.5]}
+SHARED = {"steps": 60, "batch_size": 30, "seed": 3, "progress": False}
+ARRAYS = ("loss", "accuracy", "diverged_at", "done")
+
+
+@pytest.fixture(scope="module")
+def expected():
+    """The whole grid, in this process."""
+    return sweep(DATA, SIZES, GRID, **SHARED)
+
+
+def same(a, b):
+    return all(np.array_equal(getattr(a, k), getattr(b, k), equal_nan=k != "done") for k in ARRAYS)
+
+
+def module():
+    import sys
+
+    return sys.modules["bnlib.sweep"]  # bnlib.sweep is the function
+
+
+def test_every_point_is_a_run_of_train(expected):
+    data = bnlib.load_mnist(**DATA)
+    for i, norm in enumerate(GRID["norm"]):
+        for j, lr in enumerate(GRID["lr"]):
+            for k, scale in enumerate(GRID["init_scale"]):
+                net = bnlib.mlp(SIZES, norm=norm, init_scale=scale, seed=3)
+                run = bnlib.train(net, data, 60, lr, 30, seed=3)
+                if run.diverged_at is None:
+                    assert expected.loss[i, j, k] == np.mean(run.losses[-20:])
+                    assert expected.accuracy[i, j, k] == bnlib.accuracy(net, *data.test_batch())
+                    assert expected.diverged_at[i, j, k] == -1
+                else:
+                    assert expected.loss[i, j, k] == np.inf
+                    assert np.isnan(expected.accuracy[i, j, k])
+                    assert expected.diverged_at[i, j, k] == run.diverged_at
+    assert expected.stopped is None and expected.done.all()
+    # The grid has both outcomes, and its points differ: the comparisons above can fail.
+    assert 0 < (expected.diverged_at >= 0).sum() < 6
+    finite = expected.loss[np.isfinite(expected.loss)]
+    assert len(set(finite.tolist())) == finite.size > 6
+
+
+def test_at_picks_a_part_of_the_grid(expected):
+    assert expected.accuracy[expected.at(norm="batch")].shape == (3, 2)
+    assert expected.loss[expected.at(norm=None, lr=0.5, init_scale=1.5)] == expected.loss[0, 2, 1]
+    with pytest.raises(KeyError, match="beta"):
+        expected.at(beta=1)
+    with pytest.raises(ValueError):
+        expected.at(lr=7)
+
+
+def test_processes_give_the_same_to_the_bit(expected):
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=context) as executor:
+        assert same(sweep(DATA, SIZES, GRID, executor=executor, **SHARED), expected)
+
+
+class Watched(Executor):
+    """Passes jobs on, and calls ``then`` once when ``count`` of them are done."""
+
+    def __init__(self, executor, count, then):
+        self.executor, self.count, self.then = executor, count, then
+        self.lock = threading.Lock()
+
+    def submit(self, function, *args):
+        future = self.executor.submit(function, *args)
+        future.add_done_callback(self.done)
+        return future
+
+    def done(self, _):
+        with self.lock:
+            self.count -= 1
+            last = self.count == 0
+        if last:
+            self.then()
+
+
+def test_a_killed_worker_process_costs_only_unfinished_runs(expected):
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=context) as executor:
+        def kill():
+            os.kill(next(iter(executor._processes)), signal.SIGKILL)
+
+        result = sweep(DATA, SIZES, GRID, executor=Watched(executor, 3, kill), **SHARED)
+    assert 3 <= result.done.sum() < 12, result
+    assert "worker killed" in result.stopped and "resume" in result.stopped
+    assert np.isnan(result.loss[~result.done]).all()
+    assert np.array_equal(result.loss[result.done], expected.loss[result.done])
+    before = result.done.copy()
+    assert same(sweep(DATA, SIZES, GRID, resume=result, **SHARED), expected)
+    assert np.array_equal(result.done, before)  # resuming works on a copy
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A dask cluster of two worker processes on the loopback interface."""
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
+            host="127.0.0.1", local_directory=str(tmp_path), silence_logs=50,
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield cluster, client
+
+
+def test_a_dask_cluster_gives_the_same_to_the_bit(expected, cluster):
+    _, client = cluster
+    result = sweep(DATA, SIZES, GRID, executor=client.get_executor(), **SHARED)
+    assert result.stopped is None and same(result, expected)
+
+
+def test_a_dask_cluster_survives_a_killed_worker(expected, cluster):
+    cluster, client = cluster
+    pids = {w.process.pid for w in cluster.workers.values()}
+
+    def kill():
+        os.kill(min(pids), signal.SIGKILL)
+
+    result = sweep(DATA, SIZES, GRID, executor=Watched(client.get_executor(), 3, kill), **SHARED)
+    # The cluster itself starts another worker and runs the lost ones again.
+    assert result.stopped is None and same(result, expected)
+    assert set(client.run(os.getpid).values()) != pids
+
+
+def test_an_interrupt_keeps_what_is_done_and_resume_does_the_rest(expected, monkeypatch):
+    run_one, calls = module().run_one, []
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return run_one(*args)
+
+    monkeypatch.setattr(module(), "run_one", interrupted)
+    result = sweep(DATA, SIZES, GRID, **SHARED)
+    assert result.done.sum() == 4 and result.stopped.startswith("stopped by an interrupt")
+    assert "4 of 12 runs done" in repr(result) and "resume" in repr(result)
+    assert same(sweep(DATA, SIZES, GRID, resume=result, **SHARED), expected)
+    assert len(calls) == 5 + 8  # none twice
+
+
+class Half(Executor):
+    """Runs the first half of the jobs at once, leaves the rest in the queue."""
+
+    def __init__(self):
+        self.futures = []
+
+    def submit(self, function, *args):
+        self.futures.append(future := Future())
+        if len(self.futures) <= 6:
+            future.set_result(function(*args))
+        return future
+
+
+def test_an_interrupt_with_an_executor_keeps_what_is_done_and_cancels_the_rest(monkeypatch):
+    executor = Half()
+
+    def impatient(futures):
+        yield next(iter(futures))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module(), "as_completed", impatient)
+    result = sweep(DATA, SIZES, GRID, executor=executor, **SHARED)
+    assert result.done.sum() == 6 and "interrupt" in result.stopped
+    assert [f.cancelled() for f in executor.futures] == [False] * 6 + [True] * 6
+
+
+def test_an_executor_that_is_shut_down_loses_nothing_and_says_so(expected):
+    executor = ProcessPoolExecutor(1)
+    executor.shutdown()
+    result = sweep(DATA, SIZES, GRID, executor=executor, resume=None, **SHARED)
+    assert not result.done.any() and "shutdown" in result.stopped
+    assert same(sweep(DATA, SIZES, GRID, resume=result, **SHARED), expected)
+
+
+@pytest.mark.parametrize("executor", [None, Half()])
+def test_an_error_in_a_run_is_raised(executor):
+    with pytest.raises(ValueError, match="lr > 0, got -1"):
+        sweep(DATA, SIZES, {"lr": [0.1, -1]}, executor=executor, **SHARED)
+
+
+@pytest.mark.parametrize(
+    ("grid", "shared", "words"),
+    [
+        ({}, {"lr": 1}, "at least one value"),
+        ({"lr": []}, {}, "at least one value"),
+        ({"learning_rate": [1]}, {}, r"got \['learning_rate'\]"),
+        ({"lr": [1]}, {"epochs": 3}, r"got \['epochs'\]"),
+        ({"lr": [1]}, {"lr": 1}, "leave one out"),
+        ({"init_scale": [1]}, {}, r"needs \['lr'\]"),
+        ({"lr": [1], "norm": [None, "bach"]}, {}, "norm expected one of"),
+    ],
+)
+def test_a_wrong_setting_stops_before_the_first_run(grid, shared, words, monkeypatch):
+    monkeypatch.setattr(module(), "run_one", None)
+    with pytest.raises(ValueError, match=words):
+        sweep(DATA, SIZES, grid, **SHARED | shared)
+
+
+def test_resume_must_belong_to_the_same_sweep(expected):
+    for arguments in (
+        ({"pool": True}, SIZES, GRID, SHARED),
+        (DATA, [196, 20, 10], GRID, SHARED),
+        (DATA, SIZES, GRID | {"lr": [0.1, 0.2]}, SHARED),
+        (DATA, SIZES, GRID, SHARED | {"steps": 61}),
+    ):
+        *positional, shared = arguments
+        with pytest.raises(ValueError, match="same sweep"):
+            sweep(*positional, resume=expected, **shared)
+
+
+def test_seed_can_be_a_setting_of_the_grid():
+    result = sweep(DATA, SIZES, {"seed": [0, 1, 0]}, lr=0.1, steps=5, batch_size=30, progress=False)
+    assert result.loss[0] == result.loss[2] != result.loss[1]
+
+
+def test_data_itself_works_too():
+    settings = {"lr": 0.1, "steps": 5, "batch_size": 30, "progress": False}
+    a, b = (sweep(d, SIZES, {"norm": ["batch"]}, **settings) for d in (DATA, bnlib.load_mnist(**DATA)))
+    assert same(a, b) and isinstance(a, SweepResult)
+
+
+def test_progress_shows_a_bar_only_when_asked(capsys):
+    for progress in (False, None, True):
+        sweep(DATA, SIZES, {"lr": [0.1]}, steps=2, batch_size=30, progress=progress)
+        out, err = capsys.readouterr()
+        assert out == "" and ("1/1" in err) == bool(progress)

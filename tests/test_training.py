@@ -1,0 +1,293 @@
+"""The training loop, comparisons, accuracy."""
+
+import numpy as np
+import pytest
+from cases import close
+
+import bnlib.training
+from bnlib.data import Data
+from bnlib.losses import softmax_cross_entropy
+from bnlib.network import mlp
+from bnlib.norm import BatchNorm
+from bnlib.recording import Recorder
+from bnlib.training import Trainer, accuracy, compare, train
+
+
+def make_data(n=60, d=12, k=4, seed=0):
+    """Small images of k classes, with labels that can be learned; pixels as in MNIST."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, k, 2 * n)
+    images = 60 * rng.random((k, d))[labels] * 3 + 60 * rng.random((2 * n, d))
+    images = images.astype(np.uint8)
+    return Data(images[:n], labels[:n], images[n:], labels[n:])
+
+
+DATA = make_data()
+
+
+def net_for(norm=None, seed=0, dtype=np.float64, **settings):
+    return mlp([12, 8, 8, 4], norm, seed=seed, dtype=dtype, **settings)
+
+
+def bits(net):
+    return {name: v.tobytes() for name, v in net.state_dict().items()}
+
+
+class Poisoned:
+    """Data whose batches turn into NaN from the given draw on."""
+
+    def __init__(self, data, draw):
+        self.data, self.draw, self.x_train = data, draw, data.x_train
+
+    def batch(self, indices, dtype):
+        x, labels = self.data.batch(indices, dtype)
+        self.draw -= 1
+        return (x if self.draw >= 0 else x * np.nan), labels
+
+
+# -- train ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", [None, "batch"])
+def test_training_reduces_the_loss(norm):
+    run = train(net_for(norm), DATA, 200, lr=0.2, batch_size=20)
+    assert run.losses.shape == (200,)
+    assert run.losses[-20:].mean() < 0.3 * run.losses[0]
+    assert run.diverged_at is None and run.recording is None
+    assert accuracy(run.net, *DATA.test_batch()) > 0.8
+
+
+def test_train_follows_plain_sgd_on_the_same_batches():
+    """The loop written out once more, with its own shuffle."""
+    run = train(net_for("batch"), DATA, 7, lr=0.1, batch_size=20, seed=3)
+    net, rng, losses = net_for("batch"), np.random.default_rng(3), []
+    while len(losses) < 7:
+        order = rng.permutation(60)
+        for start in (0, 20, 40):
+            if len(losses) < 7:
+                x, labels = DATA.batch(order[start : start + 20])
+                loss, dlogits = softmax_cross_entropy(net(x), labels)
+                net.backward(dlogits)
+                for name, g in net.grads.items():
+                    net.params[name][...] -= 0.1 * g
+                losses.append(loss)
+    close(run.losses, losses, 1e-12)
+    close(run.net.flat_params, net.flat_params, 1e-12)
+    for name, buffer in net.buffers.items():
+        close(run.net.buffers[name], buffer, 1e-12)
+
+
+def test_momentum_and_weight_decay_reach_the_optimizer():
+    runs = [
+        train(net_for(), DATA, 5, 0.1, 20, **settings).net.flat_params
+        for settings in ({}, {"momentum": 0.9}, {"weight_decay": 0.1})
+    ]
+    assert not np.allclose(runs[0], runs[1]) and not np.allclose(runs[0], runs[2])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_seed_decides_the_run_bit_by_bit(dtype):
+    first, again, other = (
+        train(net_for("batch", dtype=dtype), DATA, 12, 0.1, 20, seed=seed) for seed in (1, 1, 2)
+    )
+    assert bits(first.net) == bits(again.net) and np.array_equal(first.losses, again.losses)
+    assert bits(first.net) != bits(other.net)
+    assert first.net.flat_params.dtype == dtype
+
+
+def test_an_epoch_sees_each_example_once_and_drops_the_rest():
+    seen = []
+
+    class Watched:
+        x_train = DATA.x_train
+
+        def batch(self, indices, dtype):
+            seen.append(indices)
+            return DATA.batch(indices, dtype)
+
+    train(net_for(), Watched(), 6, 0.1, 25)  # 60 examples: two batches of 25 an epoch
+    assert [len(s) for s in seen] == [25] * 6
+    epochs = [np.concatenate(seen[i : i + 2]) for i in (0, 2, 4)]
+    assert all(len(set(epoch)) == 50 for epoch in epochs)
+    assert not np.array_equal(epochs[0], epochs[1])
+
+
+def test_advancing_in_pieces_is_the_same_as_at_once():
+    trainer = Trainer(net_for("batch"), DATA, 0.1, 20, seed=4)
+    for steps in (1, 4, 0, 5):
+        trainer.advance(steps)
+    assert trainer.step_count == 10
+    run = train(net_for("batch"), DATA, 10, 0.1, 20, seed=4)
+    assert bits(trainer.net) == bits(run.net) and np.array_equal(trainer.run().losses, run.losses)
+
+
+def test_training_puts_the_network_into_training_mode():
+    net = net_for("batch").eval()
+    train(net, DATA, 2, 0.1, 20)
+    assert net.training and net.buffers["1.num_batches_tracked"] == 2
+
+
+@pytest.mark.parametrize("batch_size", [0, 61])
+def test_a_batch_size_beyond_the_data_is_refused(batch_size):
+    with pytest.raises(ValueError, match=f"batch_size from 1 to 60, .* got {batch_size}"):
+        train(net_for(), DATA, 1, 0.1, batch_size)
+
+
+def test_run_says_how_it_ended():
+    assert repr(train(net_for(), DATA, 3, 0.1, 20)).startswith("Run(3 steps, last loss ")
+    assert repr(train(net_for(), Poisoned(DATA, 2), 5, 0.1, 20)) == "Run(diverged at step 2)"
+
+
+# -- Divergence -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", [None, "batch"])
+def test_divergence_is_recorded_and_keeps_the_last_good_weights(norm):
+    run = train(net_for(norm), Poisoned(DATA, 5), 30, 0.1, 20)
+    assert run.diverged_at == 5
+    assert run.losses.shape == (5,) and np.isfinite(run.losses).all()
+    good = train(net_for(norm), DATA, 5, 0.1, 20)
+    assert np.array_equal(run.net.flat_params, good.net.flat_params)
+
+
+@pytest.mark.parametrize("dtype, lr", [(np.float32, 1e30), (np.float64, 1e200)])
+@pytest.mark.parametrize("norm", [None, "batch"])
+def test_a_huge_learning_rate_diverges_without_warning_or_error(dtype, lr, norm):
+    run = train(net_for(norm, dtype=dtype), DATA, 100, lr, 20)
+    assert run.diverged_at is not None and len(run.losses) == run.diverged_at < 100
+    assert np.isfinite(run.losses).all()
+
+
+def test_after_divergence_advance_does_nothing():
+    trainer = Trainer(net_for(), Poisoned(DATA, 3), 0.1, 20)
+    trainer.advance(10)
+    before = bits(trainer.net)
+    trainer.advance(10)
+    assert trainer.diverged_at == trainer.step_count == 3 and bits(trainer.net) == before
+
+
+def test_divergence_is_recorded_with_a_recorder_too():
+    run = train(net_for(), DATA, 50, 1e200, 20, recorder=Recorder(DATA, every=1, probe_size=20))
+    assert run.diverged_at is not None
+    assert run.recording.diverged_at == run.diverged_at
+    assert np.isfinite(run.recording.loss).all()
+
+
+def test_divergence_in_the_first_batch():
+    run = train(net_for(), Poisoned(DATA, 0), 5, 0.1, 20, recorder=Recorder(DATA, probe_size=20))
+    assert run.diverged_at == 0 and len(run.losses) == 0 and run.recording is None
+
+
+# -- Recording leaves no trace --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_run_is_the_same_with_and_without_a_recorder(every):
+    plain = train(net_for("batch"), DATA, 10, 0.1, 20, seed=2)
+    recorder = Recorder(DATA, every=every, probe_size=20, eval_size=20)
+    recorded = train(net_for("batch"), DATA, 10, 0.1, 20, seed=2, recorder=recorder)
+    assert bits(plain.net) == bits(recorded.net)
+    assert np.array_equal(plain.losses, recorded.losses)
+    assert recorded.recording.steps.tolist() == [0, *range(every, 11, every)]
+
+
+# -- compare --------------------------------------------------------------------------------------
+
+
+def test_compare_gives_every_network_the_same_batches():
+    networks = {"without BN": net_for(), "with BN": net_for("batch")}
+    runs = compare(networks, DATA, 10, 0.1, 20, seed=5)
+    assert list(runs) == ["without BN", "with BN"]
+    for name, norm in (("without BN", None), ("with BN", "batch")):
+        alone = train(net_for(norm), DATA, 10, 0.1, 20, seed=5)
+        assert np.array_equal(runs[name].losses, alone.losses)
+        assert runs[name].net is networks[name]
+
+
+def test_compare_takes_one_learning_rate_a_name():
+    runs = compare({"a": net_for(), "b": net_for()}, DATA, 5, {"a": 0.1, "b": 0.5}, 20)
+    for name, lr in (("a", 0.1), ("b", 0.5)):
+        assert np.array_equal(runs[name].losses, train(net_for(), DATA, 5, lr, 20).losses)
+
+
+def test_compare_gives_every_network_its_own_recording():
+    recorder = Recorder(DATA, every=5, probe_size=20)
+    runs = compare({"a": net_for(), "b": net_for("batch")}, DATA, 10, 0.1, 20, recorder=recorder)
+    assert recorder.steps == []
+    for run in runs.values():
+        assert run.recording.steps.tolist() == [0, 5, 10]
+    assert not np.array_equal(runs["a"].recording.histogram, runs["b"].recording.histogram)
+
+
+def test_compare_goes_on_when_one_network_diverges():
+    runs = compare({"a": net_for(), "b": net_for()}, DATA, 20, {"a": 1e200, "b": 0.1}, 20)
+    assert runs["a"].diverged_at is not None
+    assert runs["b"].diverged_at is None and len(runs["b"].losses) == 20
+
+
+def test_compare_refuses_a_different_start():
+    with pytest.raises(ValueError, match="weight matrix 0 of 'a' and 'b' differ at the start"):
+        compare({"a": net_for(seed=0), "b": net_for("batch", seed=1)}, DATA, 5, 0.1, 20)
+    later = net_for()
+    later.layers[2].weight[0, 0] += 1
+    with pytest.raises(ValueError, match="weight matrix 1 of 'a' and 'b' differ"):
+        compare({"a": net_for(), "b": later}, DATA, 5, 0.1, 20)
+
+
+def test_compare_does_not_take_gamma_for_a_weight_matrix():
+    normed = net_for("batch")
+    normed.layers[1].gamma = 3.0
+    compare({"a": net_for("batch"), "b": normed, "c": net_for()}, DATA, 1, 0.1, 20)
+
+
+# -- Progress bar ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "steps, progress, shown",
+    [(10, None, False), (10, True, True), (5000, None, True), (5000, False, False)],
+)
+def test_long_runs_get_a_bar(monkeypatch, capsys, steps, progress, shown):
+    monkeypatch.setattr(Trainer, "_step", lambda self, batch: self.losses.append(0.0))
+    monkeypatch.setattr(Trainer, "_draw", lambda self: None)
+    train(net_for(), DATA, steps, 0.1, 20, progress=progress)
+    err = capsys.readouterr().err
+    assert ("training" in err and f"{steps}" in err) if shown else err == ""
+    assert bnlib.training.LONG_RUN == 5000
+
+
+def test_the_bar_stops_where_the_run_diverges(capsys):
+    train(net_for(), Poisoned(DATA, 3), 50, 0.1, 20, progress=True)
+    assert "3/50" in capsys.readouterr().err
+
+
+# -- accuracy -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_accuracy_uses_evaluation_mode_and_restores_the_mode(training):
+    net = net_for("batch")
+    net(DATA.batch(slice(0, 30))[0])
+    x, labels = DATA.test_batch()
+    expected = np.mean(net.eval()(x).argmax(axis=1) == labels)
+    if training:
+        net.train()
+    before = bits(net)
+    assert accuracy(net, x, labels) == expected
+    assert net.training == training and bits(net) == before
+
+
+def test_accuracy_counts_across_chunks():
+    net = net_for()
+    x = np.random.default_rng(0).random((2300, 12))
+    labels = net(x).argmax(axis=1)
+    assert accuracy(net, x, labels) == 1.0
+    labels[::2] += 1
+    assert accuracy(net, x, labels) == 0.5
+
+
+def test_accuracy_restores_the_mode_after_an_error():
+    net = net_for("batch")
+    with pytest.raises(ValueError):
+        accuracy(net, np.ones((4, 5)), np.zeros(4, int))
+    assert net.training and all(bn.training for bn in net.layers if isinstance(bn, BatchNorm))

@@ -1,0 +1,423 @@
+"""DistributionExplorer: every control, the states of a run, latest wins, nothing swallowed."""
+
+import asyncio
+import threading
+
+import numpy as np
+import pytest
+
+from bnlib import Recorder, compare, load_mnist, mlp, train
+from bnlib.widgets import DistributionExplorer, DistributionFilm
+from bnlib.widgets.live import MAX_SIZE
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load_mnist(pool=True, n_train=600, n_test=100)
+
+
+@pytest.fixture
+def make(data):
+    """make(**settings): a small explorer, 30 steps and 4 frames."""
+    made = []
+
+    def make(**settings):
+        settings = {"steps": 30, "frames": 4, "width": 12, "batch_size": 16} | settings
+        made.append(DistributionExplorer(data, **settings))
+        return made[-1]
+
+    yield make
+    for explorer in made:
+        assert explorer.error is None, explorer.error
+
+
+def pages(explorer):
+    return [page.value for page in explorer.stack.children]
+
+
+async def until(condition, seconds=20):
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def test_the_constructor_shows_a_finished_film(make):
+    explorer = make()
+    assert explorer.finished and not explorer.running
+    assert explorer.frame == 3 and explorer.slider.label == "step 30"
+    assert explorer.sentence.startswith("Step 30 of 30. Without BN: accuracy ")
+    assert "With BN: accuracy " in explorer.sentence
+    assert len(explorer.frame_bytes) == 4
+    assert explorer.status.value.count("finished: step 30 of 30") == 1
+
+
+def test_it_trains_what_compare_trains(make, data):
+    explorer = make(depth=2, learning_rate=0.3, init_scale=1.0, activation="tanh", seed=3)
+    sizes = [data.num_features, 12, 12, 10]
+    networks = {
+        name: mlp(sizes, norm=norm, activation="tanh", init_scale=1.0, seed=3)
+        for name, norm in (("without BN", None), ("with BN", "batch"))
+    }
+    runs = compare(
+        networks, data, 30, 0.3, 16, seed=3, recorder=Recorder(data, every=10, eval_size=100)
+    )
+    for name, run in runs.items():
+        np.testing.assert_array_equal(explorer.recordings[name].steps, [0, 10, 20, 30])
+        np.testing.assert_array_equal(explorer.recordings[name].loss, run.recording.loss)
+        np.testing.assert_array_equal(explorer.recordings[name].histogram, run.recording.histogram)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("learning_rate", [0.001, 10.0]),
+        ("init_scale", [0.1, 5.0]),
+        ("batch_size", [2, 256]),
+        ("depth", [1, 5]),
+        ("activation", ["sigmoid", "tanh"]),
+        ("placement", ["after", "before"]),
+    ],
+)
+def test_every_control_changes_the_film(make, name, values):
+    explorer = make()
+    for value in values:
+        before = pages(explorer)
+        explorer.controls[name].value = value  # no event loop here: trains at once
+        assert explorer.finished
+        assert not set(before) & set(pages(explorer))
+        assert explorer.frame == 3
+
+
+def test_settings_reach_the_networks(make):
+    explorer = make(train=False)
+    for name, value in {
+        "learning_rate": 0.3,
+        "batch_size": 8,
+        "depth": 2,
+        "activation": "sigmoid",
+        "placement": "after",
+        "init_scale": 0.1,
+    }.items():
+        explorer.controls[name].value = value
+    trainer = explorer.trainers["with BN"]
+    assert trainer.optimizer.lr == 0.3 and trainer.batch_size == 8
+    kinds = [type(layer).__name__ for layer in trainer.net.layers]
+    assert kinds == ["Dense", "Sigmoid", "BatchNorm"] * 2 + ["Dense"]
+    explorer.reset()
+    first = explorer.trainers["without BN"].net.layers[0].params["weight"]
+    assert first.std() == pytest.approx(0.1 * first.shape[0] ** -0.5, rel=0.05)
+
+
+def test_one_row_a_hidden_layer_one_column_a_network(make):
+    explorer = make(depth=4)
+    assert len(explorer._panels) == 8
+    assert {name for name, _ in explorer._panels} == {"without BN", "with BN"}
+    explorer.controls["depth"].value = 1
+    assert len(explorer._panels) == 2
+
+
+def test_panels_share_their_axes(make):
+    explorer = make()
+    panels = [bars.axes for bars, *_ in explorer._panels.values()]
+    assert len({ax.get_xlim() for ax in panels}) == 1
+    assert len({ax.get_ylim() for ax in panels}) == 1
+
+
+def test_axes_stay_in_place_when_the_settings_change(make):
+    explorer = make(depth=3)
+    cursors = [line.axes.get_position().bounds for line in explorer._cursors]
+    for name, value in {"depth": 5, "activation": "sigmoid", "learning_rate": 10.0}.items():
+        explorer.controls[name].value = value
+        assert [line.axes.get_position().bounds for line in explorer._cursors] == cursors
+
+
+def test_a_frame_shows_its_step(make):
+    explorer = make()
+    explorer.frame = 1
+    assert explorer.sentence.startswith("Step 10 of 30.")
+    explorer.render(frame=1)
+    recording = explorer.recordings["with BN"]
+    bars, lines, std = explorer._panels["with BN", 2]
+    share = recording.histogram[1, 2]
+    np.testing.assert_allclose(bars.get_data().values, share / share.max())
+    np.testing.assert_array_equal(lines.get_xdata()[::3], recording.percentiles[1, 2])
+    assert std.text == f"{recording.std[1, 2]:.2f}"
+    assert [c.get_xdata()[0] for c in explorer._cursors] == [10, 10]
+    assert f"{recording.loss[1]:.2f}" in explorer.sentence
+
+
+def test_curves_are_full_up_to_the_cursor_and_faint_after(make):
+    explorer = make()
+    explorer.render(frame=1)
+    for name, quantity, full, faint in explorer._curves:
+        values = getattr(explorer.recordings[name], quantity)
+        np.testing.assert_array_equal(full.get_xydata(), np.c_[[0, 10], values[:2]])
+        np.testing.assert_array_equal(faint.get_xydata(), np.c_[[10, 20, 30], values[1:]])
+
+
+# --- train, pause, step, reset --------------------------------------------------------------------
+
+
+def enabled(explorer):
+    return {name for name, button in explorer.buttons.items() if not button.disabled}
+
+
+def test_step_makes_the_steps_of_one_frame(make):
+    explorer = make(train=False)
+    assert enabled(explorer) == {"Train", "Step", "Reset"}
+    assert explorer.frame == 0 and explorer.ready == 1
+    explorer.buttons["Step"].click()
+    assert explorer.step_count == 10
+    assert explorer.frame == 1 and explorer.ready == 2
+    assert explorer.sentence.startswith("Step 10 of 30.")
+    assert "step 20: not computed yet" in pages(explorer)[2]
+    assert "paused: step 10 of 30" in explorer.status.value
+
+
+def test_step_n_stops_between_frames_and_goes_on(make):
+    explorer = make(train=False)
+    explorer.step(7)
+    assert explorer.step_count == 7 and explorer.ready == 1
+    explorer.step()
+    assert explorer.step_count == 10 and explorer.frame == 1
+    explorer.step(1000)
+    assert explorer.step_count == 30 and explorer.finished
+    assert enabled(explorer) == {"Train", "Reset"}
+    with pytest.raises(ValueError, match="at least 0, got -1"):
+        explorer.step(-1)
+
+
+def test_steps_in_pieces_give_the_film_of_one_piece(make):
+    whole, pieces = make(), make(train=False)
+    for n in (3, 10, 4, 13):
+        pieces.step(n)
+    assert pages(whole) == pages(pieces)
+
+
+def test_reset_shows_the_untrained_networks(make):
+    explorer = make()
+    first = explorer.stack.children[0].value
+    explorer.buttons["Reset"].click()
+    assert explorer.step_count == 0 and explorer.frame == 0 and explorer.ready == 1
+    assert "not trained: step 0 of 30" in explorer.status.value
+    assert all("not computed yet" in page for page in pages(explorer)[1:])
+    explorer.step(30)
+    assert explorer.stack.children[0].value == first  # same seed, same networks
+
+
+def test_scrubbing_back_is_not_undone_by_the_next_step(make):
+    explorer = make(train=False)
+    explorer.step(20)
+    explorer.slider.index = 0
+    explorer.step(10)
+    assert explorer.frame == 0 and explorer.ready == 4
+
+
+def test_train_runs_live_as_one_task_and_gives_the_same_film(make):
+    whole = make()
+
+    async def main():
+        explorer = make(train=False)
+        explorer.buttons["Train"].click()
+        assert explorer.running and enabled(explorer) == {"Pause", "Reset"}
+        assert explorer.step_count == 0  # nothing is done before the loop runs
+        await until(lambda: explorer.ready == 2)
+        assert explorer.frame == 1
+        await until(lambda: not explorer.running)
+        return explorer
+
+    explorer = asyncio.run(main())
+    assert pages(explorer) == pages(whole)
+    assert explorer.frame == 3 and enabled(explorer) == {"Train", "Reset"}
+
+
+def test_pause_stops_and_train_goes_on(make):
+    async def main():
+        explorer = make(train=False)
+        explorer.buttons["Train"].click()
+        await until(lambda: explorer.step_count == 10)
+        explorer.buttons["Pause"].click()
+        assert enabled(explorer) == {"Train", "Step", "Reset"}
+        await explorer.task
+        assert explorer.step_count == 10 and "paused: step 10" in explorer.status.value
+        explorer.buttons["Step"].click()
+        assert explorer.step_count == 20
+        explorer.buttons["Train"].click()
+        await until(lambda: not explorer.running)
+        assert explorer.finished
+        explorer.buttons["Train"].click()  # a finished run starts again
+        assert explorer.step_count == 0 and explorer.running
+        await until(lambda: not explorer.running)
+
+    asyncio.run(main())
+
+
+def test_reset_while_training_stops_it(make):
+    async def main():
+        explorer = make(train=False)
+        explorer.train()
+        await until(lambda: explorer.step_count == 10)
+        explorer.buttons["Reset"].click()
+        await explorer.task
+        assert explorer.step_count == 0 and not explorer.running and explorer.ready == 1
+
+    asyncio.run(main())
+
+
+def test_the_latest_setting_wins(make):
+    expected = make(learning_rate=1.0, depth=2)
+
+    async def main():
+        explorer = make(learning_rate=0.1, depth=3)
+        others = asyncio.all_tasks()
+        explorer.controls["learning_rate"].value = 1.0
+        first = explorer.task
+        await until(lambda: explorer.step_count == 10)
+        explorer.controls["learning_rate"].value = 0.001
+        explorer.controls["depth"].value = 2
+        explorer.controls["learning_rate"].value = 1.0
+        await asyncio.sleep(0.01)
+        assert asyncio.all_tasks() - others == {explorer.task} != {first}
+        await until(lambda: not explorer.running)
+        await asyncio.sleep(0.02)
+        assert asyncio.all_tasks() == others
+        return explorer
+
+    assert pages(asyncio.run(main())) == pages(expected)
+
+
+def test_a_cell_and_a_subshell_may_both_move_a_control(make):
+    """JupyterLab handles a widget's messages in another thread than cells."""
+    explorer = make(steps=20, frames=3)
+
+    def drive(name, values):
+        for value in values:
+            explorer.controls[name].value = value
+
+    threads = [
+        threading.Thread(target=drive, args=("learning_rate", [0.3, 1.0, 0.3, 1.0])),
+        threading.Thread(target=drive, args=("depth", [1, 5, 1, 2])),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert explorer.finished
+    expected = make(steps=20, frames=3, learning_rate=1.0, depth=2)
+    assert pages(explorer) == pages(expected)
+
+
+# --- what can go wrong ----------------------------------------------------------------------------
+
+
+def test_divergence_is_shown_not_raised(make):
+    explorer = make(activation="relu", init_scale=5.0, depth=5, width=64, batch_size=64)
+    at = explorer.recordings["without BN"].diverged_at
+    assert at is not None
+    assert f"Without BN: diverged at step {at}." in explorer.sentence
+    explorer.render(frame=3)
+    assert explorer._messages["without BN"].get_text() == f"diverged at step {at}"
+    assert explorer._messages["with BN"].get_text() == ""
+    assert explorer._panels["without BN", 0][0].get_data().values.sum() == 0
+    assert "without BN diverged" in explorer.summary()
+    explorer.frame = 0
+    assert "diverged" not in explorer.sentence
+
+
+def test_an_exception_in_a_live_run_is_shown(data, monkeypatch):
+    async def main():
+        explorer = DistributionExplorer(data, 30, 4, width=12, batch_size=16, train=False)
+        monkeypatch.setattr(explorer.trainers["with BN"], "advance", lambda steps: 1 / 0)
+        explorer.train()
+        with pytest.raises(ZeroDivisionError):
+            await explorer.task
+        assert isinstance(explorer.error, ZeroDivisionError)
+        assert "ZeroDivisionError" in explorer._error_box.value
+        assert not explorer.running
+        explorer.buttons["Reset"].click()
+        assert explorer.error is None
+        explorer.step(10)
+        assert explorer.step_count == 10
+
+    asyncio.run(main())
+
+
+def test_settings_outside_the_lists_are_added_and_bad_ones_refused(make):
+    explorer = make(learning_rate=0.05, depth=7, batch_size=60)
+    assert explorer.controls["learning_rate"].value == 0.05
+    assert 0.05 in explorer.controls["learning_rate"].options
+    assert len(explorer._panels) == 14
+    for bad in ({"steps": 31}, {"frames": 1}, {"frames": 62, "steps": 610}):
+        with pytest.raises(ValueError, match="divide evenly"):
+            make(**bad)
+    with pytest.raises(ValueError, match="momentum"):
+        make(controls=["momentum"])
+
+
+def test_only_the_controls_asked_for_are_shown(make):
+    explorer = make(controls=["activation", "learning_rate"])
+    shown = [control.description for control in explorer.control_box.children]
+    assert shown == ["activation", "learning rate"]
+
+
+def test_sliders_retrain_on_release_only(make):
+    explorer = make(train=False)
+    sliders = [c for c in explorer.controls.values() if hasattr(c, "continuous_update")]
+    assert len(sliders) == 4
+    assert not any(slider.continuous_update for slider in sliders)
+
+
+def test_summary_holds_robust_figures_only(make):
+    explorer = make()
+    text = explorer._repr_mimebundle_()["text/plain"]
+    assert text.startswith("DistributionExplorer, 30 training steps: without BN ")
+    assert "." not in text.rstrip(".")  # no decimals
+    explorer.reset()
+    assert explorer.summary() == "DistributionExplorer, 0 of 30 training steps."
+
+
+def test_it_fits_a_projector(make):
+    explorer = make()
+    width, height = explorer.size
+    assert width <= 840  # a cell in a window of 1024 px
+    assert height + 46 + 2 * 32 + 32 + 32 <= MAX_SIZE[1]
+
+
+# --- films of recordings --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def runs(data):
+    networks = {
+        name: mlp([data.num_features, 8, 8, 10], norm=norm)
+        for name, norm in (("without BN", None), ("with BN", "batch"))
+    }
+    runs = compare(networks, data, 80, 0.1, 16, recorder=Recorder(data, every=1, eval_size=100))
+    return {name: run.recording for name, run in runs.items()}
+
+
+def test_a_film_of_recordings(runs):
+    film = DistributionExplorer.from_recordings(runs)
+    assert isinstance(film, DistributionFilm)
+    assert len(film.steps) == 61 and film.steps[0] == 0 and film.steps[-1] == 80
+    assert film.sentence.startswith("Step 80 of 80.")
+    assert "DistributionFilm, 80 training steps" in film.summary()
+    short = DistributionFilm(runs, frames=5)
+    assert short.steps == [0, 20, 40, 60, 80]
+    short.frame = 2
+    loss = runs["with BN"].loss[40]
+    assert f"loss {loss:.2f}" in short.sentence
+
+
+def test_recordings_that_do_not_belong_together_are_refused(runs, data):
+    with pytest.raises(ValueError, match="side by side, got 0"):
+        DistributionFilm({})
+
+    def record(*sizes, every):
+        net, recorder = mlp([data.num_features, *sizes, 10]), Recorder(data, every, eval_size=100)
+        return train(net, data, 8, 0.1, 16, recorder=recorder).recording
+
+    with pytest.raises(ValueError, match="as many hidden layers"):
+        DistributionFilm({"a": record(8, every=1), **runs})
+    with pytest.raises(ValueError, match=r"same steps.*'a'"):
+        DistributionFilm({"a": record(8, 8, every=4), "with BN": runs["with BN"]})
