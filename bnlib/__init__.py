@@ -1,11 +1,11 @@
 """bnlib: Batch Normalization from the formulas up, in NumPy.
 
-Read the package in this order: functional (the mathematics), norm and layers, network, losses,
-optim, training, recording, inference. `bnlib.widgets` and `bnlib.figures` draw; nothing else
-imports Matplotlib or ipywidgets.
+Read the package in this order: functional (the mathematics), norm, layers and convolution,
+network, losses, optim, training, sweep, recording, inference. `bnlib.widgets` and `bnlib.figures`
+draw; nothing else imports Matplotlib or ipywidgets.
 """
 
-from bnlib import functional
+from bnlib import exercises, functional
 from bnlib.convolution import Conv2d, Flatten, MaxPool2d
 from bnlib.data import load_mnist
 from bnlib.functional import NonFiniteError
@@ -42,6 +42,7 @@ __all__ = [
     "accuracy",
     "cnn",
     "compare",
+    "exercises",
     "fold_batchnorm",
     "functional",
     "gradcheck",

@@ -6,6 +6,8 @@ every slice of an image below moves whole runs of N numbers, and all values of a
 run, which is what BatchNorm sums over. Inputs in the usual memory order are copied once.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 
 from bnlib.layers import Layer
@@ -42,9 +44,22 @@ def col2im(columns, x, stride=(1, 1)):
     """
     _, kh, kw, rows, cols, _ = columns.shape
     sh, sw = stride
-    for i in range(kh):
-        for j in range(kw):
-            x[:, i : i + sh * rows : sh, j : j + sw * cols : sw] += columns[:, i, j]
+    with small_buffer():
+        for i in range(kh):
+            for j in range(kw):
+                x[:, i : i + sh * rows : sh, j : j + sw * cols : sw] += columns[:, i, j]
+
+
+@contextmanager
+def small_buffer():
+    """For arithmetic on slices of images, up to twice as fast.
+
+    NumPy collects runs of numbers that are shorter than its buffer in the buffer first, and also
+    converts masks to floats there. Its buffer of 8192 numbers fills the L1 cache, 1024 do not.
+    """
+    with np.errstate():  # undoes setbufsize at its end
+        np.setbufsize(1024)
+        yield
 
 
 def output_size(size, kernel, stride, padding=(0, 0)):
@@ -67,8 +82,9 @@ def pad(x, padding):
 
 
 def batch_last(x):
-    """View ``x`` (N, C, H, W) as (C, H, W, N); a copy only if that is not its order in memory."""
-    return np.ascontiguousarray(x.transpose(1, 2, 3, 0))
+    """View ``x`` (N, C, H, W) as (C, H, W, N); a copy unless the batch is last in memory too."""
+    view = x.transpose(1, 2, 3, 0)
+    return view if x.strides[0] == x.itemsize else np.ascontiguousarray(view)
 
 
 def batch_first(x):
@@ -150,6 +166,7 @@ class Conv2d(Layer):
         for strip, part in self._strips():
             columns = im2col(x[:, strip], self.kernel_size, self.stride)
             np.matmul(weight, columns.reshape(weight.shape[1], -1), out=y[:, part])
+            del columns  # the next strip gets its memory, which is in the cache
         if self.bias is not None:
             y += self.bias[:, None]
         return batch_first(y.reshape(self.out_channels, rows, cols, n))
@@ -178,6 +195,8 @@ class Conv2d(Layer):
                 dcolumns = columns  # the same memory: it is in the cache already
                 np.matmul(weight.T, dy[:, part], out=dcolumns.reshape(weight.shape[1], -1))
                 col2im(dcolumns, dx[:, strip], self.stride)
+                del dcolumns
+            del columns
         if self.bias is not None:
             np.matmul(dy, np.ones(dy.shape[1], dy.dtype), out=self.grads["bias"])  # the row sums
 
@@ -259,8 +278,9 @@ class MaxPool2d(Layer):
         # The largest of each row of a window, then the largest of these. In this order the first
         # of equal values wins row by row; columns first would prefer the left one below.
         size = x.shape[2:]
-        y, in_row = _window_max(batch_last(x), 2, self.kernel_size[1], self.stride[1])
-        y, across_rows = _window_max(y, 1, self.kernel_size[0], self.stride[0])
+        with small_buffer():
+            y, in_row = _window_max(batch_last(x), 2, self.kernel_size[1], self.stride[1])
+            y, across_rows = _window_max(y, 1, self.kernel_size[0], self.stride[0])
         self._cache = size, in_row, across_rows
         return batch_first(y)
 
@@ -270,8 +290,9 @@ class MaxPool2d(Layer):
         if dy.shape != (n, c, rows, cols):
             expected = (n, c, rows, cols)
             raise ValueError(f"{self}.backward expected dy of shape {expected}, got {dy.shape}")
-        dy = _window_max_backward(batch_last(dy), across_rows, h, 1, self.stride[0])
-        return batch_first(_window_max_backward(dy, in_row, w, 2, self.stride[1]))
+        with small_buffer():
+            dy = _window_max_backward(batch_last(dy), across_rows, h, 1, self.stride[0])
+            return batch_first(_window_max_backward(dy, in_row, w, 2, self.stride[1]))
 
     def __repr__(self):
         stride = "" if self.stride == self.kernel_size else f", stride={_short(self.stride)}"

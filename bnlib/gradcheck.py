@@ -67,7 +67,7 @@ def gradcheck(forward, backward, inputs, step=1e-5, directions=4, seed=0, tol=1e
     for name, value in inputs.items():
         if getattr(value, "dtype", None) != np.float64:
             raise TypeError(
-                f"gradcheck expected float64 for {name}, got {getattr(value, 'dtype', type(value))}:"
+                f"gradcheck expected float64 for {name}, got {getattr(value, 'dtype', value)}:"
                 " float32 keeps 7 digits and central differences cancel most of them"
             )
     rng = np.random.default_rng(seed)

@@ -17,7 +17,8 @@ def fold_batchnorm(net):
 
         s = gamma / sqrt(running_var + eps),   W' = W * s,   b' = beta + (b - running_mean) * s
 
-    with s along the output features of a Dense, the output channels of a Conv2d. The result computes the same function with fewer passes
+    with s along the output features of a Dense, the output channels of a Conv2d. The result
+    computes the same function with fewer passes
     over memory; ``net`` is unchanged. A BatchNorm that follows a nonlinearity stays.
     Returns a new `Sequential` in evaluation mode. Raises ValueError for a BatchNorm without
     running statistics.

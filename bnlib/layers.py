@@ -136,7 +136,7 @@ class Dense(Layer):
         return super().state_dict() | {"weight": self.weight.T.copy()}
 
     def load_state_dict(self, state):
-        targets = {name: v.T for name, v in self.params.items()}  # a transposed view: writes reach W
+        targets = {name: v.T for name, v in self.params.items()}  # views: writes reach W
         load_arrays(self, targets, state)
 
     def _check(self, x):

@@ -119,8 +119,13 @@ class BatchNorm(Layer):
         return y
 
     def backward(self, dy):
-        """Gradients for the last training-mode forward: fills ``grads``, returns dx."""
-        dx, dgamma, dbeta = batch_norm_backward(dy, self._saved("training-mode batch"))
+        """Gradients for the last training-mode forward: fills ``grads``, returns dx.
+
+        Once for each forward: dx is written over what forward kept.
+        """
+        cache = self._saved("training-mode batch")
+        dx, dgamma, dbeta = batch_norm_backward(dy, cache, overwrite_cache=True)
+        self._cache = None
         if self.affine:
             self.grads["gamma"][...] = dgamma
             self.grads["beta"][...] = dbeta
@@ -157,7 +162,9 @@ class BatchNorm(Layer):
     @staticmethod
     def _write(target, value):
         if target is None:
-            raise AttributeError("this BatchNorm has no running statistics: track_running_stats=False")
+            raise AttributeError(
+                "this BatchNorm has no running statistics: track_running_stats=False"
+            )
         if np.shape(value) not in ((), target.shape):
             raise ValueError(f"expected shape {target.shape}, got {np.shape(value)}")
         target[...] = value

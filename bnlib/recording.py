@@ -24,13 +24,13 @@ class Recording:
     layer_names: tuple[str, ...]  # (L,), for example "1: sigmoid"
     steps: np.ndarray  # (T,), updates made before the frame
     edges: np.ndarray  # (B + 1,), of the histogram's bins
-    histogram: np.ndarray  # (T, L, B), shares that sum to 1; values beyond the edges count in the end bins
+    histogram: np.ndarray  # (T, L, B), shares that sum to 1; the end bins hold all beyond
     percentiles: np.ndarray  # (T, L, 3), 15/50/85 of all units
-    unit_percentiles: np.ndarray  # (T, L, 3), 15/50/85 of one typical unit (its channel for a conv layer)
+    unit_percentiles: np.ndarray  # (T, L, 3), of one typical unit, or channel of a conv layer
     mean: np.ndarray  # (T, L)
     std: np.ndarray  # (T, L)
     saturated: np.ndarray  # (T, L), share in [0, 1] whose derivative is below 5 % of its maximum
-    gradient_norm: np.ndarray  # (T, L), of the loss with respect to the weights that feed the nonlinearity
+    gradient_norm: np.ndarray  # (T, L), of the weights that feed the nonlinearity
     loss: np.ndarray  # (T,), of a training batch, in nats
     accuracy: np.ndarray  # (T,), on held-out images in evaluation mode, in [0, 1]
     diverged_at: int | None = None  # the step at which the loss stopped being finite
@@ -68,7 +68,8 @@ class Recording:
         return int(max(0, np.searchsorted(self.steps, step, side="right") - 1))
 
     def __repr__(self):
-        return f"Recording({len(self.steps)} frames to step {self.steps[-1]}, {len(self.layer_names)} layers)"
+        size = f"{len(self.steps)} frames to step {self.steps[-1]}"
+        return f"Recording({size}, {len(self.layer_names)} layers)"
 
 
 class Recorder:

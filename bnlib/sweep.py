@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from bnlib.data import Data, load_mnist
 from bnlib.network import mlp
@@ -101,6 +100,8 @@ def sweep(
         jobs[index] = shared | point
     if progress is None:
         progress = len(jobs) * steps >= LONG_RUN
+    from tqdm.auto import tqdm  # here, because importing it takes longer than all of bnlib
+
     bar = tqdm(total=result.done.size, desc="sweep", unit="run", disable=not progress)
 
     def record(index, outcome):

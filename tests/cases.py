@@ -6,13 +6,31 @@ code with bnlib, and the backward one applies the chain rule in stages instead o
 
 from dataclasses import dataclass
 
+import hypothesis
 import numpy as np
+from hypothesis import Phase
 from hypothesis import strategies as st
 
 # Distinct N, C, H, W, so that swapped axes show; then shapes on which swapped axes do not raise.
 DISTINCT = [(5, 3), (3, 5), (4, 2, 6), (3, 4, 5, 2), (2, 3, 2, 4, 5), (70, 3), (33, 3, 4, 5)]
 SQUARE = [(4, 4), (3, 3, 3), (4, 4, 4, 4)]
 SHAPES = DISTINCT + SQUARE
+
+
+def given(**strategies):
+    """hypothesis.given, with a second version ``quick`` for test_mutants.py.
+
+    That one stops at the first failure: looking for the smallest example takes seconds a mutant.
+    """
+
+    def decorate(test):
+        full = hypothesis.settings(max_examples=60)(hypothesis.given(**strategies)(test))
+        full.quick = hypothesis.settings(
+            max_examples=30, phases=[Phase.explicit, Phase.generate], report_multiple_bugs=False
+        )(hypothesis.given(**strategies)(test))
+        return full
+
+    return decorate
 
 
 @dataclass

@@ -58,7 +58,7 @@ def convolutions(draw):
     return layer, rng.standard_normal((n, c, h, w))
 
 
-# -- Conv2d ---------------------------------------------------------------------------------------
+# -- Conv2d --------------------------------------------------------------------------------------
 
 
 @given(convolutions())
@@ -186,7 +186,7 @@ def test_conv_weights_start_with_the_given_spread():
     assert np.array_equal(Conv2d(2, 2, 3, rng=5).weight, Conv2d(2, 2, 3, rng=5).weight)
 
 
-# -- MaxPool2d and Flatten --------------------------------------------------------------------------
+# -- MaxPool2d and Flatten -------------------------------------------------------------------------
 
 
 @given(
@@ -237,7 +237,7 @@ def test_flatten_orders_by_channel_row_column_in_any_memory_order():
         assert np.array_equal(layer.backward(x.reshape(2, 60)), x)
 
 
-# -- PyTorch's numbers ------------------------------------------------------------------------------
+# -- PyTorch's numbers -----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -300,7 +300,7 @@ def test_cnn_trains_as_pytorch_does(reference):
     close(folded(ref["x"][0]), ref["evaluated"], 1e-10)
 
 
-# -- The network ------------------------------------------------------------------------------------
+# -- The network -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("norm", [None, "batch"])
@@ -400,7 +400,7 @@ def test_folding_into_a_convolution_of_any_settings(bias):
     close(folded(x), net.eval()(x), 1e-12, scale=10)
 
 
-# -- Errors say what was expected, what came and why ------------------------------------------------
+# -- Errors say what was expected, what came and why -----------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -466,7 +466,7 @@ def test_cnn_explains_a_wrong_setting():
             bnlib.cnn(**settings)
 
 
-# -- Recording a CNN --------------------------------------------------------------------------------
+# -- Recording a CNN -------------------------------------------------------------------------------
 
 
 def test_recorder_follows_single_channels(tmp_path):
@@ -506,7 +506,8 @@ def test_a_sample_hits_all_channels_and_positions():
 def test_recording_without_channels_has_none(tmp_path):
     data = bnlib.load_mnist(shape="image", n_train=40, n_test=20)
     recorder = bnlib.Recorder(data, every=1, probe_size=20, eval_size=20)
-    recording = bnlib.train(bnlib.cnn((1, 2), seed=0), data, 1, 0.1, 20, recorder=recorder).recording
+    net = bnlib.cnn((1, 2), seed=0)
+    recording = bnlib.train(net, data, 1, 0.1, 20, recorder=recorder).recording
     assert recording.channel_mean is None and recording.channel_index is None
     recording.save(tmp_path / "r.npz")
     assert bnlib.Recording.load(tmp_path / "r.npz").channel_std is None

@@ -82,6 +82,15 @@ def test_no_two_kinds_share_a_colour_or_a_line_style():
     assert len(set(networks)) == 5
 
 
+def test_style_leaves_the_users_settings_as_they_were():
+    with plt.rc_context({"font.size": 7}):
+        before = dict(plt.rcParams)
+        with pytest.raises(ZeroDivisionError), figures.style():
+            assert plt.rcParams["font.size"] == 12
+            raise ZeroDivisionError
+        assert dict(plt.rcParams) == before
+
+
 def test_importing_the_figures_imports_no_matplotlib():
     code = "import sys, bnlib.figures; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,13 +10,13 @@ from cases import (
     SHAPES,
     cases,
     close,
+    given,
     lay_out,
     make_case,
     per_channel,
     reference_backward,
     reference_forward,
 )
-from hypothesis import given
 from hypothesis import strategies as st
 
 import bnlib.functional

@@ -5,8 +5,16 @@ Every test takes the module as ``lib``, so that test_mutants.py can hand it a br
 
 import numpy as np
 import pytest
-from cases import SHAPES, cases, close, make_case, per_channel, reference_backward, reference_forward
-from hypothesis import given
+from cases import (
+    SHAPES,
+    cases,
+    close,
+    given,
+    make_case,
+    per_channel,
+    reference_backward,
+    reference_forward,
+)
 from hypothesis import strategies as st
 
 import bnlib.norm

@@ -1,4 +1,4 @@
-"""sweep(): the same results in one process, in many and on a cluster, and nothing that is done lost."""
+"""sweep(): the same in one process, in many and on a cluster, and nothing that is done is lost."""
 
 import multiprocessing
 import os
@@ -235,7 +235,8 @@ def test_seed_can_be_a_setting_of_the_grid():
 
 def test_data_itself_works_too():
     settings = {"lr": 0.1, "steps": 5, "batch_size": 30, "progress": False}
-    a, b = (sweep(d, SIZES, {"norm": ["batch"]}, **settings) for d in (DATA, bnlib.load_mnist(**DATA)))
+    both = DATA, bnlib.load_mnist(**DATA)
+    a, b = (sweep(data, SIZES, {"norm": ["batch"]}, **settings) for data in both)
     assert same(a, b) and isinstance(a, SweepResult)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from . import properties
 from .engine import Exercise, Mistake
-from .probes import betas, conv_probes, gammas
+from .probes import betas, conv_probes, gammas, gradients
 
 # ---------------------------------------------------------------- solutions
 
@@ -528,7 +528,7 @@ bn_conv_backward = Exercise(
     mistakes=BACKWARD_MISTAKES,
     probes=lambda: conv_probes(
         lambda rng, x, eps: {
-            "dy": rng.standard_normal(x.shape) + rng.uniform(-1, 1, (x.shape[1], 1, 1)),
+            "dy": gradients(rng, x),
             "x": x,
             "gamma": gammas(rng, x.shape[1]),
             "eps": eps,

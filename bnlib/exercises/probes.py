@@ -41,6 +41,33 @@ class Probe:
         return any(getattr(v, "dtype", None) == np.float32 for v in self.args.values())
 
 
+# What the probes are called, and the shapes of their x.
+DENSE = {
+    "main": "6x4",
+    "square": "4x4",
+    "small": "5x3",
+    "two": "2x3",
+    "three": "3x2",
+    "one": "1x3",
+    "single feature": "5x1",
+    "large": "100x3",
+    "random": "9x5 12x8 4x7 33x2 3x11 17x6 64x10 5x40 40x1 2x12 3x30 16x16 2x2",
+}
+# Among them C = W, C = H, N = C and all equal, where a wrong axis goes unnoticed.
+CONV = {
+    "main": "3x4x2x5",
+    "square": "4x4x4x4",
+    "small": "2x3x2x4",
+    "two": "2x3x1x1",
+    "three": "3x2x1x2",
+    "one": "1x3x1x1",
+    "single feature": "3x1x2x2",
+    "large": "5x3x8x4",
+    "random": "2x3x4x3 2x3x3x5 3x3x2x4 3x3x3x3 2x5x1x4 7x2x3x1 1x3x4x2 1x2x3x3 4x6x2x3 2x4x5x6 "
+    "3x8x2x2 12x2x6x1 9x3x1x5 6x1x5x4 1x3x9x8",
+}
+
+
 def dense_probes(complete: Callable, one_may_raise: bool = True) -> list[Probe]:
     """Probes for exercises on a batch x (N, D).
 
@@ -48,66 +75,20 @@ def dense_probes(complete: Callable, one_may_raise: bool = True) -> list[Probe]:
     probe, on which most messages show their numbers: N = 6, unequal means and scales, eps = 0.1.
     one_may_raise: whether a ValueError is a sensible answer to a batch of one.
     """
-    shapes = [
-        (9, 5),
-        (12, 8),
-        (4, 7),
-        (33, 2),
-        (3, 11),
-        (17, 6),
-        (64, 10),
-        (5, 40),
-        (16, 16),
-        (2, 2),
-    ]
-    return _probes(
-        complete,
-        one_may_raise,
-        (6, 4),
-        (4, 4),
-        (5, 3),
-        (2, 3),
-        (3, 2),
-        (1, 3),
-        (5, 1),
-        (100, 3),
-        shapes,
-    )
+    return _probes(complete, DENSE, "N = D", one_may_raise)
 
 
 def conv_probes(complete: Callable) -> list[Probe]:
-    """The same for feature maps x (N, C, H, W), with C = W, C = H, N = C, and all equal."""
-    shapes = [
-        (2, 3, 4, 3),
-        (2, 3, 3, 5),
-        (3, 3, 2, 4),
-        (3, 3, 3, 3),
-        (2, 5, 1, 4),
-        (7, 2, 3, 1),
-        (1, 3, 4, 2),
-        (1, 2, 3, 3),
-        (4, 6, 2, 3),
-        (2, 4, 5, 6),
-        (3, 8, 2, 2),
-    ]
-    return _probes(
-        complete,
-        True,
-        (3, 4, 2, 5),
-        (4, 4, 4, 4),
-        (2, 3, 2, 4),
-        (2, 3, 1, 1),
-        (3, 2, 1, 2),
-        (1, 3, 1, 1),
-        (3, 1, 2, 2),
-        (5, 3, 8, 4),
-        shapes,
-    )
+    """The same for feature maps x (N, C, H, W)."""
+    return _probes(complete, CONV, "N = C = H = W", one_may_raise=True)
 
 
-def _probes(
-    complete, one_may_raise, main, square, small, two, three, one, single_feature, large, shapes
-):
+def _probes(complete, named_shapes, equal, one_may_raise):
+    shapes = {
+        name: [tuple(map(int, shape.split("x"))) for shape in text.split()]
+        for name, text in named_shapes.items()
+    }
+    main, small, large = (shapes[name][0] for name in ("main", "small", "large"))
     rng = np.random.default_rng(1502_03167)
 
     def probe(name, shape, eps, *, mean=0.0, scale=1.0, dtype=np.float64, change=None, **more):
@@ -124,23 +105,22 @@ def _probes(
     def outlier(x):
         x[0] += 500.0
 
-    equal = "N = D" if len(main) == 2 else "N = C = H = W"
     found = [
         probe("the designed batch", main, 0.1),
-        probe(f"a batch with {equal}", square, 0.1),
+        probe(f"a batch with {equal}", shapes["square"][0], 0.1),
         probe("eps = 1e-5", small, 1e-5),
         probe("features whose variance is near eps", small, 1e-3, scale=0.02),
         probe("a large eps", small, 5.0),
-        probe("a batch of two", two, 0.1),
-        probe("a batch of two, small eps", two, 1e-5),
-        probe("a batch of three", three, 0.02),
-        probe("a single feature", single_feature, 0.1),
+        probe("a batch of two", shapes["two"][0], 0.1),
+        probe("a batch of two, small eps", shapes["two"][0], 1e-5),
+        probe("a batch of three", shapes["three"][0], 0.02),
+        probe("a single feature", shapes["single feature"][0], 0.1),
         probe("a feature that is constant", small, 1e-5, change=constant_feature),
         probe("features of tiny variance", small, 1e-5, scale=1e-4),
         probe("features of large variance", small, 1e-3, scale=300.0),
         probe("one outlier in a large batch", large, 1e-3, change=outlier),
         probe("only negative inputs", small, 1e-3, mean=-50.0),
-        probe("a batch of one", one, 0.1, may_raise=one_may_raise),
+        probe("a batch of one", shapes["one"][0], 0.1, may_raise=one_may_raise),
         probe("float32", main, 1e-3, dtype=np.float32, tol=1e-4),
         probe("float32, a large batch", large, 1e-5, dtype=np.float32, tol=5e-4),
         probe(
@@ -157,7 +137,7 @@ def _probes(
         ),
         probe("means near 100,000,000", main, 1e-3, mean=1e8, tol=1e-5, tag="large mean"),
     ]
-    for i, shape in enumerate(shapes):
+    for i, shape in enumerate(shapes["random"]):
         eps = (1e-5, 1e-3, 0.1, 0.5)[i % 4]
         scale = float(rng.uniform(0.3, 4.0))
         found.append(probe(f"random batch {i + 1}", shape, eps, scale=scale))
@@ -180,8 +160,14 @@ def batch(rng, shape, mean=0.0, scale=1.0) -> np.ndarray:
     return means + scales * rng.standard_normal(shape)
 
 
+def gradients(rng, x) -> np.ndarray:
+    """Upstream gradients dy: not constant, their mean unequal between features."""
+    features = (1, x.shape[1]) + (1,) * (x.ndim - 2)
+    return rng.uniform(0.5, 4.0) * (rng.standard_normal(x.shape) + rng.uniform(-1, 1, features))
+
+
 def gammas(rng, count: int) -> np.ndarray:
-    """Scales with unequal sizes and both signs, none near 0 or 1."""
+    """Scales of unequal size and both signs, none near 0."""
     signs = np.where(np.arange(count) % 3 == 1, -1.0, 1.0)
     return signs * rng.permutation(np.linspace(0.5, 2.6, count))
 

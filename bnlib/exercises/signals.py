@@ -249,6 +249,9 @@ def _saturated_probes() -> list[Probe]:
         Probe("only saturated units", {"z": np.full((3, 4), 6.0)}),
         Probe("one unit, one input", {"z": np.array([[-5.0]])}),
         Probe("a wide layer", {"z": rng.normal(0.0, 4.0, (3, 60))}),
+        Probe("two inputs", {"z": rng.normal(0.0, 6.0, (2, 30))}),
+        Probe("one input", {"z": rng.normal(0.0, 6.0, (1, 20))}),
+        Probe("one unit", {"z": rng.normal(0.0, 6.0, (30, 1))}),
         Probe("float32", {"z": rng.normal(0.0, 4.0, (12, 8)).astype(np.float32)}),
         Probe("z up to 1000", {"z": rng.uniform(-1000, 1000, (6, 5))}, tag="large z"),
         Probe(

@@ -4,6 +4,7 @@
 notebooks are built on these two.
 """
 
+from bnlib.widgets.channels import ChannelFilm
 from bnlib.widgets.controls import checkbox, choices, menu, slider
 from bnlib.widgets.distributions import DistributionFilm
 from bnlib.widgets.explorer import DistributionExplorer
@@ -15,6 +16,7 @@ from bnlib.widgets.signals import SignalExplorer
 from bnlib.widgets.transform import TransformExplorer
 
 __all__ = [
+    "ChannelFilm",
     "DistributionExplorer",
     "DistributionFilm",
     "Film",

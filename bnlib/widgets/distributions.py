@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.lines import Line2D
+from matplotlib.transforms import IdentityTransform
 
 from bnlib.figures import COLORS, STYLES
 from bnlib.widgets.film import Film
@@ -95,10 +96,9 @@ class DistributionFilm(Film):
                         frameon=False, handlelength=3, borderpad=0, fontsize=13,
                     )  # fmt: skip
                 bars = ax.stairs(np.zeros(len(edges) - 1), edges, fill=True, color=color, alpha=0.6)
-                lines = ax.plot([], [], color="black", lw=1.5)[0]
                 x, y = ax.transAxes.transform((1, 0.5))
                 std = fig.add_artist(Number(x + 7, y))
-                self._panels[name, row] = bars, lines, std
+                self._panels[name, row] = bars, std
                 if row == 0:
                     ax.text(1.02, 1.1, "std", transform=ax.transAxes)
                 if row == rows // 2:
@@ -108,6 +108,10 @@ class DistributionFilm(Film):
         where = "input of the nonlinearity; lines: 15, 50 and 85 % of the values lie to their left"
         fig.text(
             0.5 + (left - right) / width / 2, (bottom + lower + 18) / height, where, ha="center"
+        )
+        # The marks of all panels are one line, in px: six lines would take six times as long.
+        self._marks = fig.add_artist(
+            Line2D([], [], color="black", lw=1.5, transform=IdentityTransform())
         )
         self._curves, self._cursors = [], []
         for position, (quantity, limit) in enumerate((("loss", LOSS_LIMIT), ("accuracy", 1.0))):
@@ -122,7 +126,7 @@ class DistributionFilm(Film):
                 full = ax.plot([], [], **look)[0]
                 self._curves.append((name, quantity, full, faint))
         lines = [line for _, _, *pair in self._curves for line in pair]
-        return [self._panels.values(), self._messages.values(), self._cursors, lines]
+        return [self._panels.values(), self._marks, self._messages.values(), self._cursors, lines]
 
     def draw(self, frame, **_):
         step = self.steps[frame]
@@ -130,18 +134,20 @@ class DistributionFilm(Film):
             diverged = self._index(name, frame) is None
             at = self.recordings[name].diverged_at
             message.set_text(f"diverged at step {at}" if diverged else "")
-        for (name, row), (bars, lines, std) in self._panels.items():
+        marks = [(np.nan, np.nan)]
+        for (name, row), (bars, std) in self._panels.items():
             recording, i = self.recordings[name], self._index(name, frame)
             if i is None:
                 bars.set_data(np.zeros(len(recording.edges) - 1))
-                lines.set_data([], [])
                 std.set_text("")
                 continue
             share = recording.histogram[i, row]
             bars.set_data(share / max(share.max(), 1e-12))
-            places = recording.percentiles[i, row]
-            lines.set_data(np.repeat(places, 3), [0, 1, np.nan] * len(places))
+            x = self._pixels(bars.axes, recording.percentiles[i, row])
+            bottom, top = bars.axes.bbox.intervaly
+            marks += [(place, y) for place in x for y in (bottom, top, np.nan)]
             std.set_text(figures(recording.std[i, row]))
+        self._marks.set_data(*np.transpose(marks))
         for cursor in self._cursors:
             cursor.set_xdata([step, step])
         for name, quantity, full, faint in self._curves:
@@ -153,6 +159,14 @@ class DistributionFilm(Film):
             faint.set_data(x[future], y[future])
         sentences = [self._sentence(name, frame) for name in self.recordings]
         return f"Step {step:,} of {self.steps[-1]:,}. " + " ".join(sentences)
+
+    @staticmethod
+    def _pixels(ax, values: np.ndarray) -> np.ndarray:
+        """Where values on the x axis are in the figure; those beyond the axis are left out."""
+        low, high = ax.get_xlim()
+        left, right = ax.bbox.intervalx
+        inside = values[(low <= values) & (values <= high)]
+        return left + (inside - low) * ((right - left) / (high - low))
 
     def _index(self, name: str, frame: int) -> int | None:
         """Where the frame is in the recording, or None if the network had diverged."""

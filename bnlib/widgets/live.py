@@ -17,13 +17,12 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 
 import ipywidgets as widgets
-import matplotlib
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bnlib.figures import RC
+from bnlib.figures import style
 from bnlib.widgets.controls import checkbox, choices, menu, slider
 from bnlib.widgets.picture import CAPTION_HEIGHT, encode_png, picture_html
 
@@ -155,7 +154,7 @@ class LiveFigure(widgets.VBox):
         """Empty the figure, build it again, and show it."""
         self.figure.clear()
         self._background = None
-        with matplotlib.rc_context(RC):
+        with style():
             dynamic = self.build(self.figure)
         if dynamic is None:
             raise TypeError(
@@ -174,7 +173,7 @@ class LiveFigure(widgets.VBox):
 
     def render(self, **values) -> tuple[bytes, str]:
         """Draw `values`, return the PNG and the sentence; shows nothing."""
-        with matplotlib.rc_context(RC):
+        with style():
             sentence = self.draw(**values)
         if not isinstance(sentence, str) or not sentence:
             raise TypeError(
@@ -183,7 +182,7 @@ class LiveFigure(widgets.VBox):
             )
         # An animated artist does not mark its figure as stale, a static one does.
         if self._background is None or self.figure.stale:
-            with matplotlib.rc_context(RC):
+            with style():
                 self._canvas.draw()
             self._background = self._canvas.copy_from_bbox(self.figure.bbox)
         else:

@@ -18,7 +18,7 @@ NOISE = 1e-12  # a standard deviation below this is rounding error: activations 
 
 
 class SignalExplorer(LiveFigure):
-    """Activations and gradients of every layer at initialisation; depth, scale and nonlinearity live.
+    """Activations and gradients of every layer at initialisation, for any depth and scale.
 
     Left, for every hidden layer: the standard deviation over all activations, and that of one unit
     over the images (averaged over the units), which is what tells two images apart. Right: the norm
@@ -49,9 +49,9 @@ class SignalExplorer(LiveFigure):
         self.x, self.labels, self.seed = x, labels, seed
         controls = {
             "depth": slider("hidden layers", depth, *DEPTHS, width=300),
-            "scale": slider("initial scale s", scale, *SCALES, 0.05, width=320),
-            "activation": menu("activation", list(ACTIVATIONS), activation, width=190),
-            "norm": checkbox("also with BN", False, width=150),
+            "scale": slider("initial scale s", scale, *SCALES, 0.05, width=300),
+            "activation": menu("activation", list(ACTIVATIONS), activation, width=170),
+            "norm": checkbox("also with BN", False, width=130),
         }
         super().__init__(controls)
 

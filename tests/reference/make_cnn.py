@@ -21,7 +21,9 @@ CONVOLUTIONS = [
     (4, 1, (5, 2), (2, 3), (3, 1), True, 1, 9, 8),
     (2, 2, (4, 4), (1, 2), (2, 0), True, 3, 4, 5),
 ]
-POOLINGS = [((2, 2), (2, 2)), ((3, 3), (2, 2)), ((2, 3), (1, 2)), ((2, 2), (3, 3)), ((3, 1), (2, 1))]
+POOLINGS = [  # kernel, stride
+    ((2, 2), (2, 2)), ((3, 3), (2, 2)), ((2, 3), (1, 2)), ((2, 2), (3, 3)), ((3, 1), (2, 1)),
+]
 STEPS = 20
 
 
@@ -64,7 +66,7 @@ def train(rng):
         nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Linear(4 * 2 * 2, 5),
     )
-    for name, p in net.named_parameters():
+    for p in net.parameters():
         p.data = torch.from_numpy(rng.normal(0.1 if p.ndim == 1 else 0, 0.4, p.shape))
     arrays = {f"start.{k}": v.numpy().copy() for k, v in net.state_dict().items()}
     x = rng.standard_normal((STEPS, 4, 2, 9, 9)) + 0.5

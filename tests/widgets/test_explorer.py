@@ -137,13 +137,27 @@ def test_a_frame_shows_its_step(make):
     assert explorer.sentence.startswith("Step 10 of 30.")
     explorer.render(frame=1)
     recording = explorer.recordings["with BN"]
-    bars, lines, std = explorer._panels["with BN", 2]
+    bars, std = explorer._panels["with BN", 2]
     share = recording.histogram[1, 2]
     np.testing.assert_allclose(bars.get_data().values, share / share.max())
-    np.testing.assert_array_equal(lines.get_xdata()[::3], recording.percentiles[1, 2])
+    marks = bars.axes.transData.inverted().transform(explorer._marks.get_xydata()[-9::3])
+    np.testing.assert_allclose(marks[:, 0], recording.percentiles[1, 2])
+    np.testing.assert_allclose(marks[:, 1], bars.axes.get_ylim()[0], atol=1e-9)
     assert std.text == f"{recording.std[1, 2]:.2f}"
     assert [c.get_xdata()[0] for c in explorer._cursors] == [10, 10]
     assert f"{recording.loss[1]:.2f}" in explorer.sentence
+
+
+def test_percentiles_beyond_the_axis_are_not_marked(make):
+    explorer = make(init_scale=100.0)
+    recording = explorer.recordings["without BN"]
+    inside = np.abs(recording.percentiles[0]) <= 6
+    assert 0 < inside.sum() < inside.size
+    explorer.render(frame=0)
+    lefts = [bars.axes.bbox.x0 for bars, _ in explorer._panels.values()]
+    x = explorer._marks.get_xdata()[np.isfinite(explorer._marks.get_ydata())]
+    assert len(x) == 2 * (inside.sum() + 9)  # with BN all nine are inside
+    assert x.min() >= min(lefts) and x.max() <= explorer.size[0]
 
 
 def test_curves_are_full_up_to_the_cursor_and_faint_after(make):

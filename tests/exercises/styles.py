@@ -1,0 +1,559 @@
+"""Correct solutions in many styles. Every one of them must be accepted.
+
+They are also what the random wrong programs of `variants.py` are made from, so each function
+stands on its own: NumPy as `np`, and nothing else.
+"""
+
+import numpy as np
+
+
+class standardize:
+    def keepdims(x, eps):
+        mean = np.mean(x, axis=0, keepdims=True)
+        var = np.var(x, axis=0, keepdims=True)
+        return (x - mean) / np.sqrt(var + eps)
+
+    def loops(x, eps):
+        xhat = np.empty_like(x)
+        for j in range(x.shape[1]):
+            mean = 0.0
+            for n in range(x.shape[0]):
+                mean += x[n, j] / x.shape[0]
+            var = 0.0
+            for n in range(x.shape[0]):
+                var += (x[n, j] - mean) ** 2 / x.shape[0]
+            for n in range(x.shape[0]):
+                xhat[n, j] = (x[n, j] - mean) / (var + eps) ** 0.5
+        return xhat
+
+    def einsum(x, eps):
+        centred = x - np.einsum("nd->d", x) / len(x)
+        var = np.einsum("nd,nd->d", centred, centred) / len(x)
+        return np.einsum("nd,d->nd", centred, 1 / np.sqrt(var + eps))
+
+    def in_place_on_a_copy(x, eps):
+        x = x.copy()
+        x -= x.mean(axis=0)
+        x /= np.sqrt((x * x).mean(axis=0) + eps)
+        return x
+
+    def std_squared(x, eps):
+        return (x - x.mean(0)) / np.sqrt(x.std(0) ** 2 + eps)
+
+    def matrix_of_ones(x, eps):
+        n = x.shape[0]
+        centred = x - np.ones((n, n)) @ x / n
+        return centred * (np.ones((n, n)) @ centred**2 / n + eps) ** -0.5
+
+    def transposed(x, eps):
+        rows = x.T
+        return ((rows - rows.mean(1)[:, None]) / np.sqrt(rows.var(1) + eps)[:, None]).T
+
+    def calculates_in_float32(x, eps):
+        x = x.astype(np.float32)
+        return (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + eps)
+
+    def calculates_in_float32_returns_float64(x, eps):
+        x = x.astype(np.float32)
+        return ((x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + eps)).astype(np.float64)
+
+    def calculates_in_float64(x, eps):
+        x = np.asarray(x, dtype=np.float64)
+        return (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + eps)
+
+    def lists_of_floats(x, eps):
+        columns = []
+        for column in x.T.tolist():
+            mean = sum(column) / len(column)
+            var = sum((v - mean) ** 2 for v in column) / len(column)
+            columns.append([(v - mean) / (var + eps) ** 0.5 for v in column])
+        return [list(row) for row in zip(*columns, strict=True)]
+
+    def refuses_a_batch_of_one(x, eps):
+        if len(x) < 2:
+            raise ValueError("a batch of one has no variance")
+        return (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + eps)
+
+
+class bn_forward:
+    def keepdims(x, gamma, beta, eps):
+        mean = np.mean(x, axis=0, keepdims=True)
+        var = np.var(x, axis=0, keepdims=True)
+        return gamma * (x - mean) / np.sqrt(var + eps) + beta
+
+    def loops(x, gamma, beta, eps):
+        y = np.zeros(x.shape)
+        for j in range(x.shape[1]):
+            mean, std = x[:, j].mean(), np.sqrt(x[:, j].var() + eps)
+            for n in range(len(x)):
+                y[n, j] = gamma[j] * (x[n, j] - mean) / std
+                y[n, j] += beta[j]
+        return y
+
+    def einsum(x, gamma, beta, eps):
+        centred = x - np.einsum("nd->d", x) / len(x)
+        var = np.einsum("nd,nd->d", centred, centred) / len(x)
+        return np.einsum("nd,d,d->nd", centred, 1 / np.sqrt(var + eps), gamma) + beta
+
+    def in_place_on_a_copy(x, gamma, beta, eps):
+        y = np.array(x)
+        y -= y.mean(axis=0)
+        y /= np.sqrt(y.var(axis=0) + eps)
+        y *= gamma
+        y += beta
+        return y
+
+    def scale_and_offset(x, gamma, beta, eps):
+        scale = gamma / np.sqrt(x.var(0) + eps)
+        return (x - x.mean(0)) * scale + beta
+
+    def calculates_in_float32(x, gamma, beta, eps):
+        x, gamma, beta = (a.astype(np.float32) for a in (x, gamma, beta))
+        return gamma * (x - x.mean(0)) / np.sqrt(x.var(0) + np.float32(eps)) + beta
+
+    def only_x_in_float32(x, gamma, beta, eps):
+        x = x.astype(np.float32)
+        return gamma * (x - x.mean(0)) / np.sqrt(x.var(0) + eps) + beta
+
+    def row_vectors(x, gamma, beta, eps):
+        gamma, beta = gamma.reshape(1, -1), beta[None, :]
+        mean = x.sum(axis=0)[None] / x.shape[0]
+        var = np.square(x - mean).sum(axis=0)[None] / x.shape[0]
+        return np.add(np.multiply(gamma, (x - mean) / np.sqrt(var + eps)), beta)
+
+    def returns_a_list(x, gamma, beta, eps):
+        xhat = (x - x.mean(0)) / np.sqrt(x.var(0) + eps)
+        return [list(gamma * row + beta) for row in xhat]
+
+    def diagonal_matrix(x, gamma, beta, eps):
+        return (x - x.mean(0)) @ np.diag(gamma / np.sqrt(x.var(0) + eps)) + beta
+
+
+class bn_backward:
+    def staged(dy, x, gamma, eps):
+        n = x.shape[0]
+        mean = x.mean(axis=0)
+        centred = x - mean
+        var = (centred**2).mean(axis=0)
+        std = np.sqrt(var + eps)
+        xhat = centred / std
+        dbeta = dy.sum(axis=0)
+        dgamma = (dy * xhat).sum(axis=0)
+        dxhat = dy * gamma
+        dvar = (dxhat * centred * -0.5 * (var + eps) ** -1.5).sum(axis=0)
+        dmean = (-dxhat / std).sum(axis=0) + dvar * (-2 * centred).mean(axis=0)
+        dx = dxhat / std + dvar * 2 * centred / n + dmean / n
+        return dx, dgamma, dbeta
+
+    def graph_node_by_node(dy, x, gamma, eps):
+        n, d = x.shape
+        centred = x - x.mean(0)
+        std = np.sqrt((centred**2).mean(0) + eps)
+        inverse = 1 / std
+        dbeta = np.sum(dy, axis=0)
+        dgamma = np.sum(centred * inverse * dy, axis=0)
+        dxhat = dy * gamma
+        dinverse = np.sum(dxhat * centred, axis=0)
+        dcentred = dxhat * inverse
+        dstd = -dinverse / std**2
+        dvar = 0.5 * dstd / std
+        dsquares = np.ones((n, d)) / n * dvar
+        dcentred = dcentred + 2 * centred * dsquares
+        dmean = -np.sum(dcentred, axis=0)
+        return dcentred + np.ones((n, d)) / n * dmean, dgamma, dbeta
+
+    def closed_with_sums(dy, x, gamma, eps):
+        n = len(x)
+        inv = 1.0 / np.sqrt(x.var(0) + eps)
+        xhat = (x - x.mean(0)) * inv
+        dgamma, dbeta = (dy * xhat).sum(0), dy.sum(0)
+        return (gamma * inv / n) * (n * dy - dbeta - xhat * dgamma), dgamma, dbeta
+
+    def keepdims(dy, x, gamma, eps):
+        std = np.sqrt(x.var(0, keepdims=True) + eps)
+        xhat = (x - x.mean(0, keepdims=True)) / std
+        g = dy * gamma
+        dx = g - g.mean(0, keepdims=True) - xhat * (g * xhat).mean(0, keepdims=True)
+        return dx / std, (dy * xhat).sum(0), dy.sum(0)
+
+    def projection_matrices(dy, x, gamma, eps):
+        n, d = x.shape
+        dx = np.zeros((n, d))
+        for j in range(d):
+            std = np.sqrt(x[:, j].var() + eps)
+            xhat = (x[:, j] - x[:, j].mean()) / std
+            jacobian = np.eye(n) - np.ones((n, n)) / n - np.outer(xhat, xhat) / n
+            dx[:, j] = gamma[j] / std * jacobian @ dy[:, j]
+        xhat = (x - x.mean(0)) / np.sqrt(x.var(0) + eps)
+        return dx, (dy * xhat).sum(0), dy.sum(0)
+
+    def einsum(dy, x, gamma, eps):
+        n = len(x)
+        centred = x - np.einsum("nd->d", x) / n
+        inv = (np.einsum("nd,nd->d", centred, centred) / n + eps) ** -0.5
+        xhat = centred * inv
+        dgamma, dbeta = np.einsum("nd,nd->d", dy, xhat), np.einsum("nd->d", dy)
+        inner = dy - dbeta / n - np.einsum("nd,d->nd", xhat, dgamma) / n
+        return np.einsum("nd,d,d->nd", inner, gamma, inv), dgamma, dbeta
+
+    def loops(dy, x, gamma, eps):
+        n, d = x.shape
+        dx, dgamma, dbeta = np.zeros((n, d)), np.zeros(d), np.zeros(d)
+        for j in range(d):
+            mean, var = x[:, j].mean(), x[:, j].var()
+            for i in range(n):
+                dbeta[j] += dy[i, j]
+                dgamma[j] += dy[i, j] * (x[i, j] - mean) / np.sqrt(var + eps)
+            for i in range(n):
+                xhat = (x[i, j] - mean) / np.sqrt(var + eps)
+                inner = dy[i, j] - dbeta[j] / n - xhat * dgamma[j] / n
+                dx[i, j] = gamma[j] / np.sqrt(var + eps) * inner
+        return dx, dgamma, dbeta
+
+    def in_place_on_copies(dy, x, gamma, eps):
+        xhat, dx = x.copy(), dy.copy()
+        xhat -= xhat.mean(0)
+        std = np.sqrt((xhat**2).mean(0) + eps)
+        xhat /= std
+        dbeta, dgamma = dx.sum(0), (dx * xhat).sum(0)
+        dx -= dbeta / len(x)
+        dx -= xhat * (dgamma / len(x))
+        dx *= gamma / std
+        return dx, dgamma, dbeta
+
+    def returns_a_list(dy, x, gamma, eps):
+        std = np.sqrt(x.var(0) + eps)
+        xhat = (x - x.mean(0)) / std
+        dx = gamma / std * (dy - dy.mean(0) - xhat * (dy * xhat).mean(0))
+        return [dx, (dy * xhat).sum(0).tolist(), dy.sum(0).tolist()]
+
+    def calculates_in_float32(dy, x, gamma, eps):
+        dy, x, gamma = (a.astype(np.float32) for a in (dy, x, gamma))
+        std = np.sqrt(x.var(0) + eps)
+        xhat = (x - x.mean(0)) / std
+        dx = gamma / std * (dy - dy.mean(0) - xhat * (dy * xhat).mean(0))
+        return dx, (dy * xhat).sum(0), dy.sum(0)
+
+
+class update_running:
+    def towards_the_batch(running_mean, running_var, x, momentum):
+        new_mean = running_mean + momentum * (x.mean(0) - running_mean)
+        new_var = running_var + momentum * (x.var(0, ddof=1) - running_var)
+        return new_mean, new_var
+
+    def corrected_by_hand(running_mean, running_var, x, momentum):
+        n = x.shape[0]
+        mean = np.mean(x, axis=0)
+        var = np.mean((x - mean) ** 2, axis=0) * n / (n - 1)
+        keep = 1 - momentum
+        return keep * running_mean + momentum * mean, keep * running_var + momentum * var
+
+    def loops(running_mean, running_var, x, momentum):
+        new_mean, new_var = np.zeros_like(running_mean), np.zeros_like(running_var)
+        for j in range(x.shape[1]):
+            mean = sum(x[n, j] for n in range(len(x))) / len(x)
+            var = sum((x[n, j] - mean) ** 2 for n in range(len(x))) / (len(x) - 1)
+            new_mean[j] = (1 - momentum) * running_mean[j] + momentum * mean
+            new_var[j] = (1 - momentum) * running_var[j] + momentum * var
+        return new_mean, new_var
+
+    def einsum(running_mean, running_var, x, momentum):
+        mean = np.einsum("nd->d", x) / len(x)
+        var = np.einsum("nd,nd->d", x - mean, x - mean) / (len(x) - 1)
+        return (
+            running_mean * (1 - momentum) + mean * momentum,
+            running_var * (1 - momentum) + var * momentum,
+        )
+
+    def in_place_on_copies(running_mean, running_var, x, momentum):
+        mean, var = running_mean.copy(), running_var.copy()
+        mean *= 1 - momentum
+        mean += momentum * x.mean(0)
+        var *= 1 - momentum
+        var += momentum * x.std(0, ddof=1) ** 2
+        return [mean, var]
+
+    def keepdims(running_mean, running_var, x, momentum):
+        mean = x.mean(0, keepdims=True)
+        var = ((x - mean) ** 2).sum(0, keepdims=True) / (x.shape[0] - 1)
+        new_mean = (1 - momentum) * running_mean + momentum * mean
+        new_var = (1 - momentum) * running_var + momentum * var
+        return new_mean[0], new_var.squeeze(0)
+
+    def sums_of_quotients(running_mean, running_var, x, momentum):
+        new_mean, new_var = running_mean * (1 - momentum), running_var * (1 - momentum)
+        mean, var = np.zeros_like(running_mean), np.zeros_like(running_var)
+        for row in x:
+            mean += row / len(x)
+        for row in x:
+            var += (row - mean) ** 2 / (len(x) - 1)
+        return new_mean + momentum * mean, new_var + momentum * var
+
+    def covariance(running_mean, running_var, x, momentum):
+        var = np.atleast_1d(np.diag(np.atleast_2d(np.cov(x.T))))
+        return (
+            np.average([running_mean, x.mean(0)], axis=0, weights=[1 - momentum, momentum]),
+            np.average([running_var, var], axis=0, weights=[1 - momentum, momentum]),
+        )
+
+    def calculates_in_float32(running_mean, running_var, x, momentum):
+        running_mean, running_var = running_mean.astype("f4"), running_var.astype("f4")
+        x = x.astype(np.float32)
+        new_mean = (1 - momentum) * running_mean + momentum * x.mean(0)
+        return new_mean, (1 - momentum) * running_var + momentum * x.var(0, ddof=1)
+
+
+class bn_inference:
+    def one_line(x, gamma, beta, running_mean, running_var, eps):
+        return gamma * (x - running_mean) / np.sqrt(running_var + eps) + beta
+
+    def scale_and_offset(x, gamma, beta, running_mean, running_var, eps):
+        scale = gamma / np.sqrt(running_var + eps)
+        return x * scale + (beta - running_mean * scale)
+
+    def loops(x, gamma, beta, running_mean, running_var, eps):
+        y = np.empty_like(x)
+        for n in range(x.shape[0]):
+            for j in range(x.shape[1]):
+                xhat = (x[n, j] - running_mean[j]) / (running_var[j] + eps) ** 0.5
+                y[n, j] = gamma[j] * xhat + beta[j]
+        return y
+
+    def einsum(x, gamma, beta, running_mean, running_var, eps):
+        scale = gamma * (running_var + eps) ** -0.5
+        return np.einsum("nd,d->nd", x - running_mean, scale) + beta
+
+    def keepdims(x, gamma, beta, running_mean, running_var, eps):
+        mean, var = running_mean[None, :], running_var[None, :]
+        return (x - mean) / np.sqrt(var + eps) * gamma[None, :] + beta[None, :]
+
+    def in_place_on_a_copy(x, gamma, beta, running_mean, running_var, eps):
+        y = x.copy()
+        y -= running_mean
+        y /= np.sqrt(running_var + eps)
+        y *= gamma
+        y += beta
+        return y
+
+    def returns_a_list(x, gamma, beta, running_mean, running_var, eps):
+        std = np.sqrt(running_var + eps)
+        return [list(gamma * (row - running_mean) / std + beta) for row in x]
+
+    def calculates_in_float32(x, gamma, beta, running_mean, running_var, eps):
+        x, mean, var = (a.astype(np.float32) for a in (x, running_mean, running_var))
+        return ((x - mean) / np.sqrt(var + eps) * gamma + beta).astype(np.float32)
+
+
+class fold_bn:
+    def one_scale(W, b, gamma, beta, mean, var, eps):
+        scale = gamma / np.sqrt(var + eps)
+        return W * scale, b * scale - mean * scale + beta
+
+    def diagonal_matrix(W, b, gamma, beta, mean, var, eps):
+        scale = np.diag(gamma / np.sqrt(var + eps))
+        return W @ scale, (b - mean) @ scale + beta
+
+    def loops(W, b, gamma, beta, mean, var, eps):
+        W2, b2 = np.empty_like(W), np.empty_like(b)
+        for j in range(W.shape[1]):
+            scale = gamma[j] / (var[j] + eps) ** 0.5
+            for i in range(W.shape[0]):
+                W2[i, j] = W[i, j] * scale
+            b2[j] = (b[j] - mean[j]) * scale + beta[j]
+        return W2, b2
+
+    def einsum(W, b, gamma, beta, mean, var, eps):
+        scale = gamma * (var + eps) ** -0.5
+        return np.einsum("id,d->id", W, scale), np.einsum("d,d->d", b - mean, scale) + beta
+
+    def transposed(W, b, gamma, beta, mean, var, eps):
+        scale = (gamma / np.sqrt(var + eps)).reshape(-1, 1)
+        return (W.T * scale).T, ((b - mean)[:, None] * scale)[:, 0] + beta
+
+    def in_place_on_copies(W, b, gamma, beta, mean, var, eps):
+        W, b = W.copy(), np.array(b)
+        scale = gamma / np.sqrt(var + eps)
+        W *= scale
+        b -= mean
+        b *= scale
+        b += beta
+        return [W, b]
+
+    def returns_lists(W, b, gamma, beta, mean, var, eps):
+        scale = gamma / np.sqrt(var + eps)
+        return (W * scale).tolist(), ((b - mean) * scale + beta).tolist()
+
+    def calculates_in_float32(W, b, gamma, beta, mean, var, eps):
+        W, b, gamma, beta, mean, var = (
+            a.astype(np.float32) for a in (W, b, gamma, beta, mean, var)
+        )
+        scale = gamma / np.sqrt(var + np.float32(eps))
+        return W * scale, (b - mean) * scale + beta
+
+
+class bn_conv_forward:
+    def transposed_to_rows(x, gamma, beta, eps):
+        n, c, h, w = x.shape
+        flat = x.transpose(0, 2, 3, 1).reshape(-1, c)
+        xhat = (flat - flat.mean(0)) / np.sqrt(flat.var(0) + eps)
+        return (gamma * xhat + beta).reshape(n, h, w, c).transpose(0, 3, 1, 2)
+
+    def loop_over_channels(x, gamma, beta, eps):
+        y = np.empty_like(x)
+        for c in range(x.shape[1]):
+            channel = x[:, c]
+            xhat = (channel - channel.mean()) / np.sqrt(channel.var() + eps)
+            y[:, c] = gamma[c] * xhat + beta[c]
+        return y
+
+    def einsum(x, gamma, beta, eps):
+        count = x.shape[0] * x.shape[2] * x.shape[3]
+        mean = np.einsum("nchw->c", x) / count
+        centred = x - mean[:, None, None]
+        var = np.einsum("nchw,nchw->c", centred, centred) / count
+        scale = gamma * (var + eps) ** -0.5
+        return np.einsum("nchw,c->nchw", centred, scale) + beta[:, None, None]
+
+    def keepdims(x, gamma, beta, eps):
+        mean = np.mean(x, axis=(0, 2, 3), keepdims=True)
+        var = np.var(x, axis=(0, 2, 3), keepdims=True)
+        xhat = (x - mean) / np.sqrt(var + eps)
+        return gamma[None, :, None, None] * xhat + beta[None, :, None, None]
+
+    def in_place_on_a_copy(x, gamma, beta, eps):
+        y = x.copy()
+        y -= y.mean(axis=(0, 2, 3)).reshape(1, -1, 1, 1)
+        y /= np.sqrt(np.square(y).mean(axis=(0, 2, 3)) + eps).reshape(1, -1, 1, 1)
+        y *= gamma.reshape(1, -1, 1, 1)
+        y += beta.reshape(1, -1, 1, 1)
+        return y
+
+    def swapped_axes(x, gamma, beta, eps):
+        rows = x.swapaxes(0, 1).reshape(x.shape[1], -1)
+        centred = rows - rows.mean(1, keepdims=True)
+        y = centred / np.sqrt((centred**2).mean(1, keepdims=True) + eps)
+        y = y * gamma[:, None] + beta[:, None]
+        return y.reshape(x.swapaxes(0, 1).shape).swapaxes(0, 1)
+
+    def returns_a_list(x, gamma, beta, eps):
+        mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3))
+        scale = gamma / np.sqrt(var + eps)
+        return [[(i[c] - mean[c]) * scale[c] + beta[c] for c in range(len(i))] for i in x]
+
+    def calculates_in_float32(x, gamma, beta, eps):
+        x, gamma, beta = (a.astype(np.float32) for a in (x, gamma, beta))
+        mean, var = x.mean((0, 2, 3), keepdims=True), x.var((0, 2, 3), keepdims=True)
+        return gamma[:, None, None] * (x - mean) / np.sqrt(var + eps) + beta[:, None, None]
+
+
+class bn_conv_backward:
+    def transposed_to_rows(dy, x, gamma, eps):
+        n, c, h, w = x.shape
+        x, dy = (a.transpose(0, 2, 3, 1).reshape(-1, c) for a in (x, dy))
+        std = np.sqrt(x.var(0) + eps)
+        xhat = (x - x.mean(0)) / std
+        dx = gamma / std * (dy - dy.mean(0) - xhat * (dy * xhat).mean(0))
+        dx = dx.reshape(n, h, w, c).transpose(0, 3, 1, 2)
+        return dx, (dy * xhat).sum(0), dy.sum(0)
+
+    def staged(dy, x, gamma, eps):
+        axes, count = (0, 2, 3), x.size // x.shape[1]
+        centred = x - x.mean(axes, keepdims=True)
+        var = (centred**2).mean(axes, keepdims=True)
+        dxhat = dy * gamma[None, :, None, None]
+        dvar = (dxhat * centred).sum(axes, keepdims=True) * -0.5 * (var + eps) ** -1.5
+        dmean = -(dxhat / np.sqrt(var + eps)).sum(axes, keepdims=True)
+        dx = dxhat / np.sqrt(var + eps) + dvar * 2 * centred / count + dmean / count
+        xhat = centred / np.sqrt(var + eps)
+        return dx, (dy * xhat).sum(axes), dy.sum(axes)
+
+    def loop_over_channels(dy, x, gamma, eps):
+        dx = np.zeros_like(x)
+        dgamma, dbeta = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+        for c in range(x.shape[1]):
+            std = np.sqrt(x[:, c].var() + eps)
+            xhat = (x[:, c] - x[:, c].mean()) / std
+            g = dy[:, c]
+            dgamma[c], dbeta[c] = (g * xhat).sum(), g.sum()
+            dx[:, c] = gamma[c] / std * (g - g.mean() - xhat * (g * xhat).mean())
+        return dx, dgamma, dbeta
+
+    def einsum(dy, x, gamma, eps):
+        count = x[:, 0].size
+        centred = x - (np.einsum("nchw->c", x) / count)[:, None, None]
+        inv = (np.einsum("nchw,nchw->c", centred, centred) / count + eps) ** -0.5
+        xhat = np.einsum("nchw,c->nchw", centred, inv)
+        dgamma, dbeta = np.einsum("nchw,nchw->c", dy, xhat), np.einsum("nchw->c", dy)
+        inner = dy - (dbeta / count)[:, None, None] - xhat * (dgamma / count)[:, None, None]
+        return np.einsum("nchw,c->nchw", inner, gamma * inv), dgamma, dbeta
+
+    def returns_a_list(dy, x, gamma, eps):
+        axes, shape = (0, 2, 3), (1, -1, 1, 1)
+        std = np.sqrt(x.var(axes) + eps)
+        xhat = (x - x.mean(axes).reshape(shape)) / std.reshape(shape)
+        dgamma, dbeta = (dy * xhat).sum(axes), dy.sum(axes)
+        count = x.size / x.shape[1]
+        dx = dy - dbeta.reshape(shape) / count - xhat * dgamma.reshape(shape) / count
+        return [dx * (gamma / std).reshape(shape), dgamma, dbeta]
+
+    def calculates_in_float32(dy, x, gamma, eps):
+        dy, x, gamma = (a.astype(np.float32) for a in (dy, x, gamma))
+        axes = (0, 2, 3)
+        std = np.sqrt(x.var(axes, keepdims=True) + eps)
+        xhat = (x - x.mean(axes, keepdims=True)) / std
+        dx = dy - dy.mean(axes, keepdims=True) - xhat * (dy * xhat).mean(axes, keepdims=True)
+        return gamma[:, None, None] / std * dx, (dy * xhat).sum(axes), dy.sum(axes)
+
+
+class init_std:
+    def one_line(fan_in):
+        return (2 / fan_in) ** 0.5
+
+    def numpy(fan_in):
+        return np.sqrt(2.0) / np.sqrt(fan_in)
+
+    def zero_dimensional_array(fan_in):
+        return np.array(np.sqrt(2.0 / fan_in))
+
+    def by_logarithms(fan_in):
+        variance = 2 / fan_in
+        return np.exp(0.5 * np.log(variance))
+
+    def calculates_in_float32(fan_in):
+        return np.float32(np.sqrt(2 / fan_in))
+
+
+class saturated_fraction:
+    def one_line(z):
+        return np.mean(np.exp(-abs(z)) / (1 + np.exp(-abs(z))) ** 2 < 0.0125)
+
+    def loops(z):
+        count = 0
+        for row in z:
+            for value in row:
+                s = 0.5 * (1 + np.tanh(value / 2))
+                if s * (1 - s) < 0.05 / 4:
+                    count += 1
+        return count / z.size
+
+    def with_overflow_to_infinity(z):
+        s = 1 / (1 + np.exp(-z))
+        return (s * (1 - s) < 0.05 * 0.25).mean()
+
+    def a_python_float(z):
+        s = 1 / (1 + np.exp(-z))
+        return float(np.count_nonzero(s - s**2 < 0.0125)) / (z.shape[0] * z.shape[1])
+
+    def a_list_of_booleans(z):
+        s = (1 / (1 + np.exp(-z))).ravel().tolist()
+        below = [v * (1 - v) < 0.0125 for v in s]
+        return sum(below) / len(below)
+
+    def calculates_in_float32(z):
+        s = 1 / (1 + np.exp(-z.astype(np.float32)))
+        return np.mean(s * (1 - s) < 0.0125, dtype=np.float32)
+
+
+def of(name):
+    """The correct solutions of an exercise: a dictionary of functions by style."""
+    return {k: f for k, f in vars(globals()[name]).items() if not k.startswith("__")}

@@ -1,0 +1,200 @@
+"""Each exercise by itself: its stub, its solution, its mistakes and its properties."""
+
+import itertools
+import re
+
+import numpy as np
+import pytest
+from exercises import styles
+
+from bnlib import exercises
+from bnlib.exercises import compare
+from bnlib.exercises.engine import Exercise
+
+ALL = list(exercises.available.values())
+MISTAKES = [pytest.param(e, m, id=f"{e.name}-{m.id}") for e in ALL for m in e.mistakes]
+STYLES = [
+    pytest.param(e, f, id=f"{e.name}-{name}") for e in ALL for name, f in styles.of(e.name).items()
+]
+MAIN = ("standardize", "bn_forward", "bn_backward", "update_running", "bn_inference", "fold_bn")
+
+each_exercise = pytest.mark.parametrize("exercise", ALL, ids=[e.name for e in ALL])
+each_mistake = pytest.mark.parametrize(("exercise", "mistake"), MISTAKES)
+
+
+def run_source(source, name):
+    space = {"np": np}
+    exec(source, space)
+    return space[name]
+
+
+@each_exercise
+def test_the_stub_is_not_attempted(exercise):
+    stub = run_source(exercise.stub, exercise.name)
+    assert stub.__doc__ == exercise.answer.__doc__
+    result = exercise.check(stub)
+    assert (result.outcome, result.passed, result.diagnosis) == ("not attempted", False, None)
+    assert "hint(1)" in result.message
+
+
+@each_exercise
+def test_the_solution_is_correct_and_its_source_can_be_run(exercise):
+    result = exercise.check(run_source(exercise.solution(), exercise.name))
+    assert (result.outcome, result.passed, result.diagnosis) == ("correct", True, None), result
+
+
+@each_exercise
+def test_the_reference_is_correct(exercise):
+    assert exercise.check(exercise.reference).passed
+
+
+@each_mistake
+def test_a_mistake_is_recognised_by_its_own_id(exercise, mistake):
+    result = exercise.check(mistake.function)
+    assert not result.passed
+    assert result.diagnosis == mistake.id, result
+    assert mistake.message in result.message
+    assert re.search(r"\d", result.message.replace(mistake.message, "")), "no numbers"
+
+
+@each_mistake
+def test_a_mistake_that_is_not_in_the_catalogue_is_not_accepted(exercise, mistake):
+    result = without_catalogue(exercise).check(mistake.function)
+    assert not result.passed
+    assert result.diagnosis in (None, "wrong-shape", "wrong-count"), result
+    assert re.search(r"\d.*(expected|stays|sums to|raised)|expected.*\d", result.message), result
+    assert "could not judge" not in result.message
+
+
+def without_catalogue(exercise, _made={}):  # noqa: B006 - a cache: the probes are made once
+    if exercise.name not in _made:
+        bare = Exercise(
+            exercise.answer,
+            reference=exercise.reference,
+            returns=exercise.returns,
+            mistakes=(),
+            probes=lambda: [row.probe for row in exercise.rows],
+            properties=exercise.properties,
+            hints=("", "", ""),
+        )
+        _made[exercise.name] = bare
+    return _made[exercise.name]
+
+
+@each_exercise
+def test_messages_name_the_mistake_and_ask_a_question(exercise):
+    ids = [m.id for m in exercise.mistakes]
+    assert len(ids) == len(set(ids))
+    for mistake in exercise.mistakes:
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", mistake.id)
+        assert "?" in mistake.message
+        # one blank between words: the text is put together from several lines of source
+        assert not re.search(r"  |[a-z][.?][A-Z]", mistake.message), mistake.message
+
+
+@each_exercise
+def test_the_probes_separate_all_mistakes_by_more_than_one_per_cent(exercise):
+    rows = [r for r in exercise.rows if not r.probe.tag and not r.probe.may_raise]
+
+    def outputs(mistake):
+        return [exercise.catalogue.outputs(mistake, row)[0] for row in rows]
+
+    def far_apart(a, b):
+        if a is None or b is None:
+            return a is not b
+        for name in exercise.returns:
+            if a[name].shape != b[name].shape or not np.array_equal(
+                np.isfinite(a[name]), np.isfinite(b[name])
+            ):
+                return True
+            finite = np.isfinite(a[name])
+            distance = np.abs(a[name] - b[name])[finite].max(initial=0.0)
+            if distance > 0.01 * max(np.abs(a[name])[finite].max(initial=0.0), 1e-9):
+                return True
+        return False
+
+    named = {m.id: outputs(m) for m in exercise.mistakes if not m.only_on}
+    named["(correct)"] = [row.expected for row in rows]
+    for (name, a), (other, b) in itertools.combinations(named.items(), 2):
+        assert any(map(far_apart, a, b)), f"{name} and {other} look the same"
+
+
+@each_exercise
+def test_every_property_holds_for_the_solution_on_every_probe(exercise):
+    names = exercise.returns
+    for row in exercise.rows:
+        trial = compare_trial(exercise, row)
+        if trial.attempt.error is not None:
+            continue
+        case = exercise._case(exercise.answer, trial, names)
+        for prop in exercise.properties:
+            with np.errstate(all="ignore"):
+                assert prop(case) is None, (prop.__name__, row.probe.name, prop(case))
+
+
+def compare_trial(exercise, row):
+    from bnlib.exercises.trial import run
+
+    return run(exercise.answer, row, exercise.returns)
+
+
+@each_exercise
+def test_hints_go_from_idea_to_code_and_do_not_contain_the_solution(exercise):
+    hints = [exercise.hint(level) for level in (1, 2, 3)]
+    assert len(set(hints)) == 3
+    last_line = exercise.solution().strip().splitlines()[-1].strip()
+    for level, hint in enumerate(hints, start=1):
+        assert len(hint) > 40
+        assert last_line not in hint
+        assert f"Hint {level} of 3" in repr(hint)
+    for level in (0, 4, "1"):
+        with pytest.raises(ValueError, match="expected level 1, 2 or 3"):
+            exercise.hint(level)
+
+
+@each_exercise
+def test_the_solution_is_shown_only_when_asked_for(exercise):
+    line = exercise.solution().strip().splitlines()[-1].strip()
+    assert line not in exercise.stub
+    for mistake in exercise.mistakes[:5]:
+        assert line not in exercise.check(mistake.function).message
+
+
+@each_exercise
+def test_checks_are_deterministic(exercise):
+    for function in (exercise.answer, *(m.function for m in exercise.mistakes[:5])):
+        assert str(exercise.check(function)) == str(exercise.check(function))
+
+
+@pytest.mark.parametrize(("exercise", "function"), STYLES)
+def test_a_correct_style_is_accepted(exercise, function):
+    result = exercise.check(function)
+    assert result.passed, result
+
+
+@each_exercise
+def test_there_are_at_least_four_correct_styles(exercise):
+    assert len(styles.of(exercise.name)) >= 4
+
+
+def test_the_catalogue_is_large():
+    by_name = {name: len(exercises.available[name].mistakes) for name in MAIN}
+    assert sum(by_name.values()) >= 55, by_name
+
+
+def test_the_references_agree_with_the_library():
+    from bnlib import functional
+
+    for row in exercises.bn_backward.rows:
+        args = row.probe.args
+        if len(args["x"]) < 2 or row.probe.single or row.probe.tag:
+            continue
+        _, cache = functional.batch_norm(
+            args["x"], args["gamma"], np.zeros_like(args["gamma"]), args["eps"]
+        )
+        for name, value in zip(
+            exercises.bn_backward.returns,
+            functional.batch_norm_backward(args["dy"], cache),
+            strict=True,
+        ):
+            assert compare.close(value, row.expected[name], 1e-8), (name, row.probe.name)

@@ -1,0 +1,76 @@
+"""signal_profile: its numbers are those of the definition, and looking changes nothing."""
+
+import numpy as np
+import pytest
+
+from bnlib import mlp
+from bnlib.losses import softmax_cross_entropy
+from bnlib.network import cnn
+from bnlib.signals import signal_profile
+
+
+@pytest.fixture
+def batch():
+    rng = np.random.default_rng(1)
+    return rng.standard_normal((12, 7)), rng.integers(0, 3, 12)
+
+
+def test_it_is_the_definition_for_two_layers_of_relu(batch):
+    x, labels = batch
+    net = mlp([7, 5, 4, 3], seed=3)
+    profile = signal_profile(net, x, labels)
+    w1, w2 = net.params["0.weight"], net.params["2.weight"]
+    h1 = np.maximum(x @ w1, 0)
+    h2 = np.maximum(h1 @ w2, 0)
+    for layer, h in enumerate((h1, h2)):
+        assert profile.std[layer] == pytest.approx(np.sqrt(np.mean((h - h.mean()) ** 2)))
+        assert profile.mean_square[layer] == pytest.approx(np.mean(h**2))
+        unit = [np.sqrt(np.mean((column - column.mean()) ** 2)) for column in h.T]
+        assert profile.unit_std[layer] == pytest.approx(np.mean(unit))
+
+
+@pytest.mark.parametrize("norm", [None, "batch"])
+def test_gradient_norms_are_difference_quotients_of_the_loss(batch, norm):
+    x, labels = batch
+    net = mlp([7, 5, 4, 3], activation="tanh", norm=norm, seed=3)
+    profile = signal_profile(net, x, labels)
+    assert profile.gradient_norm.shape == (2,)
+    for layer, name in enumerate([n for n in net.params if n.endswith("weight")][:2]):
+        w, gradient = net.params[name], np.zeros_like(net.params[name])
+        for i in np.ndindex(w.shape):
+            old, losses = w[i], []
+            for w[i] in (old + 1e-5, old - 1e-5):
+                losses.append(softmax_cross_entropy(net(x), labels)[0])
+            w[i] = old
+            gradient[i] = (losses[0] - losses[1]) / 2e-5
+        assert profile.gradient_norm[layer] == pytest.approx(np.linalg.norm(gradient), rel=1e-6)
+
+
+def test_relu_multiplies_the_mean_square_by_half_the_squared_scale(batch):
+    x = np.random.default_rng(0).standard_normal((50, 400))
+    labels = np.zeros(50, int)
+    for scale in (1.0, 2**0.5, 2.0):
+        profile = signal_profile(mlp([400] * 5 + [3], init_scale=scale), x, labels)
+        ratio = profile.mean_square[1:] / profile.mean_square[:-1]
+        np.testing.assert_allclose(ratio, scale**2 / 2, rtol=0.15)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_looking_changes_neither_parameters_nor_statistics_nor_mode(batch, training):
+    net = mlp([7, 5, 4, 3], norm="batch")
+    if not training:
+        net.eval()
+    before = net.state_dict()
+    signal_profile(net, *batch)
+    after = net.state_dict()
+    assert all(np.array_equal(before[k], after[k]) for k in before)
+    assert net.training is training and all(a.training is training for a in net.layers)
+
+
+def test_a_cnn_has_one_number_for_each_block():
+    rng = np.random.default_rng(0)
+    profile = signal_profile(
+        cnn((1, 3, 4), norm="batch", image_size=8), rng.random((5, 1, 8, 8)), np.arange(5)
+    )
+    assert profile.std.shape == profile.gradient_norm.shape == (2,)
+    assert (profile.gradient_norm > 0).all()

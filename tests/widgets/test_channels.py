@@ -1,0 +1,86 @@
+"""ChannelFilm: the panels show the recorded channels, frame by frame, and say so in words."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bnlib import Recorder, cnn, compare, load_mnist
+from bnlib.widgets import ChannelFilm
+
+
+@pytest.fixture(scope="module")
+def recordings():
+    data = load_mnist(pool=True, shape="image", n_train=200, n_test=20)
+    nets = {
+        name: cnn((1, 4, 6), norm=norm, image_size=14)
+        for name, norm in {"without BN": None, "with BN": "batch"}.items()
+    }
+    recorder = Recorder(data, every=2, probe_size=20, eval_size=20, channels=3)
+    runs = compare(nets, data, 4, lr=0.1, batch_size=20, recorder=recorder)
+    return {name: run.recording for name, run in runs.items()}
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_each_panel_shows_its_channel_in_each_frame(recordings, layer):
+    film = ChannelFilm(recordings, layer=layer)
+    assert film.error is None
+    assert len(film.frame_bytes) == 3 and max(film.frame_bytes) < 40_000
+    assert len({page.value for page in film.stack.children}) == 3
+    for frame in range(3):
+        film.draw(frame)
+        for name, recording in recordings.items():
+            for row in range(3):
+                bars, lines, mean, std = film._panels[name, row]
+                share = recording.channel_histogram[frame, layer, row]
+                assert np.allclose(bars.get_data().values, share / share.max())
+                places = recording.channel_percentiles[frame, layer, row]
+                assert np.allclose(np.asarray(lines.get_xdata())[::3], places)
+                assert mean.text == f"{recording.channel_mean[frame, layer, row]:.2f}"
+                assert std.text == f"{recording.channel_std[frame, layer, row]:.2f}"
+
+
+def test_the_rows_are_named_after_the_channels(recordings):
+    film = ChannelFilm(recordings, layer=1)
+    labels = [ax.get_ylabel() for ax in film.figure.axes if ax.get_ylabel()]
+    assert labels == [f"channel {c}" for c in recordings["with BN"].channel_index[1]]
+
+
+def test_the_sentence_gives_the_range_of_the_channels(recordings):
+    film = ChannelFilm(recordings)
+    film.frame = 0
+    r = recordings["without BN"]
+    mean, std = r.channel_mean[0, 0], r.channel_std[0, 0]
+    assert film.sentence.startswith("Step 0 of 4. Without BN: channel means ")
+    assert f"means {mean.min():.2f} to {mean.max():.2f}" in film.sentence
+    assert f"stds {std.min():.2f} to {std.max():.2f}" in film.sentence
+
+
+def test_a_network_that_diverged_leaves_its_panels_empty_and_says_when(recordings):
+    r = recordings["without BN"]
+    kept = ["steps", "loss", "accuracy", *(f"channel_{f}" for f in ("mean", "std", "histogram"))]
+    stopped = replace(r, diverged_at=3, **{name: getattr(r, name)[:2] for name in kept})
+    film = ChannelFilm(recordings | {"without BN": stopped})
+    assert "Without BN: diverged at step 3." in film.sentence
+    film.draw(2)
+    assert not film._panels["without BN", 0][0].get_data().values.any()
+    assert film._messages["without BN"].get_text() == "diverged at step 3"
+    film.frame = 1
+    assert "diverged" not in film.sentence
+
+
+def test_the_summary_has_no_figure_that_another_processor_rounds_differently(recordings):
+    summary = ChannelFilm(recordings).summary()
+    assert summary.startswith("ChannelFilm, 4 training steps: without BN ")
+    assert "." not in summary[:-1]
+
+
+def test_what_it_cannot_show_is_refused(recordings):
+    r = recordings["with BN"]
+    with pytest.raises(ValueError, match=r"Recorder\(data, channels=6\)"):
+        ChannelFilm({"with BN": replace(r, channel_histogram=None)})
+    with pytest.raises(ValueError, match="layer expected from 0 to 1, got 2"):
+        ChannelFilm(recordings, layer=2)
+    other = replace(r, channel_index=r.channel_index + 1)
+    with pytest.raises(ValueError, match="the same channels"):
+        ChannelFilm(recordings | {"with BN": other})

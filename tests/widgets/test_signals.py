@@ -1,0 +1,127 @@
+"""SignalExplorer: what is drawn is the profile of the network that the controls describe."""
+
+import numpy as np
+import pytest
+
+from bnlib import mlp
+from bnlib.signals import signal_profile
+from bnlib.widgets import SignalExplorer
+from bnlib.widgets.signals import DEPTHS, HIGH, LOW, SCALES, UNITS, _short
+
+
+@pytest.fixture
+def batch():
+    rng = np.random.default_rng(2)
+    return rng.standard_normal((20, 30)), rng.integers(0, 10, 20)
+
+
+@pytest.fixture
+def explorer(batch):
+    return SignalExplorer(*batch, depth=6, scale=1.2, activation="tanh")
+
+
+def put(explorer, **values):
+    for name, value in values.items():
+        explorer.controls[name].value = value
+    assert explorer.error is None
+
+
+def drawn(explorer, kind="without BN"):
+    """The left and the right line of a kind of network."""
+    return explorer._units[kind].get_ydata(), explorer._norms[kind].get_ydata()
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+def test_the_lines_are_the_profile_of_the_network_that_the_controls_name(
+    explorer, batch, activation
+):
+    put(explorer, activation=activation, depth=8, scale=0.7, norm=True)
+    for kind, norm in (("without BN", None), ("with BN", "batch")):
+        sizes = [30, *[UNITS] * 8, 10]
+        net = mlp(sizes, norm=norm, activation=activation, init_scale=0.7, seed=0)
+        want = signal_profile(net, *batch)
+        left, right = drawn(explorer, kind)
+        np.testing.assert_allclose(left, want.unit_std, rtol=1e-12)
+        np.testing.assert_allclose(right, want.gradient_norm, rtol=1e-12)
+        if norm is None:
+            np.testing.assert_allclose(explorer._all.get_ydata(), want.std, rtol=1e-12)
+    assert list(explorer._all.get_xdata()) == list(range(1, 9))
+
+
+def test_the_checkbox_shows_and_hides_the_network_with_bn(explorer):
+    without = explorer.png
+    assert not len(drawn(explorer, "with BN")[0]) and "BN" not in explorer.sentence
+    put(explorer, norm=True)
+    assert explorer.png != without and "with BN" in explorer.sentence
+    put(explorer, norm=False)
+    assert explorer.png == without
+
+
+def test_sigmoids_lose_the_image_but_not_the_spread_over_units(explorer):
+    """The lesson of the first picture: the grey dots stay level, the dashed line does not."""
+    put(explorer, activation="sigmoid", depth=50, scale=1.0)
+    assert drawn(explorer)[0][-1] < 1e-12 < 0.05 < explorer._all.get_ydata()[-1]
+    assert "→ below 1e-12" in explorer.sentence and "gradient below 1e-20" in explorer.sentence
+
+
+def test_what_lies_beyond_the_axes_is_drawn_at_their_edge_and_told_truly(explorer):
+    put(explorer, activation="relu", depth=50, scale=4.0)
+    assert drawn(explorer)[0][-1] == HIGH and "e+2" in explorer.sentence
+    put(explorer, scale=0.1)
+    assert drawn(explorer)[1][0] == LOW and "below" in explorer.sentence
+
+
+def test_with_bn_the_forward_signal_does_not_depend_on_the_scale(explorer):
+    put(explorer, norm=True, activation="relu", scale=0.5)
+    small = drawn(explorer, "with BN")[0]
+    put(explorer, scale=4.0)
+    np.testing.assert_allclose(drawn(explorer, "with BN")[0], small, rtol=1e-3)
+    assert not np.allclose(drawn(explorer)[0], small, rtol=0.5)
+
+
+def test_every_control_over_its_whole_range(explorer):
+    seen = set()
+    for activation in ("relu", "sigmoid", "tanh"):
+        for depth in (DEPTHS[0], 23, DEPTHS[1]):
+            for scale in (SCALES[0], 1.4, SCALES[1]):
+                put(explorer, activation=activation, depth=depth, scale=scale, norm=scale > 1)
+                assert f"{depth} hidden layers of {activation}, scale {scale:g}," in (
+                    explorer.sentence
+                )
+                lines = np.concatenate(drawn(explorer))
+                assert len(lines) == 2 * depth and ((lines >= LOW) & (lines <= HIGH)).all()
+                seen.add(explorer.png)
+    assert len(seen) == 27
+
+
+def test_a_slider_is_answered_without_drawing_the_axes_again(explorer, monkeypatch):
+    draws = []
+    draw = explorer._canvas.draw
+    monkeypatch.setattr(explorer._canvas, "draw", lambda: (draws.append(1), draw()))
+    put(explorer, depth=40, scale=2.0, activation="relu", norm=True)
+    assert not draws
+
+
+def test_it_fits_the_screen():
+    assert SignalExplorer.size[1] + 2 * 34 + 46 <= 620
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.49321, "0.49"), (7e21, "7e+21"), (3.2e-6, "3e-06"), (0, "below 1e-20")]
+)
+def test_numbers_are_short(value, text):
+    assert _short(value) == text
+
+
+@pytest.mark.parametrize(
+    ("x", "labels"),
+    [
+        (np.zeros(5), np.zeros(5, int)),
+        (np.zeros((1, 5)), np.zeros(1, int)),
+        (np.zeros((4, 5)), np.zeros(5, int)),
+        (np.full((4, 5), np.nan), np.zeros(4, int)),
+    ],
+)
+def test_bad_input_is_named(x, labels):
+    with pytest.raises(ValueError, match=r"expected finite x of shape \(N, D\)"):
+        SignalExplorer(x, labels)
