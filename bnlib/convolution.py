@@ -277,22 +277,33 @@ class MaxPool2d(Layer):
             )
         # The largest of each row of a window, then the largest of these. In this order the first
         # of equal values wins row by row; columns first would prefer the left one below.
-        size = x.shape[2:]
+        (sh, _), size = self.stride, x.shape[2:]
         with small_buffer():
             y, in_row = _window_max(batch_last(x), 2, self.kernel_size[1], self.stride[1])
-            y, across_rows = _window_max(y, 1, self.kernel_size[0], self.stride[0])
-        self._cache = size, in_row, across_rows
+            y, in_column = _window_max(y, 1, self.kernel_size[0], sh)
+        winners = {
+            (i, j): above & left[:, i : i + sh * y.shape[1] : sh]
+            for i, above in enumerate(in_column)
+            for j, left in enumerate(in_row)
+        }
+        self._cache = winners, y.shape, size
         return batch_first(y)
 
     def backward(self, dy):
-        (h, w), in_row, across_rows = self._saved("batch")
-        c, rows, cols, n = across_rows[0].shape
+        winners, (c, rows, cols, n), (h, w) = self._saved("batch")
         if dy.shape != (n, c, rows, cols):
             expected = (n, c, rows, cols)
             raise ValueError(f"{self}.backward expected dy of shape {expected}, got {dy.shape}")
+        dy, (kh, kw), (sh, sw) = batch_last(dy), self.kernel_size, self.stride
+        dx = np.zeros((c, h, w, n), dy.dtype)
         with small_buffer():
-            dy = _window_max_backward(batch_last(dy), across_rows, h, 1, self.stride[0])
-            return batch_first(_window_max_backward(dy, in_row, w, 2, self.stride[1]))
+            for (i, j), wins in winners.items():
+                target = dx[:, i : i + sh * rows : sh, j : j + sw * cols : sw]
+                if sh >= kh and sw >= kw:  # no two windows overlap: nothing to add to
+                    np.multiply(dy, wins, out=target)
+                else:
+                    target += dy * wins
+        return batch_first(dx)
 
     def __repr__(self):
         stride = "" if self.stride == self.kernel_size else f", stride={_short(self.stride)}"
@@ -305,36 +316,15 @@ def _window_max(x, axis, kernel, stride):
     A later value wins only if it is strictly larger, so exactly one offset wins in each window.
     """
     count = (x.shape[axis] - kernel) // stride + 1
-    best = x[_every(axis, 0, stride, count)]
-    winners = []
+    before = (slice(None),) * axis
+    best, winners = x[*before, : stride * count : stride], []
     for k in range(1, kernel):
-        value = x[_every(axis, k, stride, count)]
+        value = x[*before, k : k + stride * count : stride]
         larger = value > best
         winners = [w & ~larger for w in winners] if winners else [~larger]
         winners.append(larger)
         best = np.maximum(best, value)
     return best, winners or [np.ones(best.shape, bool)]
-
-
-def _window_max_backward(dy, winners, size, axis, stride):
-    """Send dy to the winners of `_window_max` along ``axis``, where x had length ``size``."""
-    kernel, count = len(winners), dy.shape[axis]
-    overlapping = stride < kernel
-    exact = stride == kernel and size == kernel * count  # no position is left out
-    shape = (*dy.shape[:axis], size, *dy.shape[axis + 1 :])
-    dx = np.empty(shape, dy.dtype) if exact else np.zeros(shape, dy.dtype)
-    for k, wins in enumerate(winners):
-        target = dx[_every(axis, k, stride, count)]
-        if overlapping:
-            target += dy * wins
-        else:
-            np.multiply(dy, wins, out=target)
-    return dx
-
-
-def _every(axis, start, stride, count):
-    """Index of ``count`` entries along ``axis``, ``stride`` apart."""
-    return (*[slice(None)] * axis, slice(start, start + stride * (count - 1) + 1, stride))
 
 
 class Flatten(Layer):

@@ -195,16 +195,15 @@ def spread(v, x):
 def group_sum(x):
     """Sum of ``x`` (A, groups, B) over A and B, as matrix products: 5 times faster than x.sum."""
     a, _, b = x.shape
-    if b == 1:
-        return np.ones(a, x.dtype) @ x[:, :, 0]
-    return (x @ np.ones(b, x.dtype)).sum(axis=0)
+    over_b = x[:, :, 0] if b == 1 else x @ np.ones(b, x.dtype)
+    return np.ones(a, x.dtype) @ over_b
 
 
 def group_dot(x, y):
     """Sum of ``x * y`` over A and B, for both (A, groups, B)."""
     if x.shape[2] == 1:
         return group_sum(x * y)
-    return np.vecdot(x, y).sum(axis=0)
+    return np.ones(len(x), x.dtype) @ np.vecdot(x, y)
 
 
 # -- Checks: bad input stops here, with what was expected, what came and the likely cause ---------

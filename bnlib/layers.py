@@ -57,7 +57,8 @@ class Layer:
         cache = getattr(self, "_cache", None)
         if cache is None:
             raise RuntimeError(
-                f"{self}.backward expected a {what} from forward, got none: call forward first"
+                f"{self}.backward expected a {what} from forward, got none: call forward first, "
+                "once for each backward"
             )
         return cache
 

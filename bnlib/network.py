@@ -155,9 +155,10 @@ class Sequential:
 
     def __repr__(self):
         lines = [f"Sequential, {self.flat_params.size:,} parameters, {self.dtype}"]
+        width = max([32, *(len(str(layer)) for layer in self.layers)])
         for i, layer in enumerate(self.layers):
             count = sum(p.size for p in layer.params.values())
-            lines.append(f"  {i:2d}  {layer!s:<32}" + (f"{count:>9,}" if count else ""))
+            lines.append(f"  {i:2d}  {layer!s:<{width}}" + (f"{count:>9,}" if count else ""))
         return "\n".join(line.rstrip() for line in lines)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bnlib.functional import NonFiniteError
+
 PERCENTILES = (15, 50, 85)  # of Ioffe & Szegedy 2015, Fig. 1
 
 
@@ -138,9 +140,13 @@ class Recorder:
         return step % self.every == 0
 
     def record(self, net, step, loss):
-        """Append a frame; ``net.grads`` must hold the gradients that go with ``loss``."""
+        """Append a frame; ``net.grads`` must hold the gradients that go with ``loss``.
+
+        Raises NonFiniteError, and appends nothing, when the network has diverged.
+        """
         probe, images, labels = self._load(net.dtype)
         inputs = net.nonlinearity_inputs(probe)
+        _check_finite(inputs, "the inputs of the nonlinearities")
         if self.channels:
             count = min([self.channels, *(z.shape[1] for z in inputs)])
             self._channel_index = np.array(
@@ -154,6 +160,7 @@ class Recorder:
             for layer, z, channels in zip(layers, inputs, self._channel_index, strict=True):
                 layer |= self._channel_summary(z, channels)
         frame = {key: [layer[key] for layer in layers] for key in layers[0]}
+        _check_finite([frame["mean"], frame["std"]], "their mean and spread")
         mode = net.training
         hits = net.eval()(images).argmax(axis=1) == labels
         if mode:
@@ -205,6 +212,14 @@ class Recorder:
             "channel_mean": [float(v.mean()) for v in samples],
             "channel_std": [float(v.std()) for v in samples],
         }
+
+
+def _check_finite(arrays, what):
+    if not all(np.isfinite(a).all() for a in arrays):
+        raise NonFiniteError(
+            f"Recorder expected finite numbers in {what}, got NaN or infinity: has the network "
+            "diverged?"
+        )
 
 
 def _sample(z, most):

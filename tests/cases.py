@@ -85,7 +85,9 @@ def lay_out(x, layout):
 
 
 @st.composite
-def cases(draw, dtype=np.float64, eps=(1e-5, 0.1), min_batch=1, distinct_scales=True, layouts=LAYOUTS):
+def cases(
+    draw, dtype=np.float64, eps=(1e-5, 0.1), min_batch=1, distinct_scales=True, layouts=LAYOUTS
+):
     """Random `Case`s: 0 to 3 spatial axes, small and large batches, every layout in memory."""
     n = draw(st.integers(min_batch, 5) | st.sampled_from([max(min_batch, k) for k in (16, 33)]))
     c = draw(st.integers(1, 5))

@@ -9,11 +9,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-# One BLAS thread, also in the kernels that nbval starts: these matrices are small, and a second
-# thread can stall for longer than it computes.
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-
 import hypothesis
 import hypothesis.configuration
 import pytest

@@ -188,8 +188,8 @@ BACKWARD = [
     ),
     functional(
         "term of the variance left out",
-        "    dx = centred * spread(inv_std * dgamma / -count, centred)",
-        "    dx = np.zeros_like(centred)",
+        "np.multiply(centred, spread(inv_std * dgamma / -count, centred), out)",
+        "np.zeros_like(centred)",
         tf.test_dx_along_xhat_vanishes_with_eps,
         tf.test_backward_equals_the_chain_rule_in_stages,
     ),
@@ -262,8 +262,8 @@ BACKWARD = [
     ),
     functional(
         "cache overwritten",
-        "    dx = centred * spread(inv_std * dgamma / -count, centred)",
-        "    dx = centred\n    dx *= spread(inv_std * dgamma / -count, centred)",
+        "out = centred if overwrite_cache else None",
+        "out = centred",
         tf.test_arguments_are_left_alone,
         tf.test_the_gradient_is_linear_in_dy,
     ),
@@ -343,14 +343,14 @@ VIEWS_AND_CHECKS = [
     ),
     functional(
         "float64 sums in a float32 network",
-        "(x @ np.ones(b, x.dtype))",
-        "(x @ np.ones(b))",
+        "else x @ np.ones(b, x.dtype)",
+        "else x @ np.ones(b)",
         tf.test_float32_stays_float32,
     ),
     functional(
         "float64 column sums in a float32 network",
-        "np.ones(a, x.dtype) @ x",
-        "np.ones(a) @ x",
+        "np.ones(a, x.dtype) @ over_b",
+        "np.ones(a) @ over_b",
         tf.test_float32_stays_float32,
     ),
     functional(
@@ -462,7 +462,9 @@ LAYER = [
     norm(
         "buffers change in eval",
         "            self._cache = None\n            return",
-        "            self._cache = None\n            self._track(self.running_mean, 1.1 * self.running_var)\n            return",
+        "            self._cache = None\n"
+        "            self._track(self.running_mean, 1.1 * self.running_var)\n"
+        "            return",
         tn.test_does_not_update_in_eval,
     ),
     norm(
@@ -494,6 +496,12 @@ LAYER = [
         "            self._cache = None\n            return",
         "            return",
         tn.test_backward_needs_a_training_mode_forward,
+    ),
+    norm(
+        "a spent cache used again",
+        "        self._cache = None\n        if self.affine:",
+        "        if self.affine:",
+        tn.test_one_forward_serves_one_backward,
     ),
     norm(
         "running variance starts at 0",

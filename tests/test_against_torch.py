@@ -1,6 +1,6 @@
 """bnlib against results of PyTorch, frozen in reference/reference.npz (no PyTorch needed).
 
-tests/benchmarks/torch_parity.py compares with an installed PyTorch over 200 random shapes.
+tests/with_torch/test_batch_norm.py compares with an installed PyTorch over 200 random shapes.
 """
 
 from pathlib import Path

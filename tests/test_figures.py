@@ -8,6 +8,7 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 
+import bnlib
 from bnlib import Recorder, compare, figures, load_mnist, mlp
 
 
@@ -94,3 +95,25 @@ def test_style_leaves_the_users_settings_as_they_were():
 def test_importing_the_figures_imports_no_matplotlib():
     code = "import sys, bnlib.figures; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_feature_map_table_shows_every_map_and_each_channels_mean():
+    x = np.random.default_rng(0).standard_normal((3, 2, 5, 4))
+    fig = figures.feature_map_table(x, images=x[:, :1], column=1)
+    axes = np.reshape(fig.axes, (3, 3))
+    for n in range(3):
+        for c in range(2):
+            np.testing.assert_array_equal(axes[n, c + 1].get_images()[0].get_array(), x[n, c])
+    assert axes[-1, 2].get_xlabel().startswith(f"{x[:, 1].mean():.2f}\n")
+    assert {ax.spines["left"].get_linewidth() == 4 for ax in axes[:, 2]} == {True}
+    assert {ax.spines["left"].get_linewidth() == 4 for ax in axes[:, 1]} == {False}
+
+
+def test_the_im2col_table_is_what_im2col_returns():
+    image = np.arange(1.0, 21).reshape(4, 5)
+    fig = figures.im2col_table(image, kernel=3, window=4)
+    columns = bnlib.convolution.im2col(image[None, :, :, None], (3, 3)).reshape(9, 6)
+    texts = [float(text.get_text()) for text in fig.axes[1].texts]
+    np.testing.assert_array_equal(np.reshape(texts, (9, 6)), columns)
+    frame = fig.axes[0].patches[-1]
+    assert (frame.get_x(), frame.get_y()) == (0.5, 0.5)  # window 4: second row, second column

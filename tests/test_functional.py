@@ -50,7 +50,7 @@ def test_forward_equals_the_definition(lib, case):
 
 @given(case=cases())
 def test_backward_equals_the_chain_rule_in_stages(lib, case):
-    y, cache = forward(lib, case)
+    _, cache = forward(lib, case)
     dx, dgamma, dbeta = lib.batch_norm_backward(case.dy, cache)
     expected_dx, expected_dgamma, expected_dbeta = reference_backward(
         case.dy, case.x, case.gamma, case.eps
@@ -242,6 +242,18 @@ def test_a_constant_upstream_gradient_gives_zero(lib, shape):
     close(dbeta, case.count * np.arange(1.0, shape[1] + 1), 1e-12)
 
 
+@given(case=cases(), laid_out=st.sampled_from(LAYOUTS))
+def test_overwriting_the_cache_gives_the_same_numbers(lib, case, laid_out):
+    _, cache = forward(lib, case)
+    expected = lib.batch_norm_backward(case.dy, cache)
+    before = case.dy.copy()
+    overwritten = lib.batch_norm_backward(lay_out(case.dy, laid_out), cache, overwrite_cache=True)
+    for a, b in zip(overwritten, expected):
+        close(a, b, 1e-12, scale=np.abs(b).max() + 1e-12)
+    assert np.array_equal(case.dy, before)
+    assert np.shares_memory(overwritten[0], cache.centred)
+
+
 @given(case=cases(), a=st.floats(-3, 3))
 def test_the_gradient_is_linear_in_dy(lib, case, a):
     _, cache = forward(lib, case)
@@ -367,9 +379,7 @@ def test_mixed_layouts_of_x_and_dy_give_the_same_numbers(lib, shape, layout):
 # -- The building blocks --------------------------------------------------------------------------
 
 
-@given(
-    a=st.integers(1, 6), groups=st.integers(1, 5), b=st.integers(1, 6), seed=st.integers(0, 999)
-)
+@given(a=st.integers(1, 6), groups=st.integers(1, 5), b=st.integers(1, 6), seed=st.integers(0, 999))
 def test_statistics_are_those_of_each_group(lib, a, groups, b, seed):
     x = np.random.default_rng(seed).normal(3, 2, (a, groups, b))
     mean, var, centred = lib.statistics(x)
@@ -422,7 +432,9 @@ def test_bad_x_is_refused(lib, x, error, message):
 def test_a_vector_of_the_wrong_shape_is_refused(lib, name, shape):
     """Also those that NumPy would broadcast without a word."""
     vectors = dict.fromkeys(("gamma", "beta", "mean", "var"), ONE3) | {name: np.ones(shape)}
-    with pytest.raises(ValueError, match=rf"expected {name} of shape \(3,\) for x of shape \(4, 3\)"):
+    with pytest.raises(
+        ValueError, match=rf"expected {name} of shape \(3,\) for x of shape \(4, 3\)"
+    ):
         lib.batch_norm_inference(GOOD, **vectors)
 
 

@@ -26,7 +26,9 @@ def test_a_right_gradient_passes():
     assert check.analytic == pytest.approx(check.numeric, rel=1e-7)
 
 
-@pytest.mark.parametrize("wrong", [{"factor": 1.0001}, {"factor": -1}, {"factor": 0}, {"offset": 0.01}])
+@pytest.mark.parametrize(
+    "wrong", [{"factor": 1.0001}, {"factor": -1}, {"factor": 0}, {"offset": 0.01}]
+)
 def test_a_wrong_gradient_fails(wrong):
     assert not check_cube(**wrong).passed
 

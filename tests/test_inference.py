@@ -81,7 +81,9 @@ def test_folding_keeps_float32():
 
 
 def test_folding_without_running_statistics_is_refused():
-    with pytest.raises(ValueError, match=r"running statistics in BatchNorm\(3\), got track_running"):
+    with pytest.raises(
+        ValueError, match=r"running statistics in BatchNorm\(3\), got track_running"
+    ):
         fold_batchnorm(Sequential([Dense(4, 3), BatchNorm(3, track_running_stats=False)]))
 
 

@@ -34,7 +34,10 @@ def check_layer(layer, x):
 
 
 @given(
-    n=st.integers(1, 6), fan_in=st.integers(1, 5), fan_out=st.integers(1, 5), bias=st.booleans(),
+    n=st.integers(1, 6),
+    fan_in=st.integers(1, 5),
+    fan_out=st.integers(1, 5),
+    bias=st.booleans(),
     seed=st.integers(0, 999),
 )
 def test_dense_is_a_matrix_product_and_a_shift(n, fan_in, fan_out, bias, seed):
@@ -122,7 +125,9 @@ def test_dense_refuses_a_weight_of_the_wrong_shape(shape):
     ],
 )
 def test_dense_refuses_a_wrong_shape(shape, hint):
-    with pytest.raises(ValueError, match=rf"Dense\(3, 2\) expected x of shape \(N, 3\), got .*{hint}"):
+    with pytest.raises(
+        ValueError, match=rf"Dense\(3, 2\) expected x of shape \(N, 3\), got .*{hint}"
+    ):
         Dense(3, 2).forward(np.ones(shape))
 
 

@@ -54,9 +54,15 @@ def test_forward_is_one_layer_after_the_other():
 
 def test_params_and_grads_are_views_of_the_flat_arrays():
     net = mlp([6, 5, 3], "batch")
-    assert sum(p.size for p in net.params.values()) == net.flat_params.size == 6 * 5 + 5 + 5 + 5 * 3 + 3
+    assert (
+        sum(p.size for p in net.params.values())
+        == net.flat_params.size
+        == 6 * 5 + 5 + 5 + 5 * 3 + 3
+    )
     for name, p in net.params.items():
-        assert np.shares_memory(p, net.flat_params) and np.shares_memory(net.grads[name], net.flat_grads)
+        assert np.shares_memory(p, net.flat_params) and np.shares_memory(
+            net.grads[name], net.flat_grads
+        )
         assert p.shape == net.grads[name].shape
     for layer in net.layers:
         for p in layer.params.values():
@@ -81,6 +87,7 @@ def test_backward_without_the_input_gradient_fills_the_same_gradients():
     assert net.backward(dlogits).shape == X.shape
     grads = net.flat_grads.copy()
     net.flat_grads[...] = 0
+    net(X)
     assert net.backward(dlogits, input_gradient=False) is None
     assert np.array_equal(net.flat_grads, grads) and grads.any()
 
@@ -207,7 +214,11 @@ def test_state_crosses_to_another_network():
         (lambda s: s.pop("3.bias"), KeyError, "missing"),
         (lambda s: s.update({"9.weight": 1}), KeyError, "has 4 layers, the state dict also names"),
         (lambda s: s.update({"0.bias": np.ones(5)}), KeyError, "does not know"),
-        (lambda s: s.update({"3.weight": np.ones((5, 3))}), ValueError, r"shape \(3, 5\), got \(5, 3\)"),
+        (
+            lambda s: s.update({"3.weight": np.ones((5, 3))}),
+            ValueError,
+            r"shape \(3, 5\), got \(5, 3\)",
+        ),
     ],
 )
 def test_a_bad_state_dict_changes_nothing(change, error, message):
@@ -312,5 +323,7 @@ def test_bad_settings_are_refused(settings, message):
 
 
 def test_a_wrong_batch_shape_is_refused_by_the_first_layer():
-    with pytest.raises(ValueError, match=r"Dense\(6, 5\) expected x of shape \(N, 6\), got \(6, 7\): did"):
+    with pytest.raises(
+        ValueError, match=r"Dense\(6, 5\) expected x of shape \(N, 6\), got \(6, 7\): did"
+    ):
         Sequential([Dense(6, 5), ReLU()])(X.T)

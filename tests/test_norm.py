@@ -178,7 +178,9 @@ def test_without_affine_nothing_is_learned(lib):
     case = make_case((5, 3))
     bn = layer_for(lib, case, affine=False)
     assert bn.params == {} and bn.grads == {}
-    close(bn.forward(case.x), reference_forward(case.x, np.ones(3), np.zeros(3), case.eps)[0], 1e-12)
+    close(
+        bn.forward(case.x), reference_forward(case.x, np.ones(3), np.zeros(3), case.eps)[0], 1e-12
+    )
     dx = bn.backward(case.dy)
     close(dx, reference_backward(case.dy, case.x, np.ones(3), case.eps)[0], 1e-11)
     assert sorted(bn.state_dict()) == ["num_batches_tracked", "running_mean", "running_var"]
@@ -349,10 +351,25 @@ def test_backward_needs_a_training_mode_forward(lib):
     with pytest.raises(RuntimeError, match="call forward first"):
         bn.backward(dy)
     bn.forward(np.random.default_rng(0).standard_normal((4, 3)))
-    bn.backward(dy)
     bn.eval().forward(np.ones((4, 3)))
-    with pytest.raises(RuntimeError, match=r"BatchNorm\(3\).backward expected a training-mode batch"):
+    with pytest.raises(
+        RuntimeError, match=r"BatchNorm\(3\).backward expected a training-mode batch"
+    ):
         bn.backward(dy)
+
+
+def test_one_forward_serves_one_backward(lib):
+    """dx takes the memory of what forward kept, so a second one must not be computed from it."""
+    case = make_case((5, 3))
+    bn = layer_for(lib, case)
+    bn.forward(case.x)
+    dx = bn.backward(case.dy)
+    kept = dx.copy()
+    with pytest.raises(RuntimeError, match="call forward first, once for each"):
+        bn.backward(case.dy)
+    bn.forward(case.x)
+    close(bn.backward(case.dy), kept, 0, scale=1)
+    assert np.array_equal(dx, kept)  # the first one stays as it was
 
 
 def test_repr_is_short(lib):

@@ -33,7 +33,9 @@ def test_the_last_frame_describes_the_inputs_of_the_nonlinearities(norm):
         close(r.unit_percentiles[-1, layer], np.percentile(z[:, 0], PERCENTILES), 1e-12, scale=1)
         assert r.saturated[-1, layer] == np.mean(np.abs(z) > 4.36)
         clipped = np.clip(z, -6, 6 - 1e-9)
-        assert r.histogram[-1, layer].tolist() == (np.histogram(clipped, r.edges)[0] / z.size).tolist()
+        assert (
+            r.histogram[-1, layer].tolist() == (np.histogram(clipped, r.edges)[0] / z.size).tolist()
+        )
     assert r.accuracy[-1] == accuracy(net, *DATA.test_batch(40))
     close(r.loss, run.losses[[0, 4, 9]], 0, scale=1)
 
@@ -82,7 +84,9 @@ def test_shapes_names_and_ranges():
 def test_another_unit_can_be_watched():
     net, run = recorded(unit=3)
     z = net.nonlinearity_inputs(DATA.batch(slice(0, 30))[0])[1]
-    close(run.recording.unit_percentiles[-1, 1], np.percentile(z[:, 3], PERCENTILES), 1e-12, scale=1)
+    close(
+        run.recording.unit_percentiles[-1, 1], np.percentile(z[:, 3], PERCENTILES), 1e-12, scale=1
+    )
 
 
 def test_a_sample_is_close_to_all_values():
@@ -141,7 +145,12 @@ def test_histogram_counts_every_value_once(values, bins):
 
 @given(values=st.lists(st.floats(-10, 10), min_size=1, max_size=40))
 def test_percentiles_are_those_of_numpy(values):
-    close(recording._percentiles(np.array(values)), np.percentile(values, PERCENTILES), 1e-12, scale=10)
+    close(
+        recording._percentiles(np.array(values)),
+        np.percentile(values, PERCENTILES),
+        1e-12,
+        scale=10,
+    )
 
 
 # -- Saving ---------------------------------------------------------------------------------------

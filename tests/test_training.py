@@ -6,6 +6,7 @@ from cases import close
 
 import bnlib.training
 from bnlib.data import Data
+from bnlib.functional import NonFiniteError
 from bnlib.losses import softmax_cross_entropy
 from bnlib.network import mlp
 from bnlib.norm import BatchNorm
@@ -166,11 +167,31 @@ def test_after_divergence_advance_does_nothing():
     assert trainer.diverged_at == trainer.step_count == 3 and bits(trainer.net) == before
 
 
-def test_divergence_is_recorded_with_a_recorder_too():
-    run = train(net_for(), DATA, 50, 1e200, 20, recorder=Recorder(DATA, every=1, probe_size=20))
-    assert run.diverged_at is not None
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("lr", [1e100, 1e200, 1e300])
+@pytest.mark.parametrize("norm", [None, "batch"])
+def test_divergence_is_recorded_with_a_recorder_too(activation, lr, norm):
+    """However it goes wrong, each frame that was kept can be drawn."""
+    net = net_for(norm, activation=activation)
+    run = train(net, DATA, 50, lr, 20, recorder=Recorder(DATA, every=1, probe_size=20))
     assert run.recording.diverged_at == run.diverged_at
-    assert np.isfinite(run.recording.loss).all()
+    assert np.isfinite(run.losses).all()
+    arrays = {k: v for k, v in vars(run.recording).items() if isinstance(v, np.ndarray)}
+    assert {k for k, v in arrays.items() if not np.isfinite(v).all()} == set()
+    if lr == 1e300:
+        assert run.diverged_at is not None
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e200])
+def test_a_recorder_refuses_what_it_cannot_draw(bad):
+    net, recorder = net_for(), Recorder(DATA, probe_size=20)
+    net.layers[0].weight[...] = bad
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        pytest.raises(NonFiniteError, match="NaN or"),
+    ):
+        recorder.record(net, 3, 1.0)
+    assert recorder.steps == []
 
 
 def test_divergence_in_the_first_batch():

@@ -23,10 +23,11 @@ class ChannelFilm(DistributionFilm):
     frames : at most so many frames, evenly chosen (default: all, up to 61)
 
     Each panel is the histogram of one channel's inputs of the nonlinearity: all sampled positions
-    of the probe images together, because BN treats them as one batch. Its height is scaled to the
-    panel, its first and last bar hold all that lies beyond the axis, its three lines stand where
-    15, 50 and 85 % of the values lie below; beside it mean and standard deviation. A grey
-    line stands at 0.
+    of the probe images together, because BN treats them as one batch. A bar's height is the square
+    root of its share, scaled to the panel: empty background is one tall bar, and the rest would
+    vanish beside it. The first and last bar hold all that lies beyond the axis; three lines stand
+    where 15, 50 and 85 % of the values lie below, a grey one at 0; beside them mean and standard
+    deviation.
 
     Raises ValueError for a recording without channels or a layer that is not there.
     """
@@ -58,7 +59,7 @@ class ChannelFilm(DistributionFilm):
         first = next(iter(self.recordings.values()))
         names, edges = list(self.recordings), first.edges
         channels = first.channel_index[self.layer][:MOST]
-        left, right, top, bottom, gap = 96, 118, 46, 58, 138  # px
+        left, right, top, bottom, gap = 108, 116, 46, 58, 132  # px
         panel = (width - left - right - gap * (len(names) - 1)) / len(names)
         panels = fig.add_gridspec(
             len(channels), len(names), left=left / width, right=1 - right / width,
@@ -96,10 +97,10 @@ class ChannelFilm(DistributionFilm):
                         0.5, 0.5, "", transform=ax.transAxes, ha="center", va="center", color=color
                     )
         where = (
-            f"input of the nonlinearity in block {self.layer + 1}, all positions of the probe "
-            "images; lines: 15, 50, 85 %"
+            f"input of nonlinearity {self.layer + 1}, all positions of the probe images; "
+            "height: root of the share; lines: 15, 50, 85 %"
         )
-        fig.text(0.5 + (left - right) / width / 2, 10 / height, where, ha="center", va="bottom")
+        fig.text(0.5, 10 / height, where, ha="center", va="bottom")
         return [self._panels.values(), self._messages.values()]
 
     def draw(self, frame, **_):
@@ -116,7 +117,7 @@ class ChannelFilm(DistributionFilm):
                 std.set_text("")
                 continue
             share = recording.channel_histogram[i, self.layer, row]
-            bars.set_data(share / max(share.max(), 1e-12))
+            bars.set_data(np.sqrt(share / max(share.max(), 1e-12)))
             places = recording.channel_percentiles[i, self.layer, row]
             lines.set_data(np.repeat(places, 3), [0, 1, np.nan] * len(places))
             mean.set_text(figures(recording.channel_mean[i, self.layer, row]))

@@ -5,10 +5,11 @@ import time
 
 
 def medians(functions, rounds=41, calls=None, target=0.004):
-    """Median seconds a call of each function: name -> seconds.
+    """Median seconds of processor time a call of each function: name -> seconds.
 
     In every round each function runs once, in turn, so that a slow spell of the machine hits all
-    of them alike. A short function is called several times a turn, for about ``target`` seconds.
+    of them alike; processor time leaves out the turns of other programs. A short function is
+    called several times a turn, for about ``target`` seconds.
     """
     calls = calls or {name: _calls_for(f, target) for name, f in functions.items()}
     samples = {name: [] for name in functions}

@@ -1,18 +1,8 @@
 """The first notebook in a real JupyterLab: run all, scrub, train, pause, and without a kernel."""
 
-from importlib.util import find_spec
-
 import pytest
-from browser.lab import jupyterlab
 
 NAME = "00_start_here.ipynb"
-
-
-@pytest.fixture(scope="module")
-def lab(root, require, chromium_path, chromium_args):
-    require("the browser tests", find_spec("playwright"), "pip install playwright")
-    with jupyterlab(root / "notebooks", chromium_path, chromium_args) as lab:
-        yield lab
 
 
 class Widget:

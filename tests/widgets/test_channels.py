@@ -33,7 +33,7 @@ def test_each_panel_shows_its_channel_in_each_frame(recordings, layer):
             for row in range(3):
                 bars, lines, mean, std = film._panels[name, row]
                 share = recording.channel_histogram[frame, layer, row]
-                assert np.allclose(bars.get_data().values, share / share.max())
+                assert np.allclose(bars.get_data().values ** 2, share / share.max())
                 places = recording.channel_percentiles[frame, layer, row]
                 assert np.allclose(np.asarray(lines.get_xdata())[::3], places)
                 assert mean.text == f"{recording.channel_mean[frame, layer, row]:.2f}"
