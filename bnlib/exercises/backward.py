@@ -34,15 +34,34 @@ def _forward(x, eps):
     return deviations, var, deviations / np.sqrt(var + eps)
 
 
-def _staged(dy, x, gamma, eps, *, mean_path=1.0, var_path=1.0, square=2.0, power=1.5, divide=True):
-    """Backward one node at a time, as in the paper. The keywords break one node (for mistakes)."""
-    count = len(x) if divide else 1
+def _staged(
+    dy,
+    x,
+    gamma,
+    eps,
+    *,
+    mean_path=1.0,
+    var_path=1.0,
+    square=2.0,
+    power=1.5,
+    count=len,
+    collected=None,
+    spread=None,
+):
+    """Backward one node at a time, as in the paper. The keywords break one node (for mistakes).
+
+    collected, spread: what stands for the deviations in the gradient of the variance, and where
+    that gradient is passed on to x.
+    """
+    count = count(x)
     deviations, var, xhat = _forward(x, eps)
     dxhat = dy * gamma
-    dvar = -0.5 * (dxhat * deviations).sum(0) * (var + eps) ** -power
+    within = deviations if collected is None else collected(x)
+    dvar = -0.5 * (dxhat * within).sum(0) * (var + eps) ** -power
     dmean = -(dxhat / np.sqrt(var + eps)).sum(0)  # var does not depend on mean: sum(dev) = 0
     dx = dxhat / np.sqrt(var + eps)
-    dx = dx + var_path * dvar * square * deviations / count + mean_path * dmean / count
+    within = deviations if spread is None else spread(x)
+    dx = dx + var_path * dvar * square * within / count + mean_path * dmean / count
     return dx, (dy * xhat).sum(0), dy.sum(0)
 
 
@@ -96,6 +115,13 @@ def _other_variance(divisor_of):
         return dx, (dy * xhat).sum(0), dy.sum(0)
 
     return wrong
+
+
+def _one_pass(dy, x, gamma, eps):
+    inv_std = 1 / np.sqrt((x**2).mean(0) - x.mean(0) ** 2 + eps)
+    xhat = (x - x.mean(0)) * inv_std
+    dx = gamma * inv_std * (dy - dy.mean(0) - xhat * (dy * xhat).mean(0))
+    return dx, (dy * xhat).sum(0), dy.sum(0)
 
 
 def _rows(dy, x, gamma, eps):
@@ -159,7 +185,96 @@ MISTAKES = (
         "not-averaged",
         "In dx the sums over the batch are not divided by N. The mean is a sum over N: what is its "
         "derivative with respect to one x?",
-        _broken(divide=False),
+        _broken(count=lambda x: 1),
+    ),
+    Mistake(
+        "divided-by-features",
+        "In dx the sums over the batch are divided by D, the number of features. How many numbers "
+        "does each of them add up, and is that x.shape[0] or x.shape[1]?",
+        _broken(count=lambda x: x.shape[1]),
+    ),
+    Mistake(
+        "divided-by-size",
+        "In dx the sums over the batch are divided by N * D, the size of x. How many numbers does "
+        "each of them add up?",
+        _broken(count=lambda x: x.size),
+    ),
+    Mistake(
+        "divided-by-n-minus-one",
+        "In dx the sums over the batch are divided by N - 1. By what does the forward pass divide "
+        "for its mean and its variance?",
+        _broken(count=lambda x: max(len(x) - 1, 1)),
+    ),
+    Mistake(
+        "variance-path-not-averaged",
+        "The path through the variance is not divided by N; the path through the mean is. The "
+        "variance is a mean over N squares: what is its derivative with respect to one x?",
+        _with(dx=lambda v: _projected(v, along=v["xhat"] * (v["dy"] * v["xhat"]).sum(0))),
+    ),
+    Mistake(
+        "mean-path-not-averaged",
+        "The path through the mean is not divided by N; the path through the variance is. What is "
+        "the derivative of the mean with respect to one x?",
+        _with(dx=lambda v: _projected(v, mean=v["dy"].sum(0))),
+    ),
+    Mistake(
+        "variance-spread-along-x",
+        "In the path through the variance, the derivative of (x - mean) ** 2 is written with x in "
+        "place of x - mean. What is it?",
+        _broken(spread=lambda x: x),
+    ),
+    Mistake(
+        "variance-collected-along-x",
+        "In the gradient of the variance, dxhat is multiplied by x in place of x - mean. xhat = "
+        "(x - mean) / sqrt(var + eps): what is its derivative with respect to var?",
+        _broken(collected=lambda x: x),
+    ),
+    Mistake(
+        "variance-path-along-x",
+        "The path through the variance is written with x in place of x - mean, twice. Is x "
+        "centred?",
+        _broken(collected=lambda x: x, spread=lambda x: x),
+    ),
+    Mistake(
+        "projection-along-x",
+        "The mean of dy * xhat is multiplied by x in place of xhat. Is x centred, and which unit "
+        "has the other term, dy?",
+        _with(dx=lambda v: _projected(v, along=v["x"] * (v["dy"] * v["xhat"]).mean(0))),
+    ),
+    Mistake(
+        "direct-path-not-divided",
+        "The direct path is not divided by the standard deviation; the other two are. What is the "
+        "derivative of xhat with respect to x when mean and var are held fixed?",
+        _with(dx=lambda v: _projected(v, direct=v["dy"] * v["std"])),
+    ),
+    Mistake(
+        "gamma-missing-in-mean-path",
+        "gamma is missing in the path through the mean. Does that path start from dy or from "
+        "dxhat?",
+        _with(dx=lambda v: v["dx"] + (v["gamma"] - 1) / v["std"] * v["dy"].mean(0)),
+    ),
+    Mistake(
+        "gamma-missing-in-variance-path",
+        "gamma is missing in the path through the variance. Does that path start from dy or from "
+        "dxhat?",
+        _with(
+            dx=lambda v: (
+                v["dx"] + (v["gamma"] - 1) / v["std"] * v["xhat"] * (v["dy"] * v["xhat"]).mean(0)
+            )
+        ),
+    ),
+    Mistake(
+        "gamma-twice-in-variance-path",
+        "gamma is in the path through the variance twice. Once in dxhat = gamma * dy, and where "
+        "else?",
+        _with(
+            dx=lambda v: _projected(v, along=v["gamma"] * v["xhat"] * (v["dy"] * v["xhat"]).mean(0))
+        ),
+    ),
+    Mistake(
+        "gamma-twice-in-mean-path",
+        "gamma is in the path through the mean twice. Once in dxhat = gamma * dy, and where else?",
+        _with(dx=lambda v: _projected(v, mean=v["gamma"] * v["dy"].mean(0))),
     ),
     Mistake(
         "variance-of-mean-term",
@@ -277,6 +392,14 @@ MISTAKES = (
         "eps-hard-coded",
         "Your code uses eps = 1e-5 whatever eps it is given. Where does the parameter eps go?",
         _other_variance(lambda dev, var, eps: np.sqrt(var + 1e-5)),
+    ),
+    Mistake(
+        "one-pass-variance",
+        "The variance loses its digits when the mean is large: you subtract two large, nearly "
+        "equal numbers (mean of x squared minus squared mean). What could be subtracted before "
+        "squaring?",
+        _one_pass,
+        only_on="large mean",
     ),
     Mistake(
         "dgamma-dbeta-swapped",

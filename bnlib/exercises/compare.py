@@ -52,6 +52,16 @@ class Case:
     want: SimpleNamespace
     call: Callable = field(repr=False)
     reference: Callable = field(repr=False)
+    tols: dict[str, float] = field(default_factory=dict)  # of outputs judged as float32
+
+    def tol(self, name: str) -> float:
+        """The error that is allowed for this output."""
+        return self.tols.get(name, self.probe.tol)
+
+    def wrong_entry(self, name: str, sentence: str) -> str | None:
+        """None if this output is right; else sentence about one failing entry."""
+        slack = self.tol(name) / self.probe.tol
+        return self.differ(getattr(self.got, name), getattr(self.want, name), sentence, slack)
 
     def differ(self, got, want, sentence: str, slack: float = 10.0, **words) -> str | None:
         """None if got agrees with want; else sentence with {got} and {want} of one failing entry.
@@ -113,13 +123,29 @@ def not_finite(case: Case) -> str | None:
     return None
 
 
+def rounded(case: Case) -> str | None:
+    """No output is the right one rounded to some decimals."""
+    for name, got in _items(case):
+        want = getattr(case.want, name)
+        for decimals in range(0 if got.size > 5 else 4, 11):  # one 0.5 is not rounded
+            step = 10.0**-decimals
+            if got.shape == want.shape and np.array_equal(np.round(got, decimals), got):
+                said = case.wrong_entry(name, "{at} is {got}, expected {want}")
+                if said and np.all(np.abs(got - want) <= 0.51 * step) and np.any(got):
+                    return (
+                        f"{name} is rounded to {decimals} decimal(s): {name}{said}. Later layers "
+                        "calculate with these numbers. Where do the other digits get lost?"
+                    )
+                break
+    return None
+
+
 def few_digits_lost(case: Case) -> str | None:
     """The outputs are right in all digits, not only in the first five or more."""
-    tol = case.probe.tol
-    if tol > 1e-6 or not all(close(g, getattr(case.want, n), 3e-6) for n, g in _items(case)):
+    if not all(close(g, getattr(case.want, n), 3e-6) for n, g in _items(case)):
         return None
-    for name, got in _items(case):
-        said = case.differ(got, getattr(case.want, name), "{at} is {got}, expected {want}", 1.0)
+    for name, _ in _items(case):
+        said = case.tol(name) < 1e-6 and case.wrong_entry(name, "{at} is {got}, expected {want}")
         if said:
             return (
                 f"{name}{said}: nearly right. Is a part of it calculated in float32 (7 digits), or "
@@ -176,9 +202,9 @@ def pattern_of_difference(case: Case) -> str | None:
     """The last word: how the wrong output relates to the expected one, and one failing entry."""
     for name, got in _items(case):
         want = getattr(case.want, name)
-        said = case.differ(got, want, "{at} is {got}, expected {want}.", slack=1.0)
+        said = case.wrong_entry(name, "{at} is {got}, expected {want}.")
         if said:
-            relation = _relation(got, want, name, case.probe.tol)
+            relation = _relation(got, want, name, case.tol(name))
             return f"{name}{said}" + (f" {relation}" if relation else "")
     return None
 

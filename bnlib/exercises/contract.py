@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dis
-import functools
 import inspect
 import io
 import linecache
@@ -19,6 +18,8 @@ import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from .student import plain_function
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,7 @@ def _first_difference(a, b) -> int:
 
 def does_nothing(function) -> bool:
     """True for a function whose body is only a docstring, `...` or `pass`."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    function = inspect.unwrap(getattr(function, "__func__", function))
+    function = plain_function(function)
     if not inspect.isfunction(function):
         return False
     idle = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}
@@ -187,7 +186,10 @@ def _split(value, returns):
     if isinstance(value, tuple | list) or (isinstance(value, np.ndarray) and value.ndim == 2):
         if len(value) == len(returns):
             return list(value), None
-        got = f"{len(value)} values"
+    if isinstance(value, np.ndarray):
+        got = "one array"
+    elif isinstance(value, tuple | list):
+        got = f"{len(value)} value" + "s" * (len(value) != 1)
     else:
         got = f"one {type(value).__name__}"
     shape = f" of shape {value.shape}" if isinstance(value, np.ndarray) else ""
@@ -235,7 +237,17 @@ def _shape_hint(got, want) -> str:
         return " That is the transpose."
     if np.prod(got, dtype=int) == np.prod(want, dtype=int):
         return " The number of entries is right, the arrangement is not."
-    return " Over which axis should be summed, and which should remain?"
+    if len(got) > len(want):
+        return " Over which axis should be summed, and which should remain?"
+    if len(got) < len(want):
+        return " An axis is gone: what was summed or averaged, or picked out, that should stay?"
+    axes = [i for i, (g, w) in enumerate(zip(got, want, strict=True)) if g != w]
+    said = [
+        f" Axis {i} has {got[i]} entr{'y' if got[i] == 1 else 'ies'} and should have {want[i]}:"
+        f" {'where are the others lost?' if got[i] < want[i] else 'where do more come from?'}"
+        for i in axes
+    ]
+    return said[0]
 
 
 # ---------------------------------------------------------------- the student's exception

@@ -307,6 +307,15 @@ def _with(dx=None, dgamma=None, dbeta=None):
     return wrong
 
 
+def _one_pass_backward(dy, x, gamma, eps):
+    keep = {"axis": PER_CHANNEL, "keepdims": True}
+    mean = x.mean(**keep)
+    std = np.sqrt((x**2).mean(**keep) - mean**2 + eps)
+    xhat = (x - mean) / std
+    dx = dy - dy.mean(**keep) - xhat * (dy * xhat).mean(**keep)
+    return _by_channel(gamma) / std * dx, (dy * xhat).sum(PER_CHANNEL), dy.sum(PER_CHANNEL)
+
+
 def _other_gamma(shape_of):
     """dx with gamma laid out otherwise."""
     return _with(
@@ -398,6 +407,20 @@ BACKWARD_MISTAKES = (
         "The standard deviation is computed with N * H * W - 1. Which variance does the forward "
         "pass use?",
         _broken(ddof=1),
+    ),
+    Mistake(
+        "one-pass-variance",
+        "The variance loses its digits when the mean is large: you subtract two large, nearly "
+        "equal numbers (mean of x squared minus squared mean). What could be subtracted before "
+        "squaring?",
+        _one_pass_backward,
+        only_on="large mean",
+    ),
+    Mistake(
+        "size-of-the-array",
+        "The sums in dx are divided by x.size, which counts all channels. How many numbers share "
+        "one mean?",
+        _broken(count=lambda x: x.size),
     ),
     Mistake(
         "eps-missing",

@@ -6,6 +6,7 @@ properties. `check(function)` asks four questions, in this order:
 1. Form: can it be called, does it return the right number of float arrays of the right shape, does
    it leave its arguments alone, does it return the same again?              (contract.py)
 2. Values: do the outputs equal the reference's on every probe? Only then it is correct. (trial.py)
+   A function that calculates in float32 is held to what float32 can give.     (precision.py)
 3. If not: do they equal those of a named mistake? Then that is the diagnosis.  (catalogue.py)
 4. If not: the first property that the outputs violate, with the numbers.     (compare.py)
 
@@ -37,8 +38,10 @@ from .contract import (
     read_outputs,
     text_of,
 )
+from .precision import single_outputs, single_tolerances
 from .probes import Probe
-from .trial import Row, Trial, computes_in_single, run, unsound
+from .student import reads_globals
+from .trial import Row, Trial, run, unsound
 
 
 class Exercise:
@@ -68,8 +71,10 @@ class Exercise:
         self.mistakes = tuple(mistakes)
         self.catalogue = Catalogue(self.mistakes, self.returns, self._outputs)
         self._make_probes, self._hints = probes, hints
+        self._tolerances: dict[str, dict[str, float]] = {}
         self.properties = (
             compare.not_finite,
+            compare.rounded,
             compare.few_digits_lost,
             compare.responds_to_arguments,
             *properties,
@@ -146,22 +151,30 @@ class Exercise:
         trials = self._try_all(function, self.rows, [first])
         if trials[-1].interrupted:
             return self._malformed(function, trials[-1:])
-        single = any(t.failed for t in trials) and computes_in_single(
-            function, self.reference, first
-        )
+        single = set()
+        if any(t.failed for t in trials):
+            single = single_outputs(function, self.reference, trials)
         if single:  # fewer digits are asked for; means near 1e8 do not fit into a float32 at all
-            rows = [row.in_single() for row in self.rows if row.probe.fits_in_single]
+            rows = [self._in_single(row, single) for row in self.rows if row.probe.fits_in_single]
             trials = self._try_all(function, rows, [])
         problem = unsound(function, trials, self.returns)
         if problem:
             return self._result("not yet", problem.message, problem.id)
         if not any(t.failed for t in trials):
-            return self._correct(trials, single)
+            return self._correct(trials, bool(single))
         return (
-            self._diagnosed(trials)
+            self._diagnosed(function, trials)
             or self._malformed(function, trials)
             or self._violated(function, trials)
         )
+
+    def _in_single(self, row: Row, names: set[str]) -> Row:
+        key = row.probe.name
+        if key not in self._tolerances:
+            self._tolerances[key] = single_tolerances(
+                self.answer, self.reference, row.probe.args, self.returns
+            )
+        return row.in_single({n: t for n, t in self._tolerances[key].items() if n in names})
 
     def _try_all(self, function, rows, trials: list[Trial]) -> list[Trial]:
         """trials with those of the remaining rows; the last one may have been interrupted."""
@@ -175,14 +188,16 @@ class Exercise:
         agree = "agrees" if len(self.returns) == 1 else "agree"
         return self._result(
             "correct",
-            f"{report.and_list(self.returns)} {agree} with the reference on all {len(trials)} test "
-            f"inputs, among them {trials[1].probe.name}.",
+            f"{report.and_list(self.returns)} {agree} with the reference on "
+            f"{report.total(trials, len(self.rows))} test inputs, among them "
+            f"{trials[1].probe.name}.",
             None,
             report.precision(trials, single),
+            report.left_out(trials, len(self.rows)),
             report.observed(trials[0]),
         )
 
-    def _diagnosed(self, trials) -> Result | None:
+    def _diagnosed(self, function, trials) -> Result | None:
         """The catalogued mistake that gives the same outputs on every probe."""
         wrong = self._wrong_outputs(trials)
         found = self.catalogue.diagnose(trials, wrong)
@@ -207,6 +222,7 @@ class Exercise:
             numbers,
             f"{others}: wrong for another reason; one at a time." if others else "",
             report.right_outputs(self.returns, wrong),
+            reads_globals(function),
             report.observed(trials[0]),
         )
 
@@ -229,7 +245,7 @@ class Exercise:
         order = argument_order(function, self.parameters)
         return self._result(
             outcome,
-            order.message if order else "",
+            order.message if order else reads_globals(function),
             order.id if order else diagnosis,
             start + message,
             f"Right so far: {report.and_list(right)}." if right else "",
@@ -242,15 +258,18 @@ class Exercise:
         case = self._case(function, failed, self.returns)
         found = next(filter(None, (_test(p, case) for p in self.properties)))
         entry = compare.pattern_of_difference(case)
+        first, _, relation = entry.partition(". ")
+        example = relation if first.rstrip(".") in found else f"For example, {entry}"
         order = argument_order(function, self.parameters)
         return self._result(
             "not yet",
-            order.message if order else "",
+            order.message if order else reads_globals(function),
             order.id if order else None,
             f"{found}\nThis is {report.on(failed)}.",
-            f"For example, {entry}" if entry not in found else "",
+            example if entry not in found else "",
             report.right_outputs(self.returns, self._wrong_outputs(trials)),
-            report.where(trials),
+            report.where(trials, len(self.rows)),
+            report.left_out(trials, len(self.rows)),
             report.observed(trials[0]),
         )
 
@@ -288,6 +307,7 @@ class Exercise:
             _namespace(trial.row.expected, names),
             call,
             reference,
+            trial.row.single,
         )
 
     def _result(self, outcome: str, message: str, diagnosis: str | None = None, *more) -> Result:

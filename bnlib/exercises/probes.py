@@ -3,7 +3,9 @@
 A wrong function can pass only if it equals the reference on every probe. So the probes vary all
 that a wrong program may depend on: N and D (also N = D, where a wrong axis goes unnoticed, and
 1 and 2), eps, means and scales (unequal between features), constant features, an outlier, memory
-layout, float32, and means so large that a one-pass variance loses all its digits.
+layout, float32, and means so large that a one-pass variance loses all its digits; gamma, beta and
+dy from tiny to huge and at their starting values; and two batches that agree in all that a lazy
+program may remember a batch by.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ class Probe:
 
     name: str
     args: dict
-    tol: float = 1e-8
+    tol: float = 1e-10
     tag: str = ""
     may_raise: bool = False
 
@@ -52,6 +54,9 @@ DENSE = {
     "single feature": "5x1",
     "large": "100x3",
     "random": "9x5 12x8 4x7 33x2 3x11 17x6 64x10 5x40 40x1 2x12 3x30 16x16 2x2",
+    "more": "7x3 8x2 10x4 13x5 15x2 20x6 24x24 25x3 32x7 50x4 6x6 7x7 10x10 3x41 4x64 2x150 101x2 "
+    "128x3 150x5 257x2 9x20 14x9 18x1 19x15 22x13 28x25 11x50 2x100 1x41",
+    "huge": "1000x2",
 }
 # Among them C = W, C = H, N = C and all equal, where a wrong axis goes unnoticed.
 CONV = {
@@ -65,7 +70,64 @@ CONV = {
     "large": "5x3x8x4",
     "random": "2x3x4x3 2x3x3x5 3x3x2x4 3x3x3x3 2x5x1x4 7x2x3x1 1x3x4x2 1x2x3x3 4x6x2x3 2x4x5x6 "
     "3x8x2x2 12x2x6x1 9x3x1x5 6x1x5x4 1x3x9x8",
+    "more": "7x3x2x3 16x3x3x2 5x5x5x5 8x8x3x3 1x2x12x12 2x41x2x1 10x4x5x7 3x6x6x6 2x50x1x1 "
+    "101x2x1x1 1x7x7x7 6x3x10x2 24x24x1x1 2x3x20x5 4x4x2x2 5x2x1x30 20x1x4x2 13x2x2x2 1x64x2x2",
+    "huge": "10x2x10x10",
 }
+
+
+def _one(a):
+    return np.ones_like(a)
+
+
+def _zero(a):
+    return np.zeros_like(a)
+
+
+def _relu(a):
+    return np.maximum(a, 0)
+
+
+def other_middle(x):
+    """Two rows in the middle differ; the others, and the sums of the columns, stay as they are."""
+    rows = np.moveaxis(x, 1, -1).copy()
+    middle = rows.reshape(-1, x.shape[1])
+    middle[len(middle) // 2 - 1] += 1.5
+    middle[len(middle) // 2] -= 1.5
+    return np.ascontiguousarray(np.moveaxis(rows, -1, 1))
+
+
+# The same batch with other arguments: name, the arguments to replace (all must exist), and by what.
+# Four numbers fit the four features of the designed batch. tol: where the outputs are small.
+VARIANTS = (
+    ("another eps", {"eps": 0.7}, {}),
+    ("a beta of zero (beta[1] = 0)", {"beta": lambda beta: beta * [1, 0, 1, 1]}, {}),
+    ("gamma = 1 and beta = 0, where training starts", {"gamma": _one, "beta": _zero}, {}),
+    ("gamma = -1", {"gamma": lambda gamma: -_one(gamma)}, {}),
+    ("small gamma", {"gamma": lambda gamma: gamma * [2e-6, 1e-4, 3e-3, 0.05]}, {"tol": 1e-12}),
+    ("large gamma", {"gamma": lambda gamma: gamma * [4, 30, 2e3, 1e5]}, {}),
+    ("small beta", {"beta": lambda beta: beta * [1e-6, 1e-4, 3e-3, 0.05]}, {}),
+    ("large beta", {"beta": lambda beta: beta * [12, 60, 1e3, 1e5]}, {}),
+    ("large gradients", {"dy": lambda dy: 1e6 * dy}, {}),
+    ("small gradients", {"dy": lambda dy: 1e-6 * dy}, {"tol": 1e-15}),
+    ("gradients that are zero in places, as behind a ReLU", {"dy": _relu}, {}),
+    (
+        "running_mean = 0 and running_var = 1, where training starts",
+        {"running_mean": _zero, "running_var": _one},
+        {},
+    ),
+    (
+        "a running variance of zero",
+        {"running_mean": lambda m: m, "running_var": lambda v: v * [1, 0, 1, 1], "eps": 0.01},
+        {},
+    ),
+    (
+        "a running mean far away",
+        {"running_mean": lambda mean: mean + np.array([10, -100, 1e3, 1e4]), "eps": 1e-3},
+        {},
+    ),
+    ("other numbers in the middle of x", {"x": other_middle}, {}),
+)
 
 
 def dense_probes(complete: Callable, one_may_raise: bool = True) -> list[Probe]:
@@ -91,7 +153,9 @@ def _probes(complete, named_shapes, equal, one_may_raise):
     main, small, large = (shapes[name][0] for name in ("main", "small", "large"))
     rng = np.random.default_rng(1502_03167)
 
-    def probe(name, shape, eps, *, mean=0.0, scale=1.0, dtype=np.float64, change=None, **more):
+    def probe(
+        name, shape, eps, *, mean=0.0, scale=1.0, dtype=np.float64, change=None, rng=rng, **more
+    ):
         x = batch(rng, shape, mean, scale)
         if change is not None:
             change(x)
@@ -104,6 +168,9 @@ def _probes(complete, named_shapes, equal, one_may_raise):
 
     def outlier(x):
         x[0] += 500.0
+
+    def relu(x):
+        x[:] = _relu(x)
 
     found = [
         probe("the designed batch", main, 0.1),
@@ -149,6 +216,30 @@ def _probes(complete, named_shapes, equal, one_may_raise):
         found.append(Probe("a gamma of zero (gamma[1] = 0)", {**args, "gamma": zero}))
         ones = np.ones_like(zero)
         found.append(Probe("gamma = 1", {**args, "gamma": ones}))
+    # From here on with numbers of their own, so that those above (and the texts of checks that are
+    # stored in notebooks) stay what they are when something is added.
+    rng = np.random.default_rng(3)
+    found += [
+        probe("eps = 1e-7, as small as the variances", small, 1e-7, scale=3e-4, rng=rng),
+        probe("eps = 1e-8, as small as the variances", small, 1e-8, scale=1e-4, rng=rng),
+        probe("eps = 1e-10, as small as the variances", small, 1e-10, scale=1e-5, rng=rng),
+        probe("eps = 1e-8, variances near 1", small, 1e-8, rng=rng),
+        probe("an eps of 40", small, 40.0, scale=5.0, rng=rng),
+        probe("an eps of 1000", small, 1000.0, scale=30.0, rng=rng),
+        probe("one outlier in a huge batch", shapes["huge"][0], 1e-3, change=outlier, rng=rng),
+        probe("inputs with many zeros, as behind a ReLU", small, 1e-3, change=relu, rng=rng),
+    ]
+    for i, shape in enumerate(shapes["more"]):
+        eps = (1e-5, 1e-3, 0.1, 0.5, 1e-7, 2.0)[i % 6]
+        scale = float(rng.uniform(0.3, 4.0))
+        single = np.prod(shape) == shape[1]
+        name = f"random batch {len(shapes['random']) + i + 1}"
+        may_raise = single and one_may_raise
+        found.append(probe(name, shape, eps, scale=scale, rng=rng, may_raise=may_raise))
+    for name, changes, more in VARIANTS:
+        if changes.keys() <= args.keys():
+            new = {k: c(args[k]) if callable(c) else c for k, c in changes.items()}
+            found.append(Probe(f"the designed batch with {name}", args | new, **more))
     return found
 
 

@@ -7,6 +7,8 @@ is between the two kinds of batch normalization.
 
 import numpy as np
 
+from .compare import close
+
 
 def rows(a):
     """(N, C, H, W) -> (N * H * W, C);  (N, D) stays as it is."""
@@ -175,11 +177,31 @@ def dx_is_linear_in_dy(case):
 
 def dx_sums_to_zero(case):
     """Adding a constant to a column of x changes nothing, so the column sums of dx are zero."""
+    largest = float(np.abs(case.want.dx).max(initial=1.0))  # what a sum of 0 is to be measured by
     return case.differ(
         rows(case.got.dx).sum(0),
         np.zeros(case.got.dx.shape[1]),
         "The {column} sums of dx are not zero: {column} {i} sums to {got}, expected 0. (Adding a "
-        "constant to a {column} of x changes no y: is the path through the mean complete?)",
+        "constant to a {column} of x changes no y, so the three paths must cancel: one of them is "
+        "wrong. Does it use x - mean where it should, the right std, and the right N?)",
+        10.0 * largest,
+        **_words(case),
+    )
+
+
+def dx_is_zero_where_gamma_is(case):
+    """Where gamma is 0, y does not depend on x, so dx is 0."""
+    zero = case.given.gamma == 0
+    if not zero.any():
+        return None
+    column = int(np.flatnonzero(zero)[0])
+    got = rows(case.got.dx)[:, [column]]
+    return case.differ(
+        got,
+        np.zeros_like(got),
+        "gamma[{column_index}] is 0, so y does not depend on {column} {column_index} of x, but dx "
+        "there has an entry of {got}, expected {want}. Is something done about a gamma of 0?",
+        column_index=str(column),
         **_words(case),
     )
 
@@ -190,7 +212,7 @@ def dx_factor(case):
     largest, columns = np.abs(want).argmax(0), np.arange(want.shape[1])
     top = want[largest, columns]
     factors = np.where(top == 0, 1.0, got[largest, columns] / np.where(top == 0, 1.0, top))
-    if len(want) < 3 or not np.allclose(got, factors * want, atol=1e-3 * np.abs(got).max()):
+    if len(want) < 3 or not close(got, factors * want, 10 * case.probe.tol):
         return None
     _, gamma, var, _ = _normalised(case)
     return case.differ(
@@ -214,7 +236,7 @@ def dx_against_xhat(case):
         gamma / np.sqrt(var) * (dy * xhat).sum(0) * case.given.eps / var,
         "The sum of dx * xhat over {column} {i} is {got}, expected gamma / std * sum(dy * xhat) * "
         "eps / (var + eps) = {want}. (Stretching a {column} of x hardly changes y: is the path "
-        "through the variance complete?)",
+        "through the variance complete, with the right gamma, std and N?)",
         **_words(case),
     )
 
@@ -245,6 +267,7 @@ BACKWARD = (
     dgamma_is_a_sum,
     dx_columns_are_independent,
     dx_is_linear_in_dy,
+    dx_is_zero_where_gamma_is,
     dx_factor,
     dx_sums_to_zero,
     dx_against_xhat,

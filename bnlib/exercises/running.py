@@ -3,7 +3,7 @@
 import numpy as np
 
 from .engine import Exercise, Mistake
-from .probes import Probe, batch, betas
+from .probes import Probe, batch, betas, other_middle
 
 # ---------------------------------------------------------------- solution, reference
 
@@ -246,7 +246,7 @@ def _update_probes() -> list[Probe]:
         }
         return Probe(f"{name} (x of shape {shape}, momentum = {momentum:g})", args, **more)
 
-    return [
+    found = [
         probe("the designed batch", (6, 4), 0.3),
         probe("a batch with N = D", (4, 4), 0.3),
         probe("PyTorch's usual momentum", (5, 3), 0.1),
@@ -274,6 +274,48 @@ def _update_probes() -> list[Probe]:
             )
         ),
     ]
+    for i, shape in enumerate(MORE_SHAPES.split()):
+        n, d = map(int, shape.split("x"))
+        momentum = (0.1, 0.001, 0.45, 0.999, 0.02, 0.75)[i % 6]
+        found.append(probe(f"random batch {i + 6}", (n, d), momentum))
+    args = found[0].args
+    for name, changes in VARIANTS:
+        new = {k: c(args[k]) if callable(c) else c for k, c in changes.items()}
+        found.append(Probe(f"the designed batch with {name}", args | new))
+    return found
+
+
+MORE_SHAPES = (
+    "7x3 8x2 10x4 13x5 15x2 20x6 24x24 25x3 32x7 50x4 6x6 7x7 3x41 4x64 101x2 128x3 257x2 2x100 "
+    "300x1 11x50 19x15"
+)
+# The same batch with other arguments: what to replace, and by what.
+VARIANTS = (
+    ("another momentum", {"momentum": 0.85}),
+    ("a momentum of 1e-6", {"momentum": 1e-6}),
+    (
+        "running_mean = 0 and running_var = 1, where training starts",
+        {"running_mean": np.zeros_like, "running_var": np.ones_like},
+    ),
+    ("a running variance of zero", {"running_var": lambda v: v * np.array([1, 0, 1, 1])}),
+    (
+        "large running statistics",
+        {
+            "running_mean": lambda m: m * np.array([10, 300, 1e4, 1e5]),
+            "running_var": lambda v: v * np.array([10, 1e3, 1e4, 1e6]),
+        },
+    ),
+    (
+        "small running statistics",
+        {
+            "running_mean": lambda m: m * np.array([0.1, 1e-3, 1e-5, 1e-6]),
+            "running_var": lambda v: v * np.array([0.1, 1e-3, 1e-5, 1e-7]),
+        },
+    ),
+    ("an x that is zero in places, as behind a ReLU", {"x": lambda x: np.maximum(x, 0)}),
+    ("an x that is constant", {"x": lambda x: 0 * x + np.array([1.5, -2.0, 0.0, 30.0])}),
+    ("other numbers in the middle of x", {"x": other_middle}),
+)
 
 
 def _variance_probe(name, rng, mean, dtype, tol, tag="large mean") -> Probe:

@@ -99,13 +99,21 @@ def mean_square_is_kept(case):
     )
 
 
+FAN_INS = (
+    *(50, 8, 1, 2, 3, 7, 100, 784, 1000, 40_000),
+    *(4, 5, 6, 9, 10, 11, 12, 13, 15, 16, 17, 20, 25, 27, 32, 64, 75, 128, 196, 256, 300, 512),
+    *(576, 2048, 3072, 150_528, 1_000_000),
+)
+
 init_std = Exercise(
     init_std,
     reference=lambda fan_in: (2 / fan_in) ** 0.5,
     returns=["std"],
     mistakes=INIT_MISTAKES,
     probes=lambda: [
-        Probe(f"fan_in = {n}", {"fan_in": n}) for n in (50, 8, 1, 2, 3, 7, 100, 784, 1000, 40_000)
+        # std shrinks like the root: the error counts relative to a number below 1
+        Probe(f"fan_in = {n}", {"fan_in": n}, tol=1e-12)
+        for n in FAN_INS
     ],
     properties=(mean_square_is_kept,),
     hints=(
@@ -258,6 +266,30 @@ def _saturated_probes() -> list[Probe]:
             "float32, z up to 200",
             {"z": rng.uniform(-200, 200, (6, 5)).astype(np.float32)},
             tag="large z",
+        ),
+        Probe("only zeros", {"z": np.zeros((4, 5))}),
+        Probe("outputs of a ReLU", {"z": np.maximum(rng.normal(0.0, 5.0, (14, 9)), 0)}),
+        # the limit is 4.35654; no closer, since a float32 has 7 digits
+        Probe("z at the limit", {"z": np.array([[-4.3566, -4.3565], [4.3565, 4.3566]])}),
+        *(
+            Probe(f"random z {i + 1} of shape {shape}", {"z": rng.normal(0.0, 5.0, shape)})
+            for i, shape in enumerate(
+                [
+                    (7, 3),
+                    (24, 24),
+                    (101, 2),
+                    (150, 4),
+                    (3, 41),
+                    (2, 130),
+                    (8, 8),
+                    (13, 5),
+                    (50, 10),
+                    (1, 1),
+                    (300, 1),
+                    (6, 4),
+                    (3, 7),
+                ]
+            )
         ),
     ]
 
