@@ -11,6 +11,7 @@ the input, ``(A, groups, B)``, and takes statistics over A and B:
 Symbols follow Ioffe & Szegedy 2015 (arXiv:1502.03167), Algorithm 1. Results have the dtype of x.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -192,18 +193,26 @@ def spread(v, x):
     return v.repeat(x.shape[2]).reshape(x.shape[1:])
 
 
+@lru_cache(maxsize=64)
+def ones(n, dtype):
+    """n ones, read-only, made once for each length: a sum is a matrix product with them."""
+    vector = np.ones(n, dtype)
+    vector.flags.writeable = False
+    return vector
+
+
 def group_sum(x):
     """Sum of ``x`` (A, groups, B) over A and B, as matrix products: 5 times faster than x.sum."""
     a, _, b = x.shape
-    over_b = x[:, :, 0] if b == 1 else x @ np.ones(b, x.dtype)
-    return np.ones(a, x.dtype) @ over_b
+    over_b = x[:, :, 0] if b == 1 else x @ ones(b, x.dtype)
+    return ones(a, x.dtype) @ over_b
 
 
 def group_dot(x, y):
     """Sum of ``x * y`` over A and B, for both (A, groups, B)."""
     if x.shape[2] == 1:
         return group_sum(x * y)
-    return np.ones(len(x), x.dtype) @ np.vecdot(x, y)
+    return ones(len(x), x.dtype) @ np.vecdot(x, y)
 
 
 # -- Checks: bad input stops here, with what was expected, what came and the likely cause ---------

@@ -6,6 +6,8 @@ Every layer has the same form. ``forward(x)`` computes y and keeps what the back
 
 import numpy as np
 
+from bnlib.functional import ones
+
 
 class Layer:
     """Base of all layers: parameters, gradients and buffers in dicts, and a training flag.
@@ -131,7 +133,7 @@ class Dense(Layer):
         x = self._saved("batch")
         np.matmul(x.T, dy, out=self.grads["weight"])
         if "bias" in self.params:
-            np.matmul(np.ones(len(dy), dy.dtype), dy, out=self.grads["bias"])  # the column sums
+            np.matmul(ones(len(dy), dy.dtype), dy, out=self.grads["bias"])  # the column sums
 
     def state_dict(self):
         return super().state_dict() | {"weight": self.weight.T.copy()}

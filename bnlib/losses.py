@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from bnlib.functional import ones
+
 
 def softmax_cross_entropy(logits, labels):
     """Mean cross-entropy of softmax(logits), and its gradient with respect to the logits.
@@ -30,9 +32,8 @@ def softmax_cross_entropy(logits, labels):
     dlogits = logits - logits.max(axis=1, keepdims=True)
     picked = dlogits[rows, labels]
     np.exp(dlogits, out=dlogits)
-    total = dlogits.sum(axis=1, keepdims=True)
-    loss = float(np.mean(np.log(total[:, 0]) - picked))
-    dlogits /= total
-    dlogits[rows, labels] -= 1
-    dlogits /= len(labels)
+    total = dlogits @ ones(logits.shape[1], dlogits.dtype)  # the row sums
+    loss = float((np.log(total) - picked).sum()) / len(labels)
+    dlogits /= (total * len(labels))[:, None]
+    dlogits[rows, labels] -= 1 / len(labels)
     return loss, dlogits

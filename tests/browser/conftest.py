@@ -1,4 +1,4 @@
-"""One JupyterLab and one browser for all browser tests."""
+"""A JupyterLab and a browser for each file of browser tests."""
 
 from importlib.util import find_spec
 
@@ -6,7 +6,7 @@ import pytest
 from browser.lab import jupyterlab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright holds the event loop, which later tests need
 def lab(root, require, chromium_path, chromium_args):
     require("the browser tests", find_spec("playwright"), "pip install playwright")
     with jupyterlab(root / "notebooks", chromium_path, chromium_args) as lab:
