@@ -2,10 +2,11 @@
 
 Read the package in this order: functional (the mathematics), norm, layers and convolution,
 network, losses, optim, training, sweep, recording, inference. `bnlib.widgets` and `bnlib.figures`
-draw; nothing else imports Matplotlib or ipywidgets.
+draw; nothing else imports Matplotlib or ipywidgets. They and `bnlib.exercises` are imported where
+they are used.
 """
 
-from bnlib import exercises, functional
+from bnlib import functional
 from bnlib.convolution import Conv2d, Flatten, MaxPool2d
 from bnlib.data import load_mnist
 from bnlib.functional import NonFiniteError
@@ -42,7 +43,6 @@ __all__ = [
     "accuracy",
     "cnn",
     "compare",
-    "exercises",
     "fold_batchnorm",
     "functional",
     "gradcheck",
