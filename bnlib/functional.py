@@ -18,7 +18,14 @@ import numpy as np
 
 
 class NonFiniteError(ValueError):
-    """The input holds a NaN or an infinity, usually because a network has diverged."""
+    """The input holds a NaN or an infinity, usually because a network has diverged.
+
+    ``finite`` (C,) says which channels are well.
+    """
+
+    def __init__(self, message, finite=None):
+        super().__init__(message)
+        self.finite = finite
 
 
 class Cache(NamedTuple):
@@ -259,8 +266,10 @@ def check_vectors(x, **vectors):
 
 def check_finite(v, what):
     """Raise NonFiniteError unless all of ``v`` is finite; ``what`` names where it came from."""
-    if not np.isfinite(v).all():
+    finite = np.isfinite(v)
+    if not finite.all():
         raise NonFiniteError(
             f"expected finite numbers in {what}, got NaN or infinity in channel "
-            f"{int(np.argmin(np.isfinite(v)))}: has the network diverged, or is the data unclean?"
+            f"{int(np.argmin(finite))}: has the network diverged, or is the data unclean?",
+            finite,
         )

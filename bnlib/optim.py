@@ -10,18 +10,20 @@ class SGD:
 
     Works on the flat parameter buffer of a `bnlib.Sequential`, so a step is a few array
     operations however many layers there are. Weight decay also acts on biases, gamma and beta,
-    as PyTorch's does by default. Raises ValueError for a setting out of range.
+    as PyTorch's does by default. ``lr`` is a number, or an array like ``net.flat_params`` with a
+    learning rate for each parameter. Raises ValueError for a setting out of range.
     """
 
     def __init__(self, net, lr, momentum=0.0, weight_decay=0.0):
-        if not lr > 0 or not np.isfinite(lr):
-            raise ValueError(f"SGD expected a finite lr > 0, got {lr}")
+        rates = np.ravel(lr)
+        if (wrong := rates[~((rates > 0) & np.isfinite(rates))]).size:
+            raise ValueError(f"SGD expected a finite lr > 0, got {wrong[0]:g}")
         if not 0 <= momentum < 1:
             raise ValueError(f"SGD expected momentum in [0, 1), got {momentum}")
         if weight_decay < 0:
             raise ValueError(f"SGD expected weight_decay >= 0, got {weight_decay}")
         self.net, self.lr, self.momentum, self.weight_decay = net, lr, momentum, weight_decay
-        self._velocity = np.zeros_like(net.flat_params)
+        self.velocity = np.zeros_like(net.flat_params)
 
     def step(self):
         """Update the network's parameters from its gradients."""
@@ -29,7 +31,7 @@ class SGD:
         if self.weight_decay:
             g = g + self.weight_decay * w
         if self.momentum:
-            self._velocity *= self.momentum
-            self._velocity += g
-            g = self._velocity
+            self.velocity *= self.momentum
+            self.velocity += g
+            g = self.velocity
         w -= self.lr * g

@@ -153,7 +153,7 @@ def test_float32_is_never_upcast_through_a_whole_training_step(norm):
         dy = layer.backward(dy)
         seen.append(dy.dtype)
     optimizer.step()
-    arrays = [*net.params.values(), *net.grads.values(), optimizer._velocity, net.flat_params]
+    arrays = [*net.params.values(), *net.grads.values(), optimizer.velocity, net.flat_params]
     arrays += [b for name, b in net.buffers.items() if "num_batches" not in name]
     seen += [a.dtype for a in arrays]
     x = X.astype(np.float32)

@@ -14,13 +14,22 @@ from bnlib.sweep import SweepResult, sweep
 
 DATA = {"pool": True, "n_train": 600, "n_test": 100}
 SIZES = [196, 20, 20, 10]
-GRID = {"norm": [None, "batch"], "lr": [0.1, 1e12, 0.5], "init_scale": [0.5, 1.5]}
+GRID = {"norm": [None, "batch"], "lr": [0.1, 1e12, 0.5], "init_scale": [0.5, 1.5, 0.7, 1.1]}
+POINTS, JOBS = 24, 12
 SHARED = {"steps": 60, "batch_size": 30, "seed": 3, "progress": False}
 ARRAYS = ("loss", "accuracy", "diverged_at", "done")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def pairs():
+    """Two networks in a stack: many jobs for few networks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module(), "TOGETHER", POINTS // JOBS)
+        yield
+
+
 @pytest.fixture(scope="module")
-def expected():
+def expected(pairs):
     """The whole grid, in this process."""
     return sweep(DATA, SIZES, GRID, **SHARED)
 
@@ -43,7 +52,8 @@ def test_every_point_is_a_run_of_train(expected):
                 net = bnlib.mlp(SIZES, norm=norm, init_scale=scale, seed=3)
                 run = bnlib.train(net, data, 60, lr, 30, seed=3)
                 if run.diverged_at is None:
-                    assert expected.loss[i, j, k] == np.mean(run.losses[-20:])
+                    loss = np.mean(run.losses[-20:])
+                    assert expected.loss[i, j, k] == pytest.approx(loss, rel=1e-9)
                     assert expected.accuracy[i, j, k] == bnlib.accuracy(net, *data.test_batch())
                     assert expected.diverged_at[i, j, k] == -1
                 else:
@@ -52,13 +62,13 @@ def test_every_point_is_a_run_of_train(expected):
                     assert expected.diverged_at[i, j, k] == run.diverged_at
     assert expected.stopped is None and expected.done.all()
     # The grid has both outcomes, and its points differ: the comparisons above can fail.
-    assert 0 < (expected.diverged_at >= 0).sum() < 6
+    assert 0 < (expected.diverged_at >= 0).sum() < 12
     finite = expected.loss[np.isfinite(expected.loss)]
-    assert len(set(finite.tolist())) == finite.size > 6
+    assert len(set(finite.tolist())) == finite.size > 12
 
 
 def test_at_picks_a_part_of_the_grid(expected):
-    assert expected.accuracy[expected.at(norm="batch")].shape == (3, 2)
+    assert expected.accuracy[expected.at(norm="batch")].shape == (3, 4)
     assert expected.loss[expected.at(norm=None, lr=0.5, init_scale=1.5)] == expected.loss[0, 2, 1]
     with pytest.raises(KeyError, match="beta"):
         expected.at(beta=1)
@@ -99,7 +109,7 @@ def test_a_killed_worker_process_costs_only_unfinished_runs(expected):
             os.kill(next(iter(executor._processes)), signal.SIGKILL)
 
         result = sweep(DATA, SIZES, GRID, executor=Watched(executor, 3, kill), **SHARED)
-    assert 3 <= result.done.sum() < 12, result
+    assert 3 * 2 <= result.done.sum() < POINTS, result
     assert "worker killed" in result.stopped and "resume" in result.stopped
     assert np.isnan(result.loss[~result.done]).all()
     assert np.array_equal(result.loss[result.done], expected.loss[result.done])
@@ -142,20 +152,20 @@ def test_a_dask_cluster_survives_a_killed_worker(expected, cluster):
 
 
 def test_an_interrupt_keeps_what_is_done_and_resume_does_the_rest(expected, monkeypatch):
-    run_one, calls = module().run_one, []
+    run_stack, calls = module().run_stack, []
 
     def interrupted(*args):
         calls.append(args)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return run_one(*args)
+        return run_stack(*args)
 
-    monkeypatch.setattr(module(), "run_one", interrupted)
+    monkeypatch.setattr(module(), "run_stack", interrupted)
     result = sweep(DATA, SIZES, GRID, **SHARED)
-    assert result.done.sum() == 4 and result.stopped.startswith("stopped by an interrupt")
-    assert "4 of 12 runs done" in repr(result) and "resume" in repr(result)
+    assert result.done.sum() == 4 * 2 and result.stopped.startswith("stopped by an interrupt")
+    assert "8 of 24 runs done" in repr(result) and "resume" in repr(result)
     assert same(sweep(DATA, SIZES, GRID, resume=result, **SHARED), expected)
-    assert len(calls) == 5 + 8  # none twice
+    assert len(calls) == 5 + JOBS - 4  # none twice
 
 
 class Half(Executor):
@@ -166,7 +176,7 @@ class Half(Executor):
 
     def submit(self, function, *args):
         self.futures.append(future := Future())
-        if len(self.futures) <= 6:
+        if len(self.futures) <= JOBS // 2:
             future.set_result(function(*args))
         return future
 
@@ -180,7 +190,7 @@ def test_an_interrupt_with_an_executor_keeps_what_is_done_and_cancels_the_rest(m
 
     monkeypatch.setattr(module(), "as_completed", impatient)
     result = sweep(DATA, SIZES, GRID, executor=executor, **SHARED)
-    assert result.done.sum() == 6 and "interrupt" in result.stopped
+    assert result.done.sum() == POINTS // 2 and "interrupt" in result.stopped
     assert [f.cancelled() for f in executor.futures] == [False] * 6 + [True] * 6
 
 
@@ -211,7 +221,7 @@ def test_an_error_in_a_run_is_raised(executor):
     ],
 )
 def test_a_wrong_setting_stops_before_the_first_run(grid, shared, words, monkeypatch):
-    monkeypatch.setattr(module(), "run_one", None)
+    monkeypatch.setattr(module(), "run_stack", None)
     with pytest.raises(ValueError, match=words):
         sweep(DATA, SIZES, grid, **SHARED | shared)
 
@@ -226,6 +236,22 @@ def test_resume_must_belong_to_the_same_sweep(expected):
         *positional, shared = arguments
         with pytest.raises(ValueError, match="same sweep"):
             sweep(*positional, resume=expected, **shared)
+
+
+def test_a_stack_holds_what_differs_in_rate_and_scale_only(monkeypatch):
+    stacks = []
+
+    def noted(settings, *_):
+        stacks.append(settings)
+        return [(0, 0, -1)] * len(settings)
+
+    monkeypatch.setattr(module(), "TOGETHER", 6)
+    monkeypatch.setattr(module(), "run_stack", noted)
+    assert sweep(DATA, SIZES, GRID | {"seed": [0, 1]}, steps=1, batch_size=30).done.all()
+    assert [len(s) for s in stacks] == 8 * [6]  # norm x seed: 4 sets of 12
+    for settings in stacks:
+        assert len({(s["norm"], s["seed"]) for s in settings}) == 1
+        assert len({(s["lr"], s["init_scale"]) for s in settings}) == 6
 
 
 def test_seed_can_be_a_setting_of_the_grid():
