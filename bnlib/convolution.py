@@ -224,7 +224,8 @@ class Conv2d(Layer):
             hint = (
                 "are the channels last? Then x.transpose(0, 3, 1, 2)"
                 if len(shape) == 4 and shape[-1] == c
-                else "one channel needs its axis too: x[:, None]" if len(shape) == 3
+                else "one channel needs its axis too: x[:, None]"
+                if len(shape) == 3
                 else 'flat images? load_mnist(shape="image") keeps them as (N, 1, 28, 28)'
                 if len(shape) == 2
                 else "the channels are axis 1"

@@ -97,9 +97,7 @@ class Dense(Layer):
     a dtype other than the layer's.
     """
 
-    def __init__(
-        self, in_features, out_features, bias=True, *, std=None, rng=0, dtype=np.float64
-    ):
+    def __init__(self, in_features, out_features, bias=True, *, std=None, rng=0, dtype=np.float64):
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
         std = in_features**-0.5 if std is None else std
@@ -144,9 +142,14 @@ class Dense(Layer):
 
     def _check(self, x):
         if np.ndim(x) != 2 or x.shape[1] != self.in_features:
-            hint = "did you mean x.T?" if np.shape(x)[:1] == (self.in_features,) else (
-                "images need x.reshape(len(x), -1) first" if np.ndim(x) > 2
-                else "the batch is the first axis"
+            hint = (
+                "did you mean x.T?"
+                if np.shape(x)[:1] == (self.in_features,)
+                else (
+                    "images need x.reshape(len(x), -1) first"
+                    if np.ndim(x) > 2
+                    else "the batch is the first axis"
+                )
             )
             raise ValueError(
                 f"{self} expected x of shape (N, {self.in_features}), got {np.shape(x)}: {hint}"

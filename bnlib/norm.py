@@ -151,8 +151,10 @@ class BatchNorm(Layer):
         if np.ndim(x) < 2 or x.shape[1] != self.num_features:
             c = self.num_features
             hint = "the batch is the first axis" + (
-                "; did you mean x.T?" if np.ndim(x) == 2 and x.shape[0] == c
-                else "; are the channels last?" if np.ndim(x) > 2 and x.shape[-1] == c
+                "; did you mean x.T?"
+                if np.ndim(x) == 2 and x.shape[0] == c
+                else "; are the channels last?"
+                if np.ndim(x) > 2 and x.shape[-1] == c
                 else ", the features or channels are the second"
             )
             raise ValueError(

@@ -203,7 +203,6 @@ class Recorder:
             "saturated": float(layer.saturated(values).mean()),
         }
 
-
     def _channel_summary(self, z, channels):
         samples = [_sample(z[:, c], self.sample // 4) for c in channels]
         return {

@@ -95,8 +95,12 @@ def _stacked(layers):
         )
     elif isinstance(first, BatchNorm):
         made = BatchNorm(
-            count * first.num_features, first.eps, first.momentum, first.affine,
-            first.track_running_stats, first.gamma.dtype,
+            count * first.num_features,
+            first.eps,
+            first.momentum,
+            first.affine,
+            first.track_running_stats,
+            first.gamma.dtype,
         )
     elif isinstance(first, Activation):
         return type(first)()
@@ -196,4 +200,3 @@ class StackTrainer(Trainer):
             for name, target in self.nets[k].buffers.items():
                 whole = self.net.buffers[name]
                 target[...] = whole.reshape(len(self._members), -1)[j] if whole.ndim else whole
-

@@ -68,7 +68,8 @@ def test_conv_is_the_sum_of_its_definition(case):
     close(
         layer.forward(x),
         slow_convolution(x, layer.weight, bias, layer.stride, layer.padding),
-        1e-12, scale=10,
+        1e-12,
+        scale=10,
     )
 
 

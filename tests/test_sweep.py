@@ -105,6 +105,7 @@ class Watched(Executor):
 def test_a_killed_worker_process_costs_only_unfinished_runs(expected):
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=context) as executor:
+
         def kill():
             os.kill(next(iter(executor._processes)), signal.SIGKILL)
 
@@ -124,8 +125,13 @@ def cluster(tmp_path):
     distributed = pytest.importorskip("distributed")
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
-            host="127.0.0.1", local_directory=str(tmp_path), silence_logs=50,
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            host="127.0.0.1",
+            local_directory=str(tmp_path),
+            silence_logs=50,
         ) as cluster,
         distributed.Client(cluster) as client,
     ):

@@ -77,8 +77,14 @@ def measure(rows=tuple(range(6))):
 
     def ours(lr, scales=GRID["init_scale"]):
         bnlib.sweep(
-            data, SIZES, {"norm": GRID["norm"], "init_scale": scales}, lr=lr, steps=STEPS,
-            batch_size=BATCH, dtype=np.float32, progress=False,
+            data,
+            SIZES,
+            {"norm": GRID["norm"], "init_scale": scales},
+            lr=lr,
+            steps=STEPS,
+            batch_size=BATCH,
+            dtype=np.float32,
+            progress=False,
         )
 
     def theirs(lr):

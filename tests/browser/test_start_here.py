@@ -119,6 +119,7 @@ def test_a_setting_changed_by_keyboard_retrains(lab):
         assert "Step 300 of 300" in before[1]
         widget.node.locator(".noUi-handle").first.focus()
         notebook.page.keyboard.press("ArrowRight")
+
         # Not "wait for step 0": a run takes a second, and its first frames can pass between two
         # looks. The last frame stays, and its numbers are those of the new learning rate.
         def new_end():

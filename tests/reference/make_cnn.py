@@ -22,7 +22,11 @@ CONVOLUTIONS = [
     (2, 2, (4, 4), (1, 2), (2, 0), True, 3, 4, 5),
 ]
 POOLINGS = [  # kernel, stride
-    ((2, 2), (2, 2)), ((3, 3), (2, 2)), ((2, 3), (1, 2)), ((2, 2), (3, 3)), ((3, 1), (2, 1)),
+    ((2, 2), (2, 2)),
+    ((3, 3), (2, 2)),
+    ((2, 3), (1, 2)),
+    ((2, 2), (3, 3)),
+    ((3, 1), (2, 1)),
 ]
 STEPS = 20
 
@@ -62,9 +66,16 @@ def run(layer, x, rng):
 def train(rng):
     """A CNN of two blocks on random images, 20 steps of SGD with momentum and weight decay."""
     net = nn.Sequential(
-        nn.Conv2d(2, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(4 * 2 * 2, 5),
+        nn.Conv2d(2, 3, 3, padding=1, bias=False),
+        nn.BatchNorm2d(3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(3, 4, 3, padding=1, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(4 * 2 * 2, 5),
     )
     for p in net.parameters():
         p.data = torch.from_numpy(rng.normal(0.1 if p.ndim == 1 else 0, 0.4, p.shape))

@@ -34,8 +34,9 @@ def torch_cnn(norm):
 def test_conv_of_random_shape_stride_and_padding(seed):
     rng = np.random.default_rng(seed)
     c, o, n = (int(v) for v in rng.integers(1, 6, 3))
-    kernel, stride, padding = (tuple(map(int, rng.integers(a, b, 2))) for a, b in
-                               ((1, 6), (1, 4), (0, 4)))
+    kernel, stride, padding = (
+        tuple(map(int, rng.integers(a, b, 2))) for a, b in ((1, 6), (1, 4), (0, 4))
+    )
     h, w = (int(rng.integers(max(1, k - 2 * p), 16)) for k, p in zip(kernel, padding, strict=True))
     bias = bool(rng.integers(2))
     theirs = nn.Conv2d(c, o, kernel, stride, padding, bias=bias).double()
