@@ -1,9 +1,9 @@
 """bnlib: Batch Normalization from the formulas up, in NumPy.
 
 Read the package in this order: functional (the mathematics), norm, layers and convolution,
-network, losses, optim, training, sweep, recording, inference. `bnlib.widgets` and `bnlib.figures`
-draw; nothing else imports Matplotlib or ipywidgets. They and `bnlib.exercises` are imported where
-they are used.
+network, losses, optim, training, recording, inference, stacked, sweep. `bnlib.widgets` and
+`bnlib.figures` draw; nothing else imports Matplotlib or ipywidgets. They and `bnlib.exercises` are
+imported where they are used.
 """
 
 from bnlib import functional

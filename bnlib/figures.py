@@ -274,6 +274,7 @@ def feature_map_table(x, images=None, column: int | None = None, size=(9, 4.3)):
     axes[0, 0].set_title("" if images is None else "image")
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
     for c, ax in enumerate(axes[0, 1:]):
         ax.set_title(f"channel {c}")
     for c, ax in enumerate(axes[-1, 1:]):
@@ -299,14 +300,14 @@ def im2col_table(image, kernel: int = 3, window: int = 1, size=(9, 4.0)):
     fig, axes = _subplots(1, 2, size, width_ratios=(w, columns.shape[1] + 1))
     for ax, table in zip(axes[0], (image, columns), strict=True):
         ax.imshow(np.ones_like(table), cmap="gray", vmin=0, vmax=1)
-        ax.set_xticks(np.arange(table.shape[1] + 1) - 0.5, [])
-        ax.set_yticks(np.arange(table.shape[0] + 1) - 0.5, [])
-        ax.grid(color="0.8")
-        ax.tick_params(length=0)
+        height, width = table.shape
+        ax.hlines(np.arange(height + 1) - 0.5, -0.5, width - 0.5, color="0.8", lw=1)
+        ax.vlines(np.arange(width + 1) - 0.5, -0.5, height - 0.5, color="0.8", lw=1)
+        ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
         for (i, j), value in np.ndenumerate(table):
             ax.text(j, i, f"{value:g}", ha="center", va="center")
-    frame = {"fill": False, "lw": 3, "ec": COLORS["with BN"]}
+    frame = {"fill": False, "lw": 3, "ec": COLORS["with BN"], "zorder": 3, "clip_on": False}
     top, left = divmod(window, cols)
     axes[0, 0].add_patch(Rectangle((left - 0.5, top - 0.5), kernel, kernel, **frame))
     axes[0, 1].add_patch(Rectangle((window - 0.5, -0.5), 1, kernel * kernel, **frame))

@@ -55,7 +55,7 @@ def _fold(linear, bn):
 
 
 def population_statistics(net, data, batch_size=1000, n=None):
-    """Set every BatchNorm's running statistics from the training set, layer by layer.
+    """Set every BatchNorm's running statistics from the training set, in one pass.
 
     Running averages trail the weights, which moved while they were collected. Here the finished
     network sees the first ``n`` training images (default: all) once in training mode, and each

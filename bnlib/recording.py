@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bnlib.functional import NonFiniteError
+from bnlib.functional import NonFiniteError, channels_view, statistics
 
 PERCENTILES = (15, 50, 85)  # of Ioffe & Szegedy 2015, Fig. 1
 
@@ -29,8 +29,9 @@ class Recording:
     histogram: np.ndarray  # (T, L, B), shares that sum to 1; the end bins hold all beyond
     percentiles: np.ndarray  # (T, L, 3), 15/50/85 of all units
     unit_percentiles: np.ndarray  # (T, L, 3), of one typical unit, or channel of a conv layer
-    mean: np.ndarray  # (T, L)
-    std: np.ndarray  # (T, L)
+    mean: np.ndarray  # (T, L), of all units together
+    std: np.ndarray  # (T, L), of all units together: also large where only the units differ
+    unit_std: np.ndarray  # (T, L), of a single unit over the probe: the median of all units
     saturated: np.ndarray  # (T, L), share in [0, 1] whose derivative is below 5 % of its maximum
     gradient_norm: np.ndarray  # (T, L), of the weights that feed the nonlinearity
     loss: np.ndarray  # (T,), of a training batch, in nats
@@ -200,6 +201,7 @@ class Recorder:
             "unit_percentiles": _percentiles(unit),
             "mean": float(values.mean()),
             "std": float(values.std()),
+            "unit_std": float(np.median(np.sqrt(statistics(channels_view(z))[1]))),
             "saturated": float(layer.saturated(values).mean()),
         }
 

@@ -29,6 +29,7 @@ def test_the_last_frame_describes_the_inputs_of_the_nonlinearities(norm):
     for layer, z in enumerate(inputs):
         close(r.mean[-1, layer], z.mean(), 1e-12, scale=1)
         close(r.std[-1, layer], z.std(), 1e-12)
+        close(r.unit_std[-1, layer], np.median(z.std(axis=0)), 1e-12)
         close(r.percentiles[-1, layer], np.percentile(z, PERCENTILES), 1e-12, scale=1)
         close(r.unit_percentiles[-1, layer], np.percentile(z[:, 0], PERCENTILES), 1e-12, scale=1)
         assert r.saturated[-1, layer] == np.mean(np.abs(z) > 4.36)
@@ -74,7 +75,7 @@ def test_shapes_names_and_ranges():
     close(r.histogram.sum(axis=2), np.ones((3, 2)), 1e-12)
     assert r.percentiles.shape == r.unit_percentiles.shape == (3, 2, 3)
     assert (np.diff(r.percentiles) >= 0).all() and (np.diff(r.unit_percentiles) >= 0).all()
-    for name in ("mean", "std", "saturated", "gradient_norm"):
+    for name in ("mean", "std", "unit_std", "saturated", "gradient_norm"):
         assert getattr(r, name).shape == (3, 2)
     assert r.loss.shape == r.accuracy.shape == (3,)
     for share in (r.saturated, r.accuracy, r.histogram):

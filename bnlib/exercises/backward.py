@@ -117,6 +117,25 @@ def _other_variance(divisor_of):
     return wrong
 
 
+def _other_forward(divisor, slope):
+    """The exact gradients of dev / std, with std = divisor(dev, eps) and slope = d std / d dev."""
+
+    def wrong(dy, x, gamma, eps):
+        dev = x - x.mean(0)
+        std = divisor(dev, eps)
+        xhat = dev / std
+        ddev = gamma / std * (dy - (dy * xhat).sum(0) * slope(dev, std, eps))
+        return ddev - ddev.mean(0), (dy * xhat).sum(0), dy.sum(0)
+
+    return wrong
+
+
+def _other_xhat(dy, x, gamma, eps):
+    std = np.sqrt(x.var(0) + eps)
+    dx = gamma / std * (dy - dy.mean(0) - x / std * (dy * x / std).mean(0))
+    return dx, (dy * x / std).sum(0), dy.sum(0)
+
+
 def _one_pass(dy, x, gamma, eps):
     inv_std = 1 / np.sqrt((x**2).mean(0) - x.mean(0) ** 2 + eps)
     xhat = (x - x.mean(0)) * inv_std
@@ -132,7 +151,96 @@ def _rows(dy, x, gamma, eps):
     return dx, (dy * xhat).sum(0), dy.sum(0)
 
 
-MISTAKES = (
+# dx is often computed from dgamma and dbeta. So these come first: of two mistakes that explain the
+# same number of outputs, the first one is named.
+PARAMETER_MISTAKES = (
+    Mistake(
+        "dgamma-dbeta-swapped",
+        "dgamma and dbeta have changed places. Which of the two multiplies xhat in the forward "
+        "pass, so that xhat is in its gradient?",
+        _with(dgamma=lambda v: v["dbeta"], dbeta=lambda v: v["dgamma"]),
+    ),
+    Mistake(
+        "dgamma-dbeta-averaged",
+        "dgamma and dbeta are averaged over the batch. Each row of y uses the same gamma: how are "
+        "the gradients of several uses combined?",
+        _with(dgamma=lambda v: v["dgamma"] / len(v["x"]), dbeta=lambda v: v["dbeta"] / len(v["x"])),
+    ),
+    Mistake(
+        "dgamma-averaged",
+        "dgamma is averaged over the batch. Each row of y uses the same gamma: how are the "
+        "gradients of several uses combined?",
+        _with(dgamma=lambda v: v["dgamma"] / len(v["x"])),
+    ),
+    Mistake(
+        "dgamma-with-x",
+        "dgamma is computed with x in place of xhat. What does gamma multiply in the forward pass?",
+        _with(dgamma=lambda v: (v["dy"] * v["x"]).sum(0)),
+    ),
+    Mistake(
+        "dgamma-with-deviations",
+        "dgamma is computed with x - mean in place of xhat. What does gamma multiply in the "
+        "forward pass?",
+        _with(dgamma=lambda v: (v["dy"] * v["dev"]).sum(0)),
+    ),
+    Mistake(
+        "dgamma-with-y",
+        "dgamma is computed with gamma * xhat in place of xhat (y, or dxhat in place of dy). If "
+        "gamma is doubled, should dgamma double as well?",
+        _with(dgamma=lambda v: v["gamma"] * v["dgamma"]),
+    ),
+    Mistake(
+        "dgamma-sign",
+        "dgamma has the wrong sign. If gamma grows, does y grow or shrink where xhat is positive?",
+        _with(dgamma=lambda v: -v["dgamma"]),
+    ),
+    Mistake(
+        "dgamma-not-summed",
+        "dgamma is not summed over the batch: it has a row for each example. gamma has D entries: "
+        "over which axis does its gradient collect the contributions?",
+        _with(dgamma=lambda v: v["dy"] * v["xhat"]),
+    ),
+    Mistake(
+        "dgamma-dbeta-not-summed",
+        "dgamma and dbeta are not summed over the batch: they have a row for each example. gamma "
+        "has D entries: over which axis does its gradient collect the contributions?",
+        _with(dgamma=lambda v: v["dy"] * v["xhat"], dbeta=lambda v: v["dy"]),
+    ),
+    Mistake(
+        "dgamma-dbeta-axis",
+        "dgamma and dbeta are summed over the features (axis 1). gamma has D entries: which axis "
+        "should disappear?",
+        _with(dgamma=lambda v: (v["dy"] * v["xhat"]).sum(1), dbeta=lambda v: v["dy"].sum(1)),
+    ),
+    Mistake(
+        "dgamma-dbeta-keepdims",
+        "dgamma and dbeta have the shape (1, D): an axis of length 1 is left over. What does "
+        "keepdims=True do, and which shape has gamma?",
+        _with(dgamma=lambda v: v["dgamma"][None], dbeta=lambda v: v["dbeta"][None]),
+    ),
+    Mistake(
+        "dbeta-averaged",
+        "dbeta is averaged over the batch. Each row of y uses the same beta: how are the gradients "
+        "of several uses combined?",
+        _with(dbeta=lambda v: v["dbeta"] / len(v["x"])),
+    ),
+    Mistake(
+        "dbeta-with-gamma",
+        "dbeta is multiplied by gamma. beta is added after the multiplication by gamma: what is "
+        "dy / dbeta?",
+        _with(dbeta=lambda v: v["gamma"] * v["dbeta"]),
+    ),
+    Mistake(
+        "parameters-first",
+        "The gradients are returned in another order. Which one is first in `return dx, dgamma, "
+        "dbeta`?",
+        lambda dy, x, gamma, eps: (lambda dx, dgamma, dbeta: (dgamma, dbeta, dx))(
+            *_staged(dy, x, gamma, eps)
+        ),
+    ),
+)
+
+DX_MISTAKES = (
     Mistake(
         "statistics-detached",
         "dx has only the direct path: mean and variance are treated as constants. But they are "
@@ -162,6 +270,13 @@ MISTAKES = (
         "The path through the variance has the wrong sign. Does xhat grow or shrink when the "
         "variance grows?",
         _broken(var_path=-1.0),
+    ),
+    Mistake(
+        "variance-power-of-std",
+        "In the path through the variance, the standard deviation has the power -1.5. That is the "
+        "power of (var + eps): (var + eps) ** -1.5 is std ** -3. What is the derivative of v ** "
+        "-0.5, and what is v?",
+        _broken(power=0.75),
     ),
     Mistake(
         "variance-path-half",
@@ -246,6 +361,12 @@ MISTAKES = (
         "The direct path is not divided by the standard deviation; the other two are. What is the "
         "derivative of xhat with respect to x when mean and var are held fixed?",
         _with(dx=lambda v: _projected(v, direct=v["dy"] * v["std"])),
+    ),
+    Mistake(
+        "gamma-missing-in-direct-path",
+        "gamma is missing in the direct path; the other two have it. Does that path start from dy "
+        "or from dxhat?",
+        _with(dx=lambda v: v["dx"] + (1 - v["gamma"]) / v["std"] * v["dy"]),
     ),
     Mistake(
         "gamma-missing-in-mean-path",
@@ -372,6 +493,30 @@ MISTAKES = (
         _rows,
     ),
     Mistake(
+        "xhat-not-centred",
+        "xhat is computed without subtracting the mean: x / std. Is it the same as in the forward "
+        "pass?",
+        _other_xhat,
+    ),
+    Mistake(
+        "unbiased-variance-throughout",
+        "Your gradients belong to a forward pass whose variance is divided by N - 1. Which "
+        "variance does the forward pass of the exercise use?",
+        _other_forward(
+            lambda dev, eps: np.sqrt((dev**2).sum(0) / max(len(dev) - 1, 1) + eps),
+            lambda dev, std, eps: dev / (max(len(dev) - 1, 1) * std),
+        ),
+    ),
+    Mistake(
+        "eps-outside-root-throughout",
+        "Your gradients belong to a forward pass in which eps is added after the square root. "
+        "What does the forward pass of the exercise divide by?",
+        _other_forward(
+            lambda dev, eps: np.sqrt((dev**2).mean(0)) + eps,
+            lambda dev, std, eps: dev / (len(dev) * (std - eps)),
+        ),
+    ),
+    Mistake(
         "unbiased-variance",
         "The standard deviation is computed with N - 1. The backward pass belongs to the forward "
         "pass: which variance does that one use?",
@@ -395,95 +540,12 @@ MISTAKES = (
     ),
     Mistake(
         "one-pass-variance",
-        "The variance loses its digits when the mean is large: you subtract two large, nearly "
-        "equal numbers (mean of x squared minus squared mean). What could be subtracted before "
+        "The variance loses its digits when the mean is large, because large numbers cancel in it "
+        "(as in the mean of x squared minus the squared mean). What could be subtracted before "
         "squaring?",
         _one_pass,
         only_on="large mean",
-    ),
-    Mistake(
-        "dgamma-dbeta-swapped",
-        "dgamma and dbeta have changed places. Which of the two multiplies xhat in the forward "
-        "pass, so that xhat is in its gradient?",
-        _with(dgamma=lambda v: v["dbeta"], dbeta=lambda v: v["dgamma"]),
-    ),
-    Mistake(
-        "dgamma-dbeta-averaged",
-        "dgamma and dbeta are averaged over the batch. Each row of y uses the same gamma: how are "
-        "the gradients of several uses combined?",
-        _with(dgamma=lambda v: v["dgamma"] / len(v["x"]), dbeta=lambda v: v["dbeta"] / len(v["x"])),
-    ),
-    Mistake(
-        "dgamma-averaged",
-        "dgamma is averaged over the batch. Each row of y uses the same gamma: how are the "
-        "gradients of several uses combined?",
-        _with(dgamma=lambda v: v["dgamma"] / len(v["x"])),
-    ),
-    Mistake(
-        "dgamma-with-x",
-        "dgamma is computed with x in place of xhat. What does gamma multiply in the forward pass?",
-        _with(dgamma=lambda v: (v["dy"] * v["x"]).sum(0)),
-    ),
-    Mistake(
-        "dgamma-with-deviations",
-        "dgamma is computed with x - mean in place of xhat. What does gamma multiply in the "
-        "forward pass?",
-        _with(dgamma=lambda v: (v["dy"] * v["dev"]).sum(0)),
-    ),
-    Mistake(
-        "dgamma-with-y",
-        "dgamma is computed with gamma * xhat in place of xhat (y, or dxhat in place of dy). If "
-        "gamma is doubled, should dgamma double as well?",
-        _with(dgamma=lambda v: v["gamma"] * v["dgamma"]),
-    ),
-    Mistake(
-        "dgamma-sign",
-        "dgamma has the wrong sign. If gamma grows, does y grow or shrink where xhat is positive?",
-        _with(dgamma=lambda v: -v["dgamma"]),
-    ),
-    Mistake(
-        "dgamma-not-summed",
-        "dgamma is not summed over the batch: it has a row for each example. gamma has D entries: "
-        "over which axis does its gradient collect the contributions?",
-        _with(dgamma=lambda v: v["dy"] * v["xhat"]),
-    ),
-    Mistake(
-        "dgamma-dbeta-not-summed",
-        "dgamma and dbeta are not summed over the batch: they have a row for each example. gamma "
-        "has D entries: over which axis does its gradient collect the contributions?",
-        _with(dgamma=lambda v: v["dy"] * v["xhat"], dbeta=lambda v: v["dy"]),
-    ),
-    Mistake(
-        "dgamma-dbeta-axis",
-        "dgamma and dbeta are summed over the features (axis 1). gamma has D entries: which axis "
-        "should disappear?",
-        _with(dgamma=lambda v: (v["dy"] * v["xhat"]).sum(1), dbeta=lambda v: v["dy"].sum(1)),
-    ),
-    Mistake(
-        "dgamma-dbeta-keepdims",
-        "dgamma and dbeta have the shape (1, D): an axis of length 1 is left over. What does "
-        "keepdims=True do, and which shape has gamma?",
-        _with(dgamma=lambda v: v["dgamma"][None], dbeta=lambda v: v["dbeta"][None]),
-    ),
-    Mistake(
-        "dbeta-averaged",
-        "dbeta is averaged over the batch. Each row of y uses the same beta: how are the gradients "
-        "of several uses combined?",
-        _with(dbeta=lambda v: v["dbeta"] / len(v["x"])),
-    ),
-    Mistake(
-        "dbeta-with-gamma",
-        "dbeta is multiplied by gamma. beta is added after the multiplication by gamma: what is "
-        "dy / dbeta?",
-        _with(dbeta=lambda v: v["gamma"] * v["dbeta"]),
-    ),
-    Mistake(
-        "parameters-first",
-        "The gradients are returned in another order. Which one is first in `return dx, dgamma, "
-        "dbeta`?",
-        lambda dy, x, gamma, eps: (lambda dx, dgamma, dbeta: (dgamma, dbeta, dx))(
-            *_staged(dy, x, gamma, eps)
-        ),
+        confirm=properties.variance_loses_digits,
     ),
 )
 
@@ -494,7 +556,7 @@ bn_backward = Exercise(
     bn_backward,
     reference=_staged,
     returns=["dx", "dgamma", "dbeta"],
-    mistakes=MISTAKES,
+    mistakes=(*PARAMETER_MISTAKES, *DX_MISTAKES),
     probes=lambda: dense_probes(
         lambda rng, x, eps: {
             "dy": gradients(rng, x),
@@ -512,7 +574,7 @@ bn_backward = Exercise(
         "xhat.  3. dxhat = gamma * dy.  4. The gradient of the variance collects dxhat * (x - "
         "mean) with the derivative of (var + eps) ** -0.5.  5. The gradient of the mean collects "
         "-dxhat / std.  6. dx adds the three paths; the last two are shared by N examples.",
-        "The three paths collapse to dx = (gamma / std) * (dy - a - xhat * b): a and b are means "
-        "over the batch, of dy and of dy * xhat. Their sums are dbeta and dgamma.",
+        "The last line of that plan is dx = dxhat / std + dvar * 2 * (x - mean) / len(x) + dmean "
+        "/ len(x): the direct path, that through the variance and that through the mean.",
     ),
 )

@@ -6,6 +6,7 @@ style) and follow the theme's own text colour. All text is escaped: it may quote
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from html import escape
 
@@ -72,11 +73,17 @@ class Source(Text):
 
 def _bundle(plain: str, title: str, text: str, border: str, body: str = "div") -> dict:
     space = "pre-wrap" if body == "div" else "pre"
+    shown = _with_code(escape(text)) if body == "div" else escape(text)
     html = (
-        f'<div role="note" style="border:1px solid currentColor; border-left:6px {border} '
-        'currentColor; padding:0.5em 1em; max-width:52em; font-size:1.05em; line-height:1.45">'
-        f"<strong>{escape(title)}</strong>"
+        '<div role="note" style="border:1px solid currentColor; max-width:52em; font-size:1.05em; '
+        f'line-height:1.45"><div style="border-left:6px {border} currentColor; '
+        f'padding:0.5em 1em"><strong>{escape(title)}</strong>'
         f'<{body} style="white-space:{space}; margin:0.4em 0 0; background:none; '
-        f'overflow-x:auto">{escape(text)}</{body}></div>'
+        f'overflow-x:auto">{shown}</{body}></div></div>'
     )
     return {"text/plain": plain, "text/html": html}
+
+
+def _with_code(html: str) -> str:
+    """What stands between backticks, in the font of code."""
+    return re.sub(r"`([^`\n]+)`", r"<code>\1</code>", html)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .compare import CannotTell, Case
 from .trial import Row, Trial
 
 
@@ -16,12 +17,15 @@ class Mistake:
 
     only_on: recognise it by where it fails, not by its numbers: right on all probes except those
     with this tag (a loss of digits gives different digits in each program that suffers from it).
+    confirm: needed with only_on, since something else may fail there too; a function of the Case
+    of the designed probe that says whether the outputs go wrong in the way that this mistake does.
     """
 
     id: str
     message: str
     function: Callable
     only_on: str = ""
+    confirm: Callable[[Case], bool] | None = None
 
 
 class Catalogue:
@@ -43,22 +47,26 @@ class Catalogue:
             self._known[key] = found, wrong
         return self._known[key]
 
-    def diagnose(self, trials: list[Trial], wrong: list[str]) -> tuple[Mistake, list[str]] | None:
-        """The mistake that explains the most of the wrong outputs, and these outputs."""
+    def diagnose(
+        self, trials: list[Trial], wrong: list[str], designed: Case
+    ) -> tuple[Mistake, list[str]] | None:
+        """The mistake that explains the most of the wrong outputs, and these outputs.
+
+        Of two that explain as many it is the first in the catalogue.
+        """
         best = None
         for mistake in self.mistakes:
-            names = self._explains(mistake, trials, wrong)
+            names = self._explains(mistake, trials, wrong, designed)
             if len(names) > len(best[1] if best else ()):
                 best = mistake, names
         return best
 
-    def _explains(self, mistake: Mistake, trials, wrong) -> list[str]:
+    def _explains(self, mistake: Mistake, trials, wrong, designed) -> list[str]:
         """The outputs that the mistake makes wrong, if the student's equal them; else none."""
-        if mistake.only_on:
+        if mistake.only_on:  # in float32 it may show on other probes as well
             failed = [t for t in trials if t.failed]
-            return (
-                wrong if all(t.outputs and t.probe.tag == mistake.only_on for t in failed) else []
-            )
+            there = all(t.probe.tag == mistake.only_on or t.row.single for t in failed)
+            return wrong if there and _confirmed(mistake, designed) else []
         trials = [t for t in trials if not t.probe.tag and not t.probe.may_raise]
         affected: set[str] = set()
         for trial in trials:  # most mistakes are ruled out by the first probe
@@ -69,3 +77,10 @@ class Catalogue:
         # An output may turn out to be affected on a later probe only: so compare all once more.
         alike = all(t.equals(self.outputs(mistake, t.row)[0], affected) for t in trials)
         return [n for n in wrong if n in affected] if alike else []
+
+
+def _confirmed(mistake: Mistake, designed: Case) -> bool:
+    try:
+        return mistake.confirm(designed)
+    except CannotTell:
+        return False

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from .contract import unassigned
 from .probes import Probe
 
 
@@ -116,6 +117,12 @@ def not_finite(case: Case) -> str | None:
         if bad.any():
             at = tuple(int(i) for i in np.argwhere(bad)[0])
             want = number(getattr(case.want, name)[at])
+            if unassigned(got)[at]:
+                return (
+                    f"{name}{index(at)} is not a number, expected {want}: was it, or something it "
+                    "is computed from, ever assigned? np.empty makes an array, but does not fill "
+                    "it."
+                )
             return (
                 f"{name}{index(at)} is {got[at]:g}, expected {want}; {int(bad.sum())} of "
                 f"{bad.size} entries are not finite. Which root or division can go wrong there?"
@@ -147,9 +154,10 @@ def few_digits_lost(case: Case) -> str | None:
     for name, _ in _items(case):
         said = case.tol(name) < 1e-6 and case.wrong_entry(name, "{at} is {got}, expected {want}")
         if said:
+            gradient = ", or is it a numerical derivative" if hasattr(case.given, "dy") else ""
             return (
                 f"{name}{said}: nearly right. Is a part of it calculated in float32 (7 digits), or "
-                "is a small number added that the formula does not have?"
+                f"is a small number added that the formula does not have{gradient}?"
             )
     return None
 
@@ -182,9 +190,9 @@ def responds_to_arguments(case: Case) -> str | None:
                 at = failing_entry(before, mine)
                 a, b = numbers(before[at], mine[at])
                 return (
-                    f"{out} changes when {name} changes {change}, but {out} does not depend on "
-                    f"{name}: {out}{index(at)} goes from {a} to {b}, expected "
-                    f"{number(right[at])} both times."
+                    f"{out} changes when {name} changes {change}, but here it should not: "
+                    f"{out}{index(at)} goes from {a} to {b}, expected {number(right[at])} both "
+                    "times."
                 )
     return None
 
@@ -213,7 +221,7 @@ def _relation(got, want, name, tol) -> str:
     if got.shape != want.shape or not np.isfinite(got).all():
         return ""
     if got.ndim == 0:
-        return f"That is {number(got / want)} times the expected number." if want else ""
+        return f"That is {number(got / want)} times the expected number." if want and got else ""
     if close(got, -want, tol):
         return f"Every entry of {name} has the wrong sign."
     if got.ndim > 1 and got.shape == got.T.shape and close(got, want.T, tol):
@@ -222,11 +230,21 @@ def _relation(got, want, name, tol) -> str:
     if size > 0:
         factor = float(got.ravel()[np.abs(want).argmax()] / want.ravel()[np.abs(want).argmax()])
         if close(got, factor * want, tol):
-            return f"Every entry of {name} is {numbers(factor, 1.0)[0]} times the expected one."
+            return f"Every entry of {name} is {_times(factor, 'expected one')}."
     shift = float((got - want).ravel()[0])
     if close(got, want + shift, tol):
         return f"Every entry of {name} is {_too(shift)}."
     return _columns(got, want, name, tol)
+
+
+def _times(factor: float, expected: str) -> str:
+    return f"{numbers(factor, 1.0)[0]} times the {expected}" if factor else "0"
+
+
+def _some(indices) -> str:
+    """A list of indices, cut short where it is long."""
+    found = indices.tolist()
+    return str(found) if len(found) <= 8 else f"[{', '.join(map(str, found[:6]))}, ...]"
 
 
 def _too(shift: float) -> str:
@@ -237,14 +255,14 @@ def _columns(got, want, name, tol) -> str:
     """Which columns (channels) and rows are wrong, and how the first wrong column is related."""
     wrong = ~(_error(got, want) <= tol * _size(want))
     if got.ndim == 1:
-        right = np.flatnonzero(~wrong).tolist()
-        return f"Right are the entries {right}." if right else ""
+        right = np.flatnonzero(~wrong)
+        return f"Right are the entries {_some(right)}." if len(right) else ""
     said = []
     words = ("row", "column") if got.ndim == 2 else ("image", "channel")
     for axis, word in enumerate(words):
         bad = wrong.any(axis=tuple(a for a in range(got.ndim) if a != axis))
         if not bad.all():
-            said.append(f"Only {word}(s) {np.flatnonzero(bad).tolist()} of {name} are wrong.")
+            said.append(f"Only {word}(s) {_some(np.flatnonzero(bad))} of {name} are wrong.")
     column = int(np.flatnonzero(bad)[0])
     mine, right = got[:, column].ravel(), want[:, column].ravel()
     biggest = int(np.abs(right).argmax())
@@ -252,5 +270,5 @@ def _columns(got, want, name, tol) -> str:
     if len(mine) > 2 and close(mine - right, np.full_like(mine, mine[0] - right[0]), tol):
         said.append(f"All of {words[1]} {column} is {_too(mine[0] - right[0])}.")
     elif len(mine) > 2 and close(mine, right * factor, tol):
-        said.append(f"All of {words[1]} {column} is {numbers(factor, 1.0)[0]} times the expected.")
+        said.append(f"All of {words[1]} {column} is {_times(factor, 'expected')}.")
     return " ".join(said)

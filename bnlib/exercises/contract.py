@@ -1,14 +1,17 @@
 """Call a student's function safely and read what it returns.
 
 Nothing the function does gets out of `attempt`: not its exception, not what it prints, not its
-warnings, and not its changes to the arguments, which are copies. An endless loop cannot be caught
-from inside the same process: interrupting the kernel ends it, and the card says so.
+warnings, and not its changes to the arguments, which are copies. While it runs, np.empty fills its
+arrays with a NaN that can be recognised, so that a forgotten entry is the same in every run. An
+endless loop cannot be caught from inside the same process: interrupting the kernel ends it, and
+the card says so.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dis
+import functools
 import inspect
 import io
 import linecache
@@ -41,13 +44,21 @@ class Attempt:
     changed: list[str] = field(default_factory=list)
 
 
+class _Output(io.StringIO):
+    """What is printed. It stays open, whatever the student's code closes."""
+
+    def close(self):
+        pass
+
+
 def attempt(function, args: dict) -> Attempt:
     """Call function with copies of args, by position, and record all that happens."""
     given = {
         name: np.copy(v, order="K") if isinstance(v, np.ndarray) else v for name, v in args.items()
     }
-    done, out = Attempt(), io.StringIO()
+    done, out = Attempt(), _Output()
     with (
+        _empty_is_nan(),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(out),
         warnings.catch_warnings(record=True) as caught,
@@ -58,10 +69,52 @@ def attempt(function, args: dict) -> Attempt:
             done.value = function(*given.values())
         except BaseException as error:  # SystemExit and an interrupted endless loop as well
             done.error = error
+        _close_coroutines(done.value)
     done.printed = out.getvalue()
     done.warned = sorted({text_of(w.message) for w in caught})
     done.changed = [n for n, v in args.items() if not _identical(given[n], v)]
     return done
+
+
+# A quiet NaN with a number of its own. Arithmetic with it gives it back, like any other NaN.
+UNASSIGNED = np.array(0x7FC5B000, np.uint32).view(np.float32)
+
+
+def unassigned(array: np.ndarray) -> np.ndarray:
+    """True for entries that come from an entry of np.empty that was never assigned."""
+    array = np.ascontiguousarray(array, np.float64)
+    return array.view(np.uint64) == np.float64(UNASSIGNED).view(np.uint64)
+
+
+@contextlib.contextmanager
+def _empty_is_nan():
+    """np.empty and np.empty_like give arrays of UNASSIGNED, in place of what was in the memory."""
+    originals = {name: getattr(np, name) for name in ("empty", "empty_like")}
+
+    def filled(make):
+        @functools.wraps(make)
+        def wrapper(*args, **kwargs):
+            array = make(*args, **kwargs)
+            if array.dtype.kind == "f":
+                array[...] = UNASSIGNED
+            return array
+
+        return wrapper
+
+    try:
+        for name, make in originals.items():
+            setattr(np, name, filled(make))
+        yield
+    finally:
+        for name, make in originals.items():
+            setattr(np, name, make)
+
+
+def _close_coroutines(value):
+    """What an `async def` returns warns when it is thrown away, unless it is closed."""
+    for part in value if isinstance(value, tuple | list) else [value]:
+        if inspect.iscoroutine(part):
+            part.close()
 
 
 def _identical(a, b) -> bool:
@@ -74,7 +127,7 @@ def text_of(thing, limit: int = 600) -> str:
     """str(thing) in a form that is safe to show: no memory addresses, not endless, no exception."""
     try:
         text = str(thing)
-    except Exception:
+    except BaseException:  # SystemExit as well: it is the student's code that runs here
         text = f"({type(thing).__name__}, which cannot be shown as text)"
     text = re.sub(r"0x[0-9a-fA-F]{6,}", "0x...", text).encode("utf-8", "replace").decode()
     return (text if len(text) <= limit else text[:limit] + " ...").strip()
@@ -90,8 +143,14 @@ def check_function(function, name: str, parameters: tuple[str, ...]) -> Problem 
         hint = ""
         if isinstance(function, np.ndarray | list | tuple | float):
             hint = f" Pass the function, not its result: check({name}), not check({call})."
-        kind = type(function).__name__
-        return Problem("not-callable", f"check expected a function, but was given a {kind}.{hint}")
+        kind = _with_article(type(function).__name__)
+        return Problem("not-callable", f"check expected a function, but was given {kind}.{hint}")
+    kind, instead = _no_plain_function(function)
+    if kind:
+        return Problem(
+            "no-plain-function",
+            f"Your function {kind}: a call does not give the result itself. {instead}",
+        )
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # some built-in callables have none: the call itself will tell
@@ -99,16 +158,30 @@ def check_function(function, name: str, parameters: tuple[str, ...]) -> Problem 
     try:
         signature.bind(*parameters)
     except TypeError:
-        theirs = list(signature.parameters)
         hint = ""
-        if theirs[:1] == ["self"]:
+        if list(signature.parameters)[:1] == ["self"]:
             hint = " It has a parameter self: pass the method of an object, as in check(Norm().f)."
+        count = f"{len(parameters)} argument{'s' * (len(parameters) > 1)}"
         return Problem(
             "wrong-parameters",
-            f"check calls {call}, by position: {len(parameters)} arguments. "
-            f"Your function has the parameters ({', '.join(theirs)}), which do not fit.{hint}",
+            f"check calls {call}, by position: {count}. "
+            f"Your function has the parameters {text_of(signature)}, which do not fit.{hint}",
         )
     return None
+
+
+def _with_article(name: str) -> str:
+    return f"{'an' if name[:1] in 'aeiou' or name == 'ndarray' else 'a'} {name}"
+
+
+def _no_plain_function(function) -> tuple[str, str]:
+    """What an `async def` and a function with yield are, and what to write in their place."""
+    function = plain_function(function)
+    if inspect.iscoroutinefunction(function):
+        return "is an `async def`", "Does it start with `def` alone?"
+    if inspect.isgeneratorfunction(function):
+        return "contains `yield`", "Should it be `return`?"
+    return "", ""
 
 
 def argument_order(function, parameters: tuple[str, ...]) -> Problem | None:
@@ -160,11 +233,25 @@ def read_outputs(value, returns: tuple[str, ...], expected: dict):
         return {}, problem
     outputs, first = {}, None
     for name, part in zip(returns, parts, strict=True):
-        array, problem = _read_array(part, name, expected[name])
+        array, problem = _read_array(part, name, expected)
         first = first or problem
         if array is not None:
             outputs[name] = array
-    return outputs, first
+    return outputs, _other_order(outputs, returns, expected) or first
+
+
+def _other_order(outputs, returns, expected) -> Problem | None:
+    """The right shapes, but in another order."""
+    got = [outputs[name].shape for name in returns if name in outputs]
+    want = [expected[name].shape for name in returns]
+    if got == want or sorted(got) != sorted(want):
+        return None
+    return Problem(
+        "outputs-order",
+        f"Your function returns arrays of the shapes {', '.join(map(str, got))}, expected "
+        f"{', '.join(map(str, want))}. Are they returned in another order than `return "
+        f"{', '.join(returns)}`?",
+    )
 
 
 def _split(value, returns):
@@ -199,29 +286,41 @@ def _split(value, returns):
     )
 
 
-def _read_array(part, name, expected):
+def _read_array(part, name, expected: dict):
     """One output as a float array of the expected shape; (array or None, Problem or None)."""
     if part is None or part is Ellipsis:
         word = "None" if part is None else "..."
         return None, Problem("missing-output", f"{name} is still {word}: what should it be?")
     try:
-        array = np.array(part)
-    except Exception:
-        array = np.array(None)
-    if array.dtype.kind not in "fiub":
-        kind = f"an array of {array.dtype}" if isinstance(part, np.ndarray) else type(part).__name__
-        return None, Problem("wrong-type", f"{name} should be an array of floats, but is {kind}.")
-    if array.shape != expected.shape:
+        array, masked = np.array(part), _masked(part)
+    except BaseException:  # SystemExit as well: a student's __array__ may run here
+        array, masked = np.array(None), 0
+    kind, shape, want = array.dtype.kind, array.shape, expected[name].shape
+    if kind not in "fiub":
+        dtype = (
+            f"an array of {array.dtype}" if isinstance(part, np.ndarray) else type(part).__name__
+        )
+        return None, Problem("wrong-type", f"{name} should be an array of floats, but is {dtype}.")
+    if masked:
+        return None, Problem(
+            "masked-output",
+            f"{masked} of the {array.size} entries of {name} are masked: they count as missing. "
+            "Which line masks them, and which numbers should stand there?",
+        )
+    if kind == "b":
+        return array.astype(np.float64), Problem("boolean-output", _boolean(array, name, want))
+    if kind in "iu":
+        array = array.astype(np.float64)
+    if shape != want:
         return array, Problem(
             "wrong-shape",
-            f"{name} has the shape {array.shape}, expected {expected.shape}."
-            + _shape_hint(array.shape, expected.shape),
+            f"{name} has the shape {shape}, expected {want}." + _shape_hint(shape, want, expected),
         )
-    if array.dtype.kind == "b" or (array.dtype.kind in "iu" and array.shape != ()):
-        return array.astype(np.float64), Problem(
+    if kind in "iu" and shape != ():
+        return array, Problem(
             "integer-output",
-            f"{name} is an array of {array.dtype}, expected floats: integers cut off everything "
-            "behind the point. Where did they come from?",
+            f"{name} is an array of {np.array(part).dtype}, expected floats: integers cut off "
+            "everything behind the point. Where did they come from?",
         )
     if array.dtype == np.float16:
         return array, Problem(
@@ -230,7 +329,22 @@ def _read_array(part, name, expected):
     return array, None
 
 
-def _shape_hint(got, want) -> str:
+def _masked(part) -> int:
+    """The number of masked entries, in an array or in the rows of a list."""
+    rows = part if isinstance(part, list | tuple) else [part]
+    return sum(int(np.ma.getmaskarray(row).sum()) for row in rows if np.ma.is_masked(row))
+
+
+def _boolean(array, name, want) -> str:
+    if array.shape == ():
+        return f"{name} is {array}: a comparison gives True or False. Which number is asked for?"
+    said = f"{name} is an array of True and False of shape {array.shape}, expected "
+    if want == ():
+        return said + "one number: which share is True?"
+    return said + f"floats of shape {want}. Which line compares, and what should it compute?"
+
+
+def _shape_hint(got, want, expected: dict) -> str:
     if len(got) == len(want) + 1 and got[0] == 1:
         return " There is an axis of length 1 in front: is keepdims or an extra bracket left over?"
     if len(got) > 1 and got == want[::-1]:
@@ -241,6 +355,11 @@ def _shape_hint(got, want) -> str:
         return " Over which axis should be summed, and which should remain?"
     if len(got) < len(want):
         return " An axis is gone: what was summed or averaged, or picked out, that should stay?"
+    if len(got) == 1 and any(e.shape == (*got, *want) for e in expected.values()):
+        return (
+            f" {got[0]} is N: the axis of the batch is left, that of the features is gone. Which "
+            "of the two should be summed?"
+        )
     axes = [i for i, (g, w) in enumerate(zip(got, want, strict=True)) if g != w]
     said = [
         f" Axis {i} has {got[i]} entr{'y' if got[i] == 1 else 'ies'} and should have {want[i]}:"
@@ -267,7 +386,9 @@ def describe_error(error: BaseException, call: str) -> str:
     elif isinstance(error, RecursionError):
         lines.append("The function calls itself and never stops.")
     elif "ellipsis" in message.lower():
-        lines.append("There is a `...` left in your code that is to be replaced.")
+        lines.append(
+            "There is a `...` left in your code, or in a function it calls: what belongs there?"
+        )
     elif "broadcast" in message:
         lines.append(
             "Two shapes do not fit. Which axes has each of the arrays, and which should match?"

@@ -110,6 +110,14 @@ def _reshaped_back_without_transpose(x, gamma, beta, eps):
     return (gamma * _normalise(flat, eps, (0,))[0] + beta).reshape(x.shape)
 
 
+def _statistics_along_width(x, gamma, beta, eps):
+    return _all_along_width(x, _by_channel(gamma), _by_channel(beta), eps)
+
+
+def _all_along_width(x, gamma, beta, eps):
+    return gamma * (x - x.mean(PER_CHANNEL)) / np.sqrt(x.var(PER_CHANNEL) + eps) + beta
+
+
 def _one_pass(x, gamma, beta, eps):
     mean = x.mean(PER_CHANNEL, keepdims=True)
     var = (x**2).mean(PER_CHANNEL, keepdims=True) - mean**2
@@ -207,6 +215,20 @@ FORWARD_MISTAKES = (
         _reshaped_back_without_transpose,
     ),
     Mistake(
+        "statistics-along-width",
+        "The C means and variances are laid along the last axis, the width: an error, or, when "
+        "C = W, silently wrong numbers. Which shape do they need to lie along axis 1, and what "
+        "does keepdims=True do?",
+        _statistics_along_width,
+    ),
+    Mistake(
+        "all-along-width",
+        "Means, variances, gamma and beta, C numbers each, are all laid along the last axis, the "
+        "width: an error, or, when C = W, silently wrong numbers. With which shape do they lie "
+        "along axis 1, and what does keepdims=True do?",
+        _all_along_width,
+    ),
+    Mistake(
         "gamma-along-width",
         "gamma and beta, of shape (C,), are laid along the last axis, the width: an error, or, "
         "when C = W, silently wrong numbers. With which shape do they lie along axis 1?",
@@ -277,11 +299,12 @@ FORWARD_MISTAKES = (
     ),
     Mistake(
         "one-pass-variance",
-        "The variance loses its digits when the mean is large: you subtract two large, nearly "
-        "equal numbers (mean of x squared minus squared mean). What could be subtracted before "
+        "The variance loses its digits when the mean is large, because large numbers cancel in it "
+        "(as in the mean of x squared minus the squared mean). What could be subtracted before "
         "squaring?",
         _one_pass,
         only_on="large mean",
+        confirm=properties.variance_loses_digits,
     ),
 )
 
@@ -331,7 +354,67 @@ def _other_gamma(shape_of):
     )
 
 
+# As in backward.py, first the mistakes in what dx is often computed from.
 BACKWARD_MISTAKES = (
+    Mistake(
+        "dgamma-dbeta-per-position",
+        "dgamma and dbeta are summed over the images only: they have the shape (C, H, W). All "
+        "positions of a channel use the same gamma: over which axes is its gradient collected?",
+        _with(
+            dgamma=lambda right, dy, x, xhat, std, gamma: (dy * xhat).sum(0),
+            dbeta=lambda right, dy, x, xhat, std, gamma: dy.sum(0),
+        ),
+    ),
+    Mistake(
+        "dgamma-dbeta-per-image",
+        "dgamma and dbeta are summed over the positions only: they have the shape (N, C). All "
+        "images use the same gamma: over which axes is its gradient collected?",
+        _with(
+            dgamma=lambda right, dy, x, xhat, std, gamma: (dy * xhat).sum((2, 3)),
+            dbeta=lambda right, dy, x, xhat, std, gamma: dy.sum((2, 3)),
+        ),
+    ),
+    Mistake(
+        "dgamma-dbeta-keepdims",
+        "dgamma and dbeta have the shape (1, C, 1, 1). Which shape has gamma, and what does "
+        "keepdims=True do?",
+        _with(
+            dgamma=lambda right, *_: right[None, :, None, None],
+            dbeta=lambda right, *_: right[None, :, None, None],
+        ),
+    ),
+    Mistake(
+        "dgamma-dbeta-averaged",
+        "dgamma and dbeta are averaged. Every position of every image uses the same gamma and "
+        "beta: how are the gradients of several uses combined?",
+        _with(
+            dgamma=lambda right, dy, x, xhat, std, gamma: (dy * xhat).mean(PER_CHANNEL),
+            dbeta=lambda right, dy, x, xhat, std, gamma: dy.mean(PER_CHANNEL),
+        ),
+    ),
+    Mistake(
+        "dgamma-dbeta-averaged-over-positions",
+        "dgamma and dbeta are averaged over the positions and summed over the images. How are the "
+        "gradients of several uses of one gamma combined?",
+        _with(
+            dgamma=lambda right, dy, x, xhat, std, gamma: (dy * xhat).mean((2, 3)).sum(0),
+            dbeta=lambda right, dy, x, xhat, std, gamma: dy.mean((2, 3)).sum(0),
+        ),
+    ),
+    Mistake(
+        "dgamma-dbeta-swapped",
+        "dgamma and dbeta have changed places. Which of the two multiplies xhat in the forward "
+        "pass, so that xhat is in its gradient?",
+        _with(
+            dgamma=lambda right, dy, *_: dy.sum(PER_CHANNEL),
+            dbeta=lambda right, dy, x, xhat, std, gamma: (dy * xhat).sum(PER_CHANNEL),
+        ),
+    ),
+    Mistake(
+        "dgamma-with-x",
+        "dgamma is computed with x in place of xhat. What does gamma multiply in the forward pass?",
+        _with(dgamma=lambda right, dy, x, *_: (dy * x).sum(PER_CHANNEL)),
+    ),
     Mistake(
         "statistics-per-position",
         "dx is that of statistics over the images only (axis 0). Over which axes does the forward "
@@ -410,11 +493,12 @@ BACKWARD_MISTAKES = (
     ),
     Mistake(
         "one-pass-variance",
-        "The variance loses its digits when the mean is large: you subtract two large, nearly "
-        "equal numbers (mean of x squared minus squared mean). What could be subtracted before "
+        "The variance loses its digits when the mean is large, because large numbers cancel in it "
+        "(as in the mean of x squared minus the squared mean). What could be subtracted before "
         "squaring?",
         _one_pass_backward,
         only_on="large mean",
+        confirm=properties.variance_loses_digits,
     ),
     Mistake(
         "size-of-the-array",
@@ -455,65 +539,6 @@ BACKWARD_MISTAKES = (
         "dx is zero everywhere. That is right for a constant dy, the reason why a gradient check "
         "with dy = 1 tests nothing: what if dy differs from place to place?",
         _with(dx=lambda dx, dy, x, xhat, std, gamma: 0 * dx),
-    ),
-    Mistake(
-        "dgamma-dbeta-per-position",
-        "dgamma and dbeta are summed over the images only: they have the shape (C, H, W). All "
-        "positions of a channel use the same gamma: over which axes is its gradient collected?",
-        _with(
-            dgamma=lambda right, dy, x, xhat, std, gamma: (dy * xhat).sum(0),
-            dbeta=lambda right, dy, x, xhat, std, gamma: dy.sum(0),
-        ),
-    ),
-    Mistake(
-        "dgamma-dbeta-per-image",
-        "dgamma and dbeta are summed over the positions only: they have the shape (N, C). All "
-        "images use the same gamma: over which axes is its gradient collected?",
-        _with(
-            dgamma=lambda right, dy, x, xhat, std, gamma: (dy * xhat).sum((2, 3)),
-            dbeta=lambda right, dy, x, xhat, std, gamma: dy.sum((2, 3)),
-        ),
-    ),
-    Mistake(
-        "dgamma-dbeta-keepdims",
-        "dgamma and dbeta have the shape (1, C, 1, 1). Which shape has gamma, and what does "
-        "keepdims=True do?",
-        _with(
-            dgamma=lambda right, *_: right[None, :, None, None],
-            dbeta=lambda right, *_: right[None, :, None, None],
-        ),
-    ),
-    Mistake(
-        "dgamma-dbeta-averaged",
-        "dgamma and dbeta are averaged. Every position of every image uses the same gamma and "
-        "beta: how are the gradients of several uses combined?",
-        _with(
-            dgamma=lambda right, dy, x, xhat, std, gamma: (dy * xhat).mean(PER_CHANNEL),
-            dbeta=lambda right, dy, x, xhat, std, gamma: dy.mean(PER_CHANNEL),
-        ),
-    ),
-    Mistake(
-        "dgamma-dbeta-averaged-over-positions",
-        "dgamma and dbeta are averaged over the positions and summed over the images. How are the "
-        "gradients of several uses of one gamma combined?",
-        _with(
-            dgamma=lambda right, dy, x, xhat, std, gamma: (dy * xhat).mean((2, 3)).sum(0),
-            dbeta=lambda right, dy, x, xhat, std, gamma: dy.mean((2, 3)).sum(0),
-        ),
-    ),
-    Mistake(
-        "dgamma-dbeta-swapped",
-        "dgamma and dbeta have changed places. Which of the two multiplies xhat in the forward "
-        "pass, so that xhat is in its gradient?",
-        _with(
-            dgamma=lambda right, dy, *_: dy.sum(PER_CHANNEL),
-            dbeta=lambda right, dy, x, xhat, std, gamma: (dy * xhat).sum(PER_CHANNEL),
-        ),
-    ),
-    Mistake(
-        "dgamma-with-x",
-        "dgamma is computed with x in place of xhat. What does gamma multiply in the forward pass?",
-        _with(dgamma=lambda right, dy, x, *_: (dy * x).sum(PER_CHANNEL)),
     ),
 )
 

@@ -88,7 +88,7 @@ class Exercise:
         try:
             with np.errstate(all="ignore"):
                 return self._check(function)
-        except Exception as error:  # only a very strange object gets here
+        except (Exception, SystemExit, GeneratorExit) as error:  # only a very strange object
             reason = f"{type(error).__name__}: {text_of(error)}"
             return self._result("error", f"The check could not judge this function ({reason}).")
 
@@ -148,16 +148,17 @@ class Exercise:
                 f"Replace the `...` in {self.name} by your code, then run the check again. "
                 f"For a start: bnlib.exercises.{self.name}.hint(1)",
             )
-        trials = self._try_all(function, self.rows, [first])
+        trials, earlier = self._try_all(function, self.rows, first), []
+        single, converted = set(), set()
+        if any(t.failed for t in trials) and not trials[-1].interrupted:
+            single, converted = single_outputs(function, self.reference, trials)
+        if single:  # fewer digits are asked for; means near 1e8 do not fit into a float32 at all
+            rows = [r for r in self.rows if r.probe.fits_in_single(converted)]
+            rows = [self._in_single(row, single) for row in rows]
+            trials, earlier = self._try_all(function, rows), trials
         if trials[-1].interrupted:
             return self._malformed(function, trials[-1:])
-        single = set()
-        if any(t.failed for t in trials):
-            single = single_outputs(function, self.reference, trials)
-        if single:  # fewer digits are asked for; means near 1e8 do not fit into a float32 at all
-            rows = [self._in_single(row, single) for row in self.rows if row.probe.fits_in_single]
-            trials = self._try_all(function, rows, [])
-        problem = unsound(function, trials, self.returns)
+        problem = unsound(function, trials, self.returns, earlier)
         if problem:
             return self._result("not yet", problem.message, problem.id)
         if not any(t.failed for t in trials):
@@ -169,42 +170,52 @@ class Exercise:
         )
 
     def _in_single(self, row: Row, names: set[str]) -> Row:
-        key = row.probe.name
+        # A large mean that is subtracted before anything is converted costs no digits.
+        like = row if row.probe.fits_in_single(row.probe.arrays) else self.rows[0]
+        key = like.probe.name
         if key not in self._tolerances:
             self._tolerances[key] = single_tolerances(
-                self.answer, self.reference, row.probe.args, self.returns
+                self.answer, self.reference, like.probe.args, self.returns
             )
         return row.in_single({n: t for n, t in self._tolerances[key].items() if n in names})
 
-    def _try_all(self, function, rows, trials: list[Trial]) -> list[Trial]:
-        """trials with those of the remaining rows; the last one may have been interrupted."""
-        for row in rows[len(trials) :]:
-            if trials and trials[-1].interrupted:
+    def _try_all(self, function, rows, first: Trial | None = None) -> list[Trial]:
+        """The trials of all rows. If one fails on a small row, those of the small rows alone:
+        a wrong function may be a slow one too. Of an interrupted call, that trial alone.
+        """
+        trials: dict[str, Trial] = {}
+        for row in sorted(rows, key=lambda row: row.probe.large and row is not rows[0]):
+            if row.probe.large and any(t.failed for t in trials.values()):
                 break
-            trials.append(run(function, row, self.returns))
-        return trials
+            trial = first if first and row is rows[0] else run(function, row, self.returns)
+            if trial.interrupted:
+                return [trial]
+            trials[row.probe.name] = trial
+        return [trials[row.probe.name] for row in rows if row.probe.name in trials]
 
     def _correct(self, trials, single: bool) -> Result:
         agree = "agrees" if len(self.returns) == 1 else "agree"
         return self._result(
             "correct",
             f"{report.and_list(self.returns)} {agree} with the reference on "
-            f"{report.total(trials, len(self.rows))} test inputs, among them "
+            f"{report.total(trials, self.rows)} test inputs, among them "
             f"{trials[1].probe.name}.",
             None,
             report.precision(trials, single),
-            report.left_out(trials, len(self.rows)),
+            report.left_out(trials, self.rows),
             report.observed(trials[0]),
         )
 
     def _diagnosed(self, function, trials) -> Result | None:
         """The catalogued mistake that gives the same outputs on every probe."""
         wrong = self._wrong_outputs(trials)
-        found = self.catalogue.diagnose(trials, wrong)
+        designed = self._case(function, trials[0], self.returns)
+        found = self.catalogue.diagnose(trials, wrong, designed)
         if found is None:
             return None
         mistake, names = found
-        shown = next(t for t in trials if t.failed and (t.attempt.error or {*t.wrong} & {*names}))
+        shown = [t for t in trials if t.failed and (t.attempt.error or {*t.wrong} & {*names})]
+        shown = next((t for t in shown if t.probe.tag == mistake.only_on), shown[0])
         outcome = "not yet"
         if shown.attempt.error is not None:
             outcome = "error"
@@ -214,13 +225,12 @@ class Exercise:
         else:
             entry = compare.pattern_of_difference(self._case(None, shown, names))
             numbers = f"In numbers, {report.on(shown)}: {entry}"
-        others = report.and_list([n for n in wrong if n not in names])
         return self._result(
             outcome,
             mistake.message,
             mistake.id,
             numbers,
-            f"{others}: wrong for another reason; one at a time." if others else "",
+            report.also_wrong([n for n in wrong if n not in names]),
             report.right_outputs(self.returns, wrong),
             reads_globals(function),
             report.observed(trials[0]),
@@ -233,8 +243,9 @@ class Exercise:
             return None
         start = ""
         if bad is not trials[0]:
-            state = "wrong" if trials[0].failed else "right"
-            start = f"Your function is {state} for {trials[0].probe.name}. But:\n"
+            state = "right for" if not trials[0].failed else "wrong already for"
+            but = "But" if not trials[0].failed else "And on another input"
+            start = f"Your function is {state} {trials[0].probe.name}. {but}:\n"
         if bad.attempt.error is not None:
             outcome, diagnosis, right = "error", None, ()
             message = describe_error(bad.attempt.error, report.call(self.name, bad))
@@ -245,10 +256,11 @@ class Exercise:
         order = argument_order(function, self.parameters)
         return self._result(
             outcome,
-            order.message if order else reads_globals(function),
+            order.message if order else "",
             order.id if order else diagnosis,
             start + message,
             f"Right so far: {report.and_list(right)}." if right else "",
+            reads_globals(function),
             report.observed(trials[0]),
         )
 
@@ -263,13 +275,15 @@ class Exercise:
         order = argument_order(function, self.parameters)
         return self._result(
             "not yet",
-            order.message if order else reads_globals(function),
+            order.message if order else "",
             order.id if order else None,
             f"{found}\nThis is {report.on(failed)}.",
             example if entry not in found else "",
             report.right_outputs(self.returns, self._wrong_outputs(trials)),
-            report.where(trials, len(self.rows)),
-            report.left_out(trials, len(self.rows)),
+            report.where(trials, self.rows),
+            report.left_out(trials, self.rows),
+            report.hard(trials),
+            reads_globals(function),
             report.observed(trials[0]),
         )
 

@@ -158,6 +158,12 @@ FOLD_MISTAKES = (
         _fold_with(scale=lambda gamma, var, eps: gamma / (np.sqrt(var) + eps)),
     ),
     Mistake(
+        "eps-as-floor",
+        "The variance is replaced by eps only where it is smaller. In the normalization eps is "
+        "added always: what is the divisor for a variance of 0.5 and an eps of 0.1?",
+        _fold_with(scale=lambda gamma, var, eps: gamma / np.sqrt(np.maximum(var, eps))),
+    ),
+    Mistake(
         "eps-hard-coded",
         "Your code uses eps = 1e-5 whatever eps it is given. Where does the parameter eps go?",
         _fold_with(scale=lambda gamma, var, eps: gamma / np.sqrt(var + 1e-5)),
@@ -298,6 +304,6 @@ fold_bn = Exercise(
         "1. s: what multiplies z in gamma * (z - mean) / sqrt(var + eps) + beta.  2. W2: each "
         "output has one column of W.  3. b2: the normalised output for x = 0.",
         "s = gamma / np.sqrt(var + eps) has the shape (D,). W * s multiplies column j of W by "
-        "s[j]. For b2, normalise b as if it were a batch of one.",
+        "s[j]. For b2, put b through the test-time formula with the given mean and var.",
     ),
 )

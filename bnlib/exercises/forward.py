@@ -1,5 +1,7 @@
 """Notebook 02: standardise a batch, then scale and shift it (Ioffe & Szegedy 2015, Algorithm 1)."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from . import properties
@@ -198,11 +200,12 @@ STANDARDIZE_MISTAKES = (
     ),
     Mistake(
         "one-pass-variance",
-        "The variance loses its digits when the mean is large: you subtract two large, nearly "
-        "equal numbers (mean of x squared minus squared mean). How many digits has a float32, and "
+        "The variance loses its digits when the mean is large, because large numbers cancel in it "
+        "(as in the mean of x squared minus the squared mean). How many digits has a float32, and "
         "what is left of them when x is near 10,000? What could be subtracted before squaring?",
         _one_pass,
         only_on="large mean",
+        confirm=properties.variance_loses_digits,
     ),
 )
 
@@ -213,7 +216,7 @@ def _then_affine(mistake: Mistake) -> Mistake:
     def wrong(x, gamma, beta, eps):
         return gamma * mistake.function(x, eps) + beta
 
-    return Mistake(mistake.id, mistake.message, wrong, mistake.only_on)
+    return replace(mistake, function=wrong)
 
 
 def _with_xhat(formula):

@@ -14,24 +14,25 @@ from .contract import attempt
 EPS = float(np.finfo(np.float32).eps)
 
 
-def single_outputs(function, reference, trials) -> set[str]:
-    """The names of the outputs that are calculated in float32 although the input is float64.
+def single_outputs(function, reference, trials) -> tuple[set[str], set[str]]:
+    """What is calculated in float32 although the input is float64: (outputs, arguments), by name.
 
-    Those that have the dtype float32 or whose numbers are all float32 numbers; and all of them, if
-    the function converts one of its arguments to float32.
+    Outputs: those that have the dtype float32 or whose numbers are all float32 numbers; and all of
+    them, if the function converts one of its arguments to float32. Arguments: those it converts.
     """
     trials = [t for t in trials if not t.probe.single and t.outputs and not t.probe.tag]
     if not trials:
-        return set()
+        return set(), set()
     found = {n: [t.outputs[n] for t in trials if n in t.outputs] for n in trials[0].outputs}
-    converts = _converts_an_argument(function, reference, [t.probe.args for t in trials[:5]])
-    return {
+    converted = _converted_arguments(function, reference, [t.probe.args for t in trials[:5]])
+    outputs = {
         name
         for name, values in found.items()
         if all(v.dtype == np.float32 for v in values)
         or _all_in_single(_numbers(values))
-        or (converts and not _has_few_decimals(_numbers(values)))
+        or (converted and not _has_few_decimals(_numbers(values)))
     }
+    return outputs, converted
 
 
 def _numbers(arrays) -> np.ndarray:
@@ -49,19 +50,26 @@ def _has_few_decimals(numbers) -> bool:
     return len(numbers) > 0 and bool(np.all(np.round(numbers, 10) == numbers))
 
 
-def _converts_an_argument(function, reference, inputs) -> bool:
-    """Is there an array of which the function does not see the digits behind the seventh?
+def _converted_arguments(function, reference, inputs) -> set[str]:
+    """The arrays of which the function does not see the digits behind the seventh.
 
     A change that is lost when the array is converted to float32 must change nothing at all in any
-    of the inputs, and a larger one something. An output that is rounded to decimals does not stand
-    this test: sooner or later an entry crosses the limit between two decimals.
+    of the inputs, and a larger one something. An array or output that is rounded to decimals does
+    not stand this test: in numbers a million times as large the change crosses the limit between
+    two decimals.
     """
     names = [k for k, v in inputs[0].items() if isinstance(v, np.ndarray)]
-    return any(all(_is_converted(function, reference, args, n) for args in inputs) for n in names)
+    return {n for n in names if all(_is_converted(function, reference, a, n) for a in inputs)}
 
 
 def _is_converted(function, reference, args, name) -> bool:
-    array = args[name].astype(np.float32).astype(np.float64)
+    return _loses_digits(function, reference, args, name, 1.0) and _loses_digits(
+        function, reference, args, name, 2.0**20
+    )
+
+
+def _loses_digits(function, reference, args, name, scale) -> bool:
+    array = scale * args[name].astype(np.float32).astype(np.float64)
     pattern = np.cos(np.arange(array.size)).reshape(array.shape)
 
     def answers(of, size):

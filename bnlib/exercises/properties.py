@@ -5,6 +5,9 @@ row for each image and position, and one column for each channel. That is all th
 is between the two kinds of batch normalization.
 """
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 
 from .compare import close
@@ -15,17 +18,25 @@ def rows(a):
     return np.moveaxis(a, 1, -1).reshape(-1, a.shape[1])
 
 
+def _in_layout_of(a, its_rows):
+    """What rows(a) undoes: the rows as an array of the shape of a."""
+    shape = np.moveaxis(a, 1, -1).shape
+    return np.moveaxis(its_rows.reshape(shape), -1, 1)
+
+
 def _shuffled(a, order):
     """The rows of a in another order, in a's own layout."""
-    shape = np.moveaxis(a, 1, -1).shape
-    return np.moveaxis(rows(a)[order].reshape(shape), -1, 1)
+    return _in_layout_of(a, rows(a)[order])
 
 
 def _words(case) -> dict:
     dense = case.given.x.ndim == 2
     return {
         "column": "column" if dense else "channel",
+        "output": "that" if hasattr(case.got, "instead_of_xhat") else "your output",
         "entry": "x[0, 0]" if dense else "x[0, 0, 0, 0]",
+        "count": "N" if dense else "N * H * W",
+        "axes": "" if dense else ", and are its sums taken over axes 0, 2 and 3",
     }
 
 
@@ -47,7 +58,7 @@ def columns_are_independent(case):
     return case.differ(
         rows(_output(case, case.call(x=x)))[:, 1:],
         rows(_output(case, case.got))[:, 1:],
-        "Changing {entry}, which is in {column} 0, changes another {column} of your output, from "
+        "Changing {entry}, which is in {column} 0, changes another {column} of {output}, from "
         "{want} to {got} in one entry: each {column} should depend on that {column} of x alone.",
         **_words(case),
     )
@@ -72,8 +83,7 @@ def column_means(case):
     return case.differ(
         rows(_output(case, case.got)).mean(0),
         beta,
-        "The {column} means of your output are not {name}: {column} {i} has {got}, expected "
-        "{want}.",
+        "The {column} means of {output} are not {name}: {column} {i} has {got}, expected {want}.",
         name="beta" if hasattr(case.given, "beta") else "0",
         **_words(case),
     )
@@ -86,7 +96,7 @@ def column_variances(case):
     return case.differ(
         rows(_output(case, case.got)).var(0),
         gamma**2 * var / (var + eps),
-        "The variance of {column} {i} of your output is {got}, expected {factor}var / (var + eps) "
+        "The variance of {column} {i} of {output} is {got}, expected {factor}var / (var + eps) "
         "= {want} (the variance of that {column} of x is {var}).",
         factor="gamma^2 * " if hasattr(case.given, "gamma") else "",
         var=var,
@@ -105,10 +115,44 @@ def straight_line(case):
     return case.differ(
         (got[high, columns] - got[low, columns]) / run,
         (want[high, columns] - want[low, columns]) / run,
-        "From the smallest to the largest x of {column} {i}, your output rises by {got} for each "
+        "From the smallest to the largest x of {column} {i}, {output} rises by {got} for each "
         "unit of x, expected {slope} / sqrt(var + eps) = {want}.",
         slope="gamma" if hasattr(case.given, "gamma") else "1",
         **_words(case),
+    )
+
+
+def variance_loses_digits(case) -> bool:
+    """Does the error grow little by little with the mean, as that of a one-pass variance does?
+
+    Numbers near mean**2 cancel in it, so it is wrong by about mean**2 times the rounding error of
+    one number: 1e-16, or 6e-8 in float32. Something that is cut off, or compared with a relative
+    tolerance, is right up to some mean, and beyond it wrong all at once.
+    """
+    data = rows(case.given.x)
+    columns = (data - data.mean(0)) / data.std(0)
+    x = _in_layout_of(case.given.x, columns)
+
+    def error(mean, dtype=np.float64):  # the largest near that mean: rounding is a matter of luck
+        means = mean * np.linspace(1.0, 1.3, 8)
+        return max(_error_at(case, (x + m).astype(dtype).astype(np.float64)) for m in means)
+
+    def grows_with_the_square(dtype):
+        rounding = np.finfo(dtype).eps / 2
+        expected = (1e-4, 1e-3, 1e-2)
+        return all(0.05 < error(np.sqrt(e / rounding), dtype) / e < 10 for e in expected)
+
+    return error(0.0) < 1e-5 and (
+        grows_with_the_square(np.float64) or grows_with_the_square(np.float32)
+    )
+
+
+def _error_at(case, x) -> float:
+    """The largest error of the student's outputs on this x, relative to the largest entry."""
+    got, want = vars(case.call(x=x)), vars(case.reference(x=x))
+    return max(
+        float(np.abs(got[name] - right).max() / max(1.0, np.abs(right).max()))
+        for name, right in want.items()
     )
 
 
@@ -133,6 +177,31 @@ def dbeta_is_a_sum(case):
         "entry of that {column}.",
         **_words(case),
     )
+
+
+def xhat_behind_dgamma(case):
+    """dgamma is the sum of dy * xhat: where dy is 1 in one row and else 0, it is that row of xhat.
+
+    So the xhat that was used can be read from dgamma, and held against what is true of an xhat.
+    """
+    x, dy = case.given.x, rows(case.given.dy)
+    if close(case.got.dgamma, case.want.dgamma, case.tol("dgamma")) or len(dy) > 50:
+        return None
+    one_row = [np.zeros_like(dy) for _ in dy]
+    for i, array in enumerate(one_row):
+        array[i] = 1.0
+    xhat = np.array([case.call(dy=_in_layout_of(x, a)).dgamma for a in one_row])
+    if not close((dy * xhat).sum(0), case.got.dgamma, 1e-9):
+        return None
+    want = _normalised(case)[-1]
+    forward = replace(
+        case,
+        given=SimpleNamespace(x=x, eps=case.given.eps),
+        got=SimpleNamespace(instead_of_xhat=_in_layout_of(x, xhat)),
+        want=SimpleNamespace(xhat=_in_layout_of(x, want)),
+    )
+    said = column_means(forward) or column_variances(forward) or straight_line(forward)
+    return said and f"Your dgamma is a sum of dy times something other than xhat. {said}"
 
 
 def dgamma_is_a_sum(case):
@@ -183,7 +252,7 @@ def dx_sums_to_zero(case):
         np.zeros(case.got.dx.shape[1]),
         "The {column} sums of dx are not zero: {column} {i} sums to {got}, expected 0. (Adding a "
         "constant to a {column} of x changes no y, so the three paths must cancel: one of them is "
-        "wrong. Does it use x - mean where it should, the right std, and the right N?)",
+        "wrong. Does it use x - mean where it should, the right std and the right {count}{axes}?)",
         10.0 * largest,
         **_words(case),
     )
@@ -219,8 +288,8 @@ def dx_factor(case):
         factors,
         np.ones_like(factors),
         "Each {column} of dx is a multiple of the right one: {column} {i} is {got} times what is "
-        "expected (gamma is {gamma} there, std {std}, and N = {n}). So the paths are complete: "
-        "which factor is wrong?",
+        "expected (gamma is {gamma} there, std {std}, and {count} = {n}). So the paths are "
+        "complete: which factor is wrong?",
         gamma=gamma,
         std=np.sqrt(var),
         n=str(len(want)),
@@ -236,7 +305,7 @@ def dx_against_xhat(case):
         gamma / np.sqrt(var) * (dy * xhat).sum(0) * case.given.eps / var,
         "The sum of dx * xhat over {column} {i} is {got}, expected gamma / std * sum(dy * xhat) * "
         "eps / (var + eps) = {want}. (Stretching a {column} of x hardly changes y: is the path "
-        "through the variance complete, with the right gamma, std and N?)",
+        "through the variance complete, with the right gamma, std and {count}{axes}?)",
         **_words(case),
     )
 
@@ -264,6 +333,7 @@ def dx_direct_path(case):
 
 BACKWARD = (
     dbeta_is_a_sum,
+    xhat_behind_dgamma,
     dgamma_is_a_sum,
     dx_columns_are_independent,
     dx_is_linear_in_dy,

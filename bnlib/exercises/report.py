@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .contract import text_of
-from .trial import Trial
+from .trial import Row, Trial
 
 
 def on(trial: Trial) -> str:
@@ -31,35 +31,71 @@ def right_outputs(returns, wrong) -> str:
     return f"{and_list(right)} {'is' if len(right) == 1 else 'are'} right." if right else ""
 
 
-def total(trials: list[Trial], count: int) -> str:
+def also_wrong(others) -> str:
+    """Outputs that the diagnosis does not speak of: they may be computed from the wrong one."""
+    if not others:
+        return ""
+    verb = "is" if len(others) == 1 else "are"
+    return f"{and_list(others)} {verb} wrong too: look again once this is right."
+
+
+def total(trials: list[Trial], rows: list[Row]) -> str:
     """All 80 (test inputs), or 78 of 80 where some were left out."""
-    return f"all {count}" if len(trials) == count else f"{len(trials)} of {count}"
+    return f"all {len(rows)}" if len(trials) == len(rows) else f"{len(trials)} of {len(rows)}"
 
 
-def left_out(trials: list[Trial], count: int) -> str:
+def _left_out(trials, rows) -> tuple[int, int]:
+    """How many probes were not tried because they are large, and because of their large means."""
+    tried = {t.probe.name for t in trials}
+    rest = [row.probe for row in rows if row.probe.name not in tried]
+    large = sum(probe.fits_in_single(probe.arrays) for probe in rest)
+    return large, len(rest) - large
+
+
+def left_out(trials: list[Trial], rows: list[Row]) -> str:
     """Why some of the test inputs do not count for a calculation in float32."""
-    rest = count - len(trials)
-    if not rest:
+    _, unfit = _left_out(trials, rows)
+    if not unfit:
         return ""
     return (
-        f"{rest} of {count} test inputs, with large means, do not fit into a float32 and are not "
-        "counted."
+        f"{unfit} of {len(rows)} test inputs, with large means, do not fit into a float32 and are "
+        "not counted."
     )
 
 
-def where(trials: list[Trial], count: int) -> str:
+def where(trials: list[Trial], rows: list[Row]) -> str:
     """On which probes the function is right: often the pointer to the fault."""
     right = [t for t in trials if not t.failed]
     wrong = [t for t in trials if t.failed]
+    large, _ = _left_out(trials, rows)
+    smaller = f"{len(trials)} smaller ones of {len(rows)}"
+    of = f"of the {smaller}" if large else f"of {len(rows)}"
     if not right:
-        return f"It is wrong on {total(trials, count)} test inputs."
+        on_all = f"all {smaller}" if large else total(trials, rows)
+        return f"It is wrong on {on_all} test inputs."
     named = "; ".join(t.probe.name for t in wrong[:3]) + ("; ..." if len(wrong) > 3 else ".")
     if right[0] is trials[0] or len(wrong) <= 3:
         return (
-            f"It is right on {len(right)} of {count} test inputs, among them "
-            f"{right[0].probe.name}, but wrong for {named}"
+            f"It is right on {len(right)} {of} test inputs, among them {right[0].probe.name}, but "
+            f"wrong for {named}"
         )
-    return f"It is wrong on {len(wrong)} of {count} test inputs."
+    return f"It is wrong on {len(wrong)} {of} test inputs."
+
+
+def hard(trials: list[Trial]) -> str:
+    """What to look for where only the numerically hard probes fail."""
+    tags = {t.probe.tag for t in trials if t.failed}
+    if tags <= {"large mean", "rather large mean"}:
+        return (
+            "Only large means are a problem: are digits lost, is something cut off, or is "
+            "something compared with a relative tolerance, as np.isclose and np.allclose do?"
+        )
+    if tags == {"large z"}:
+        return (
+            "Only large z are a problem: does something overflow there, is something left out, or "
+            "is a number compared with 0 or 1 that only rounding has made 0 or 1?"
+        )
+    return ""
 
 
 def observed(trial: Trial) -> str:
@@ -81,5 +117,6 @@ def precision(trials: list[Trial], single: bool) -> str:
         returns = all(v.dtype == np.float32 for v in first)
         word = "returns" if returns else "calculates in"
         return f"It {word} float32 also where its input is float64: right to about 7 digits."
-    kinds = {str(v.dtype) for t in trials if t.probe.single for v in t.outputs.values()}
+    arrays = [v for t in trials if t.probe.single for v in t.outputs.values() if v.ndim]
+    kinds = {str(v.dtype) for v in arrays}  # a single number has no dtype to keep
     return f"For float32 input it returns {' and '.join(sorted(kinds))}." if kinds else ""

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from . import properties
 from .engine import Exercise, Mistake
 from .probes import Probe, batch, betas, other_middle
 
@@ -77,14 +78,14 @@ UPDATE_MISTAKES = (
     ),
     Mistake(
         "flipped-mean-only",
-        "The mean gives momentum to the old value, the variance to the batch. Which of the two "
-        "lines follows the convention of this exercise?",
+        "In new_mean, momentum weighs the old value. In this exercise it is the weight of the new "
+        "batch: with momentum = 0.1, how much of the old mean is kept?",
         lambda mean, var, x, m: (m * mean + (1 - m) * x.mean(0), _update(mean, var, x, m)[1]),
     ),
     Mistake(
         "flipped-variance-only",
-        "The variance gives momentum to the old value, the mean to the batch. Which of the two "
-        "lines follows the convention of this exercise?",
+        "In new_var, momentum weighs the old value. In this exercise it is the weight of the new "
+        "batch: with momentum = 0.1, how much of the old variance is kept?",
         _update_with(of_var=lambda old, new, m: m * old + (1 - m) * new),
     ),
     Mistake(
@@ -222,11 +223,12 @@ UPDATE_MISTAKES = (
     ),
     Mistake(
         "one-pass-variance",
-        "The variance loses its digits when the mean is large: you subtract two large, nearly "
-        "equal numbers (mean of x squared minus squared mean). What could be subtracted before "
+        "The variance loses its digits when the mean is large, because large numbers cancel in it "
+        "(as in the mean of x squared minus the squared mean). What could be subtracted before "
         "squaring?",
         _average(_mean, lambda x: ((x**2).mean(0) - x.mean(0) ** 2) * len(x) / (len(x) - 1)),
         only_on="large mean",
+        confirm=properties.variance_loses_digits,
     ),
 )
 

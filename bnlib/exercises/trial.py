@@ -66,17 +66,21 @@ class Trial:
         tol = 2e-3 if self.row.single else max(10 * self.probe.tol, 1e-7)
         return all(n in self.outputs and close(self.outputs[n], theirs[n], tol) for n in names)
 
-    def returned_arrays_changed(self, returns) -> bool:
-        """Have later calls overwritten what this call returned?"""
+    def returned_arrays(self, returns) -> dict[str, np.ndarray]:
+        """The arrays themselves that the call returned, by name (outputs holds copies)."""
         if not self.outputs:
-            return False
+            return {}
         values = [self.attempt.value] if len(returns) == 1 else self.attempt.value
-        return any(
-            isinstance(value, np.ndarray)
-            and name in self.outputs
-            and not close(np.float64(self.outputs[name]), np.asarray(value, np.float64), 0.0)
-            for name, value in zip(returns, values, strict=True)
-        )
+        named = zip(returns, values, strict=True)
+        return {n: v for n, v in named if n in self.outputs and isinstance(v, np.ndarray)}
+
+    def overwritten(self, returns) -> np.ndarray | None:
+        """A returned array that later calls have overwritten."""
+        for name, value in self.returned_arrays(returns).items():
+            now = np.asarray(value, np.float64)
+            if not close(np.asarray(self.outputs[name], np.float64), now, 0.0):
+                return value
+        return None
 
 
 def run(function, row: Row, returns: tuple[str, ...]) -> Trial:
@@ -95,36 +99,58 @@ def run(function, row: Row, returns: tuple[str, ...]) -> Trial:
     return trial
 
 
-def unsound(function, trials: list[Trial], returns: tuple[str, ...]) -> Problem | None:
-    """Changed arguments, one array for all answers, another answer to the same question."""
+def unsound(
+    function, trials: list[Trial], returns: tuple[str, ...], earlier: list[Trial]
+) -> Problem | None:
+    """Changed arguments, one array for all answers, another answer to the same question.
+
+    earlier: the same calls, made before.
+    """
     for trial in trials:
         if trial.attempt.changed:
-            names = " and ".join(trial.attempt.changed)
-            name = trial.attempt.changed[0]
+            names = trial.attempt.changed
+            name = names[0]
+            several = "s" * (len(names) > 1)
             return Problem(
                 "modifies-input",
-                f"Your function changes its argument {names} in place, for {trial.probe.name}: "
+                f"Your function changes its argument{several} {' and '.join(names)} in place, for "
+                f"{trial.probe.name}: "
                 f"after the call the caller's array holds other numbers. Which line writes into "
                 f"{name}? (`{name} -= ...` writes into the array, `{name} = {name} - ...` makes a "
                 "new one.)",
             )
-    if trials[0].returned_arrays_changed(returns):
-        return Problem(
-            "shared-output",
-            "The array that your function returned first was overwritten by later calls: all "
-            f"{len(trials)} calls share one array. Where is it created?",
-        )
-    again = run(function, trials[0].row, returns)
-    for name, before in trials[0].outputs.items():
-        after = again.outputs.get(name)
-        if after is None or not close(after, before, 1e-12):
+    for trial in trials:
+        array = trial.overwritten(returns)
+        if array is not None:
             return Problem(
-                "not-deterministic",
-                "Called again with the same arguments, your function gives another answer."
-                f"{_two_answers(name, before, after)} Does it draw random numbers, or keep "
-                "something between calls?",
+                "shared-output",
+                f"The array that your function returned for {trial.probe.name} was overwritten by "
+                f"later calls: {_sharing(array, trials, returns)} share one array. Where is it "
+                "created?",
             )
+    calls = {trial.probe.name: trial for trial in trials}
+    again = run(function, trials[0].row, returns)
+    for old, new in [(t, calls.get(t.probe.name)) for t in earlier] + [(trials[0], again)]:
+        for name, before in old.outputs.items() if new else ():
+            after = new.outputs.get(name)
+            if after is None or not close(after, before, new.row.single.get(name, 1e-12)):
+                return Problem(
+                    "not-deterministic",
+                    "Called again with the same arguments, your function gives another answer."
+                    f"{_two_answers(name, before, after)} Does it draw random numbers, or keep "
+                    "something between calls?",
+                )
     return None
+
+
+def _sharing(array, trials, returns) -> str:
+    """Which calls returned this very array."""
+    results = [t.returned_arrays(returns).values() for t in trials]
+    alike = [any(a.shape == array.shape for a in arrays) for arrays in results]
+    shared = [any(np.may_share_memory(a, array) for a in arrays) for arrays in results]
+    if all(shared):
+        return f"all {len(trials)} calls"
+    return "calls with the same shape" if shared == alike else f"{sum(shared)} of the calls"
 
 
 def _two_answers(name, before, after) -> str:

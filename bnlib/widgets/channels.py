@@ -12,6 +12,7 @@ from bnlib.widgets.distributions import DistributionFilm, figures
 from bnlib.widgets.number import Number
 
 MOST = 8  # channels that fit one below the other
+MARK = 0.4  # height of a percentile's mark: three whole lines would hide a narrow peak
 
 
 class ChannelFilm(DistributionFilm):
@@ -25,8 +26,8 @@ class ChannelFilm(DistributionFilm):
     Each panel is the histogram of one channel's inputs of the nonlinearity: all sampled positions
     of the probe images together, because BN treats them as one batch. A bar's height is the square
     root of its share, scaled to the panel: empty background is one tall bar, and the rest would
-    vanish beside it. The first and last bar hold all that lies beyond the axis; three lines stand
-    where 15, 50 and 85 % of the values lie below, a grey one at 0; beside them mean and standard
+    vanish beside it. The first and last bar hold all that lies beyond the axis; three marks stand
+    where 15, 50 and 85 % of the values lie below, a grey line at 0; beside them mean and standard
     deviation.
 
     Raises ValueError for a recording without channels or a layer that is not there.
@@ -98,7 +99,7 @@ class ChannelFilm(DistributionFilm):
                     )
         where = (
             f"input of nonlinearity {self.layer + 1}, all positions of the probe images; "
-            "height: root of the share; lines: 15, 50, 85 %"
+            "height: root of the share; marks: 15, 50, 85 %"
         )
         fig.text(0.5, 10 / height, where, ha="center", va="bottom")
         return [self._panels.values(), self._messages.values()]
@@ -119,7 +120,7 @@ class ChannelFilm(DistributionFilm):
             share = recording.channel_histogram[i, self.layer, row]
             bars.set_data(np.sqrt(share / max(share.max(), 1e-12)))
             places = recording.channel_percentiles[i, self.layer, row]
-            lines.set_data(np.repeat(places, 3), [0, 1, np.nan] * len(places))
+            lines.set_data(np.repeat(places, 3), [0, MARK, np.nan] * len(places))
             mean.set_text(figures(recording.channel_mean[i, self.layer, row]))
             std.set_text(figures(recording.channel_std[i, self.layer, row]))
         sentences = [self._sentence(name, frame) for name in self.recordings]

@@ -26,8 +26,11 @@ class DistributionFilm(Film):
 
     Each panel is the histogram of the inputs of one nonlinearity, over the same probe batch in
     every frame; its height is scaled to the panel, its first and last bar hold all that lies
-    beyond the axis; beside it its standard deviation. The lines stand where 15, 50 and 85 % of the
-    values lie below. At the bottom loss and accuracy, faint after the frame's step.
+    beyond the axis. The lines stand where 15, 50 and 85 % of the values lie below. The histogram
+    holds all units, so it is wide already where the units differ from each other; the number beside
+    it is the standard deviation of a single unit over the images (the median of the units), which
+    is all that the next layer can tell images apart by. At the bottom loss and accuracy, faint
+    after the frame's step.
     """
 
     size = (840, 424)
@@ -97,15 +100,16 @@ class DistributionFilm(Film):
                     )  # fmt: skip
                 bars = ax.stairs(np.zeros(len(edges) - 1), edges, fill=True, color=color, alpha=0.6)
                 x, y = ax.transAxes.transform((1, 0.5))
-                std = fig.add_artist(Number(x + 7, y))
-                self._panels[name, row] = bars, std
+                spread = fig.add_artist(Number(x + 7, y))
+                self._panels[name, row] = bars, spread
                 if row == 0:
-                    ax.text(1.02, 1.1, "std", transform=ax.transAxes)
+                    ax.text(1.02, 1.04, "unit\nstd", transform=ax.transAxes, linespacing=1)
                 if row == rows // 2:
                     self._messages[name] = ax.text(
                         0.5, 0.5, "", transform=ax.transAxes, ha="center", va="center", color=color
                     )
-        where = "input of the nonlinearity; lines: 15, 50 and 85 % of the values lie to their left"
+        where = "input of the nonlinearity, all units; "
+        where += "lines: 15, 50, 85 % of the values lie to the left"
         fig.text(
             0.5 + (left - right) / width / 2, (bottom + lower + 18) / height, where, ha="center"
         )
@@ -135,18 +139,18 @@ class DistributionFilm(Film):
             at = self.recordings[name].diverged_at
             message.set_text(f"diverged at step {at}" if diverged else "")
         marks = [(np.nan, np.nan)]
-        for (name, row), (bars, std) in self._panels.items():
+        for (name, row), (bars, spread) in self._panels.items():
             recording, i = self.recordings[name], self._index(name, frame)
             if i is None:
                 bars.set_data(np.zeros(len(recording.edges) - 1))
-                std.set_text("")
+                spread.set_text("")
                 continue
             share = recording.histogram[i, row]
             bars.set_data(share / max(share.max(), 1e-12))
             x = self._pixels(bars.axes, recording.percentiles[i, row])
             bottom, top = bars.axes.bbox.intervaly
             marks += [(place, y) for place in x for y in (bottom, top, np.nan)]
-            std.set_text(figures(recording.std[i, row]))
+            spread.set_text(figures(recording.unit_std[i, row]))
         self._marks.set_data(*np.transpose(marks))
         for cursor in self._cursors:
             cursor.set_xdata([step, step])
@@ -182,10 +186,10 @@ class DistributionFilm(Film):
         last = len(recording.layer_names)
         share = 100 * recording.saturated[i, -1]
         kind = "switched off" if recording.layer_names[-1].endswith("relu") else "saturated"
-        loss, std = figures(recording.loss[i]), figures(recording.std[i, -1])
+        loss, spread = figures(recording.loss[i]), figures(recording.unit_std[i, -1])
         return (
             f"{name}: accuracy {100 * recording.accuracy[i]:.0f} %, loss {loss}; "
-            f"layer {last}: std {std}, {share:.0f} % {kind}."
+            f"layer {last}: std of a unit {spread}, {share:.0f} % {kind}."
         )
 
     def summary(self) -> str:

@@ -51,8 +51,8 @@ def bn_jacobian(x, eps):
 class JacobianExplorer(LiveFigure):
     """The N x N Jacobian of one feature as a heat map, as the batch and eps change.
 
-    Left the batch, a row an example; in the middle P, where row n holds the change of y_n for each
-    x_m, in units of 1 / sqrt(var + eps); right how much of a gradient passes P in each direction.
+    Left the batch, a row an example; in the middle P, where row j holds the change of y_j for each
+    x_i, in units of 1 / sqrt(var + eps); right how much of a gradient passes P in each direction.
     Without BN the matrix would be the identity.
 
     Things to see: two directions are lost, of N; an outlier takes its own row and column with it;
@@ -91,8 +91,8 @@ class JacobianExplorer(LiveFigure):
         self.heat = middle.imshow(
             np.zeros((2, 2)), "PuOr", vmin=-1, vmax=1, extent=(0, 1, 1, 0), aspect="equal"
         )
-        middle.set(xticks=[], yticks=[], title="Jacobian × √(σ² + ε)")
-        middle.set(xlabel="nudged input $x_m$", ylabel="output $y_n$")
+        middle.set(xticks=[], yticks=[], title="P = Jacobian × √(σ² + ε)")
+        middle.set(xlabel="nudged input $x_i$", ylabel="output $y_j$")
         n = self.numbers_up_to
         self.numbers = [middle.text(0, 0, "", ha="center", va="center") for _ in range(n * n)]
         fig.colorbar(self.heat, ax=middle, shrink=0.85, ticks=[-1, 0, 1])
@@ -113,7 +113,9 @@ class JacobianExplorer(LiveFigure):
         self.points.set_data(x[1:] / scale, rows[1:])
         self.moved.set_data(x[:1] / scale, rows[:1])
         self.name.set(
-            x=first - np.copysign(0.8, first), y=rows[0], ha="right" if first > 0 else "left"
+            x=first - np.copysign(0.8, first),
+            y=max(rows[0], 0.045),  # in a large batch the first row is close under the title
+            ha="right" if first > 0 else "left",
         )
         self.heat.set_data(P)
         for k, text in enumerate(self.numbers):
@@ -131,7 +133,7 @@ class JacobianExplorer(LiveFigure):
             text.set_color("white" if inside else "black")
         others = f"all in the other {N - 2}" if N > 2 else "and there is no other direction"
         return (
-            f"N = {N}, eps = {eps:g}: the Jacobian is {factor:.3g} times this matrix. Of a "
+            f"N = {N}, eps = {eps:g}: the Jacobian is {factor:.3g} times P. Of a "
             f"gradient dy, nothing passes along 1, the share {_share(share)} along x̂, {others}. "
             f"Example 1 keeps {P[0, 0]:.2f} of its own gradient."
         )

@@ -50,7 +50,7 @@ class SignalExplorer(LiveFigure):
         controls = {
             "depth": slider("hidden layers", depth, *DEPTHS, width=300),
             "scale": slider("initial scale s", scale, *SCALES, 0.05, width=300),
-            "activation": menu("activation", list(ACTIVATIONS), activation, width=170),
+            "activation": menu("activation", list(ACTIVATIONS), activation, width=200),
             "norm": checkbox("also with BN", False, width=130),
         }
         super().__init__(controls)

@@ -59,6 +59,7 @@ class TransformExplorer(LiveFigure):
         self.images = None if images is None else _square(np.asarray(images, dtype=float))
         self._limit = float(np.ceil(np.abs(x[: counts[-1], list(units)]).max() + 1))
         self._syncing = False
+        self._start = {"unit": units[0], "count": count, "example": 0}
         self.batch = x[:count, units[0]].copy()  # what the reader drags
         self.gamma, self.beta = 1.0, 0.0
         limit = self._limit
@@ -83,7 +84,13 @@ class TransformExplorer(LiveFigure):
         self._set(gamma=np.sqrt(var + self.controls["eps"].value), beta=mean)
 
     def reset(self) -> None:
-        """The batch as it came, gamma = 1, beta = 0, eps = 1e-5."""
+        """Everything as it was at the start."""
+        self._syncing = True
+        try:
+            for name, value in self._start.items():
+                self.controls[name].value = value
+        finally:
+            self._syncing = False
         self._load()
         self._set(gamma=1.0, beta=0.0, eps=EPS[0])
 

@@ -63,6 +63,11 @@ CELL_PROBLEMS = """() => {
   return found; }"""
 
 
+FOLDED = """() => window.jupyterapp.shell.currentWidget.content.widgets
+  .filter(cell => cell.model.type === 'code' && cell.model.outputs.length && cell.outputHidden)
+  .length"""
+
+
 class Lab:
     """A running server and a browser; `open` gives a notebook in a fresh window."""
 
@@ -127,6 +132,10 @@ class Notebook:
     def problems(self) -> list[str]:
         """Failed cells, stderr, widgets that did not render, errors of the browser's console."""
         return self._console + self.page.evaluate(CELL_PROBLEMS)
+
+    def folded_outputs(self) -> int:
+        """How many cells hide the output that they have."""
+        return self.page.evaluate(FOLDED)
 
     def _listen(self, socket) -> None:
         if "/channels" not in socket.url:

@@ -58,7 +58,9 @@ class Widget:
 
 def test_run_all_scrub_train_pause_and_no_kernel(lab):
     with lab.open(NAME) as notebook:
+        assert notebook.folded_outputs() > 0  # the answers to the predictions
         notebook.run_all()
+        assert notebook.folded_outputs() == 0
         widget = Widget(notebook)
         assert "Step 300 of 300" in widget.picture[1]
 

@@ -61,7 +61,7 @@ def test_a_mistake_is_recognised_by_its_own_id(exercise, mistake):
 def test_a_mistake_that_is_not_in_the_catalogue_is_not_accepted(exercise, mistake):
     result = without_catalogue(exercise).check(mistake.function)
     assert not result.passed
-    assert result.diagnosis in (None, "wrong-shape", "wrong-count"), result
+    assert result.diagnosis in (None, "wrong-shape", "wrong-count", "outputs-order"), result
     assert re.search(r"\d.*(expected|stays|sums to|raised)|expected.*\d", result.message), result
     assert "could not judge" not in result.message
 
@@ -88,6 +88,7 @@ def test_messages_name_the_mistake_and_ask_a_question(exercise):
     for mistake in exercise.mistakes:
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", mistake.id)
         assert "?" in mistake.message
+        assert bool(mistake.only_on) == bool(mistake.confirm)
         # one blank between words: the text is put together from several lines of source
         assert not re.search(r"  |[a-z][.?][A-Z]", mistake.message), mistake.message
 

@@ -220,7 +220,7 @@ def test_the_wrong_shape(change, says):
     assert "expected (6, 4)" in result.message
 
 
-@pytest.mark.parametrize("dtype", [int, bool, np.int8])
+@pytest.mark.parametrize("dtype", [int, np.int8])
 def test_integers_are_rejected(dtype):
     result = standardize.check(lambda x, eps: right(x, eps).astype(dtype))
     assert (result.outcome, result.diagnosis) == ("not yet", "integer-output")
@@ -555,7 +555,7 @@ def test_two_faults_are_told_one_at_a_time():
 
     result = bn_backward.check(two)
     assert result.diagnosis == "mean-path-missing"
-    assert "dgamma: wrong for another reason" in result.message
+    assert "dgamma is wrong too: look again" in result.message
     assert "dbeta is right" in result.message
 
 

@@ -473,7 +473,7 @@ def test_rounding_is_called_rounding(name, decimals):
 
 def test_gamma_that_is_not_used_does_not_count_as_float32():
     message = bn_forward.check(lambda x, gamma, beta, eps: 1.3 * xh(x, eps) + 0.1).message
-    assert f"wrong on all {len(bn_forward.rows)} test inputs" in message
+    assert "not counted" not in message
     assert "float32" not in message
 
 

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import nbformat
-from refresh import WIDGET_VIEW, is_readable, normalise, text_of
+from refresh import PREDICTION, WIDGET_VIEW, is_readable, normalise, text_of
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_BYTES = 1_500_000
@@ -195,7 +195,7 @@ def has_widget_fallbacks(nb, name):
 def has_predictions(nb, name):
     found = 0
     for cell, after in zip(nb.cells, [*nb.cells[1:], None], strict=True):
-        if cell.cell_type == "markdown" and cell.source.startswith("**Predict.**"):
+        if cell.cell_type == "markdown" and cell.source.startswith(PREDICTION):
             found += 1
             if after is None or after.cell_type != "code":
                 yield f"{cell.id}: a prediction, and no run right after it"

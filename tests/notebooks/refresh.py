@@ -7,7 +7,8 @@
 Normal form, so that a diff shows what the author changed and nothing else: kernelspec python3, no
 version numbers, readable cell ids, execution counts 1, 2, 3 ..., no times, no state of widgets
 unless the notebook's metadata says {"bnlib": {"keep_widget_state": true}} (a film that should move
-in an exported page). A notebook that fails is left as it was.
+in an exported page). The output of a cell after a prediction is folded, so that it does not give
+the answer away; JupyterLab unfolds it when the cell runs. A notebook that fails is left as it was.
 """
 
 import argparse
@@ -32,6 +33,7 @@ LANGUAGE_INFO = {
     "pygments_lexer": "ipython3",
 }
 KEPT_CELL_METADATA = ("jupyter", "slideshow", "tags")
+PREDICTION = "**Predict.**"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 # Readable: words joined by hyphens; the second pattern is what Jupyter invents by itself.
@@ -96,9 +98,23 @@ def normalise(nb):
         count += executed
         cell.execution_count = count if executed else None
         cell.outputs = _normal_outputs(cell.outputs, cell.execution_count, keep_state)
+    _fold_answers(nb)
     if keep_state:
         _normal_widgets(nb)
     return nb
+
+
+def _fold_answers(nb):
+    """Fold the stored output of each cell that answers a prediction, and no other."""
+    for before, cell in zip([None, *nb.cells], nb.cells, strict=False):
+        if cell.cell_type == "code":
+            flags = dict(cell.metadata.get("jupyter", {}))
+            flags.pop("outputs_hidden", None)
+            if before is not None and before.source.startswith(PREDICTION):
+                flags["outputs_hidden"] = True
+            cell.metadata.pop("jupyter", None)
+            if flags:
+                cell.metadata["jupyter"] = nbformat.from_dict(flags)
 
 
 def _name_cells(nb):

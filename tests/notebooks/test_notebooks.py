@@ -2,9 +2,11 @@
 
 import json
 import re
+from itertools import pairwise
 
 import nbformat
 import notebook_rules
+import perturb
 import pytest
 import refresh
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -55,6 +57,15 @@ def test_links_between_notebooks_lead_somewhere():
         for cell in notebook_rules.markdown_cells(refresh.read(path)):
             for target in re.findall(r"\]\((?!https?:|#|attachment:)([^)#]+)", cell.source):
                 assert (path.parent / target).exists(), f"{path.name}, {cell.id}: {target}"
+
+
+@pytest.mark.parametrize(
+    ("path", "following"), list(pairwise(NOTEBOOKS)), ids=lambda path: path.stem
+)
+def test_each_notebook_leads_to_the_next(path, following):
+    title = refresh.read(following).cells[0].source.splitlines()[0].lstrip("# ").split(":")[0]
+    last = refresh.read(path).cells[-1].source.splitlines()[-1]
+    assert last == f"Next: [{title}]({following.name})"
 
 
 # --- every rule can fail ------------------------------------------------------------------------
@@ -262,6 +273,29 @@ def test_refresh_executes_from_nothing_and_normalises(stored, capsys):
     assert refresh.main([str(path)]) == 0
     assert path.read_bytes() == before, "refreshing twice must give the same bytes"
     assert [p.name for p in path.parent.iterdir()] == [path.name], "a temporary file was left"
+
+
+def test_answers_to_predictions_are_folded_and_nothing_else():
+    nb = refresh.normalise(good())
+    folded = [c.id for c in nb.cells if c.metadata.get("jupyter", {}).get("outputs_hidden")]
+    assert folded == ["run-which"]
+    nb.cells[4].metadata["jupyter"] = {"outputs_hidden": True, "source_hidden": True}
+    nb.cells[1].source = "Which is larger?"
+    nb = refresh.normalise(nb)
+    assert [c.metadata.get("jupyter") for c in nb.cells if c.cell_type == "code"] == [
+        None,
+        {"source_hidden": True},
+        None,
+    ]
+
+
+def test_perturb_tells_an_output_that_depends_on_rounding(stored, capfd):
+    weights = "from bnlib import mlp\nw = mlp([2, 1]).params['0.weight'][0, 0]\n"
+    for print_it, status in (("print(f'{w:.3f}')", 0), ("print(repr(w))", 1)):
+        path = stored(weights + print_it)
+        assert refresh.main([str(path)]) == 0
+        assert perturb.main([str(path), "--times", "1"]) == status
+    assert "Cell outputs differ" in capfd.readouterr().out
 
 
 def test_a_failing_notebook_is_left_as_it_was(stored, capsys):

@@ -143,7 +143,7 @@ def test_a_frame_shows_its_step(make):
     marks = bars.axes.transData.inverted().transform(explorer._marks.get_xydata()[-9::3])
     np.testing.assert_allclose(marks[:, 0], recording.percentiles[1, 2])
     np.testing.assert_allclose(marks[:, 1], bars.axes.get_ylim()[0], atol=1e-9)
-    assert std.text == f"{recording.std[1, 2]:.2f}"
+    assert std.text == f"{recording.unit_std[1, 2]:.2f}"
     assert [c.get_xdata()[0] for c in explorer._cursors] == [10, 10]
     assert f"{recording.loss[1]:.2f}" in explorer.sentence
 

@@ -92,10 +92,10 @@ def test_a_slider_that_the_browser_rounds_to_its_step_changes_nothing(explorer):
     assert explorer.png != before
 
 
-def test_reset_restores_batch_gamma_beta_and_eps(explorer):
+def test_reset_restores_everything(explorer):
     first = explorer.png
     put(explorer, example=5, value=0.0, gamma=2.0, beta=-1.0, eps=10.0)
-    put(explorer, example=0)
+    put(explorer, count=2, unit=1)
     assert explorer.png != first
     explorer.controls["reset"].click()
     assert explorer.png == first
