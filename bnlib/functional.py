@@ -20,7 +20,7 @@ import numpy as np
 class NonFiniteError(ValueError):
     """The input holds a NaN or an infinity, usually because a network has diverged.
 
-    ``finite`` (C,) says which channels are well.
+    ``finite`` (C,), where it is known, says which channels are well.
     """
 
     def __init__(self, message, finite=None):

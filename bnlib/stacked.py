@@ -1,8 +1,8 @@
 """Small networks trained together: side by side, they are one wide network.
 
 A layer of 100 units is too small to keep a processor busy: NumPy's overhead for each operation
-costs as much as the arithmetic. Twelve such layers beside each other are a layer of 1,200 units in
-which no unit sees the inputs of another network, so each operation works on twelve times as much:
+costs as much as the arithmetic. Six such layers beside each other are a layer of 600 units in which
+no unit sees the inputs of another network, so each operation works on six times as much:
 
     activations    (N, networks * D), network k has the columns k * D to (k + 1) * D
     Dense          a weight matrix for each network: `StackedDense`
@@ -94,22 +94,25 @@ def _stacked(layers):
             count, first.in_features, first.out_features, first.bias is not None, first.weight.dtype
         )
     elif isinstance(first, BatchNorm):
-        made = BatchNorm(
-            count * first.num_features,
-            first.eps,
-            first.momentum,
-            first.affine,
-            first.track_running_stats,
-            first.gamma.dtype,
-        )
+        settings = {(bn.eps, bn.momentum, bn.affine, bn.track_running_stats) for bn in layers}
+        if len(settings) > 1:
+            raise ValueError(
+                "stack expected the same eps, momentum, affine and track_running_stats in every "
+                f"network, got {sorted(map(str, settings))}"
+            )
+        made = BatchNorm(count * first.num_features, *settings.pop(), first.gamma.dtype)
     elif isinstance(first, Activation):
         return type(first)()
     else:
         raise TypeError(f"stack expected layers of Dense, BatchNorm and activations, got {first}")
     for name, target in (made.params | made.buffers).items():
         parts = [(layer.params | layer.buffers)[name] for layer in layers]
-        # num_batches_tracked is one number, which networks trained together share.
-        target[...] = np.stack(parts).reshape(target.shape) if target.ndim else parts[0]
+        if target.ndim:
+            target[...] = np.stack(parts).reshape(target.shape)
+        elif len(set(map(int, parts))) == 1:  # num_batches_tracked: one number, which all share
+            target[...] = parts[0]
+        else:
+            raise ValueError(f"stack expected networks of one age, got {name} of {parts}")
     return made
 
 
@@ -124,10 +127,8 @@ class StackTrainer(Trainer):
     def __init__(self, nets, data, lrs, batch_size, seed=0, momentum=0.0, weight_decay=0.0):
         self.nets, self.lrs = list(nets), np.array(lrs)
         self.ends = [None] * len(self.nets)  # diverged_at of each network
-        self._settings = momentum, weight_decay
-        net, optimizer = self._stack(range(len(self.nets)))
-        super().__init__(net, data, 1.0, batch_size, seed)
-        self.optimizer = optimizer
+        net, lr = self._stack(range(len(self.nets)))
+        super().__init__(net, data, lr, batch_size, seed, None, momentum, weight_decay)
 
     def runs(self):
         """Every network's `Run` up to now, in the order of ``nets``."""
@@ -139,7 +140,7 @@ class StackTrainer(Trainer):
         ]
 
     def _stack(self, members):
-        """The networks with these numbers as a stack, and its optimizer."""
+        """The networks with these numbers as a stack, and the learning rate of each parameter."""
         self._members = list(members)
         net = stack([self.nets[k] for k in self._members])
         # Row j: where the parameters of network j stand in the stack's flat_params.
@@ -149,7 +150,7 @@ class StackTrainer(Trainer):
         self._rows = np.concatenate([p.reshape(count, -1) for p in places], axis=1)
         lr = np.empty(net.flat_params.shape, net.dtype)
         lr[self._rows] = self.lrs[self._members, None]
-        return net, SGD(net, lr, *self._settings)
+        return net, lr
 
     def _step(self, batch):
         buffers = {name: b.copy() for name, b in self.net.buffers.items()}
@@ -183,13 +184,14 @@ class StackTrainer(Trainer):
     def _leave(self, finite):
         """Go on without the networks whose loss is not ``finite``."""
         self._write_back()
-        velocity = self.optimizer.velocity[self._rows]
+        old, velocity = self.optimizer, self.optimizer.velocity[self._rows]
         for j in np.flatnonzero(~finite):
             self.ends[self._members[j]] = self.step_count
         if not finite.any():
             self.diverged_at = self.step_count
             return
-        self.net, self.optimizer = self._stack([self._members[j] for j in np.flatnonzero(finite)])
+        self.net, lr = self._stack([self._members[j] for j in np.flatnonzero(finite)])
+        self.optimizer = SGD(self.net, lr, old.momentum, old.weight_decay)
         self.optimizer.velocity[self._rows] = velocity[finite]
 
     def _write_back(self):

@@ -125,6 +125,17 @@ def test_networks_of_two_architectures_are_refused():
         stack([bnlib.mlp([4, 3, 2]), bnlib.mlp([4, 3, 2], norm="batch")])
 
 
+def test_batch_norms_with_other_settings_or_another_age_are_refused(data):
+    one, other = (bnlib.mlp([4, 3, 2], norm="batch") for _ in range(2))
+    other.layers[1].momentum = 0.5
+    with pytest.raises(ValueError, match="same eps, momentum"):
+        stack([one, other])
+    one, other = (bnlib.mlp(SIZES, norm="batch") for _ in range(2))
+    train(other, data, 1, 0.1, 30)
+    with pytest.raises(ValueError, match="one age, got num_batches_tracked"):
+        stack([one, other])
+
+
 def test_a_layer_it_cannot_stack_is_named():
     with pytest.raises(TypeError, match="Conv2d"):
         stack([bnlib.cnn((1, 2), image_size=4)] * 2)
