@@ -10,15 +10,15 @@ from bnlib import functional
 from bnlib.convolution import Conv2d, Flatten, MaxPool2d
 from bnlib.data import load_mnist
 from bnlib.functional import NonFiniteError
-from bnlib.gradcheck import gradcheck
+from bnlib.gradients import gradcheck
+from bnlib.grid import SweepResult, sweep
 from bnlib.inference import fold_batchnorm, population_statistics
 from bnlib.layers import Dense, ReLU, Sigmoid, Tanh
 from bnlib.losses import softmax_cross_entropy
 from bnlib.network import Sequential, cnn, mlp
-from bnlib.norm import BatchNorm
+from bnlib.norms import BatchNorm
 from bnlib.optim import SGD
 from bnlib.recording import Recorder, Recording
-from bnlib.sweep import SweepResult, sweep
 from bnlib.training import Run, Trainer, accuracy, compare, train
 
 __version__ = "0.1.0"

@@ -7,7 +7,7 @@ import numpy as np
 from bnlib.convolution import Conv2d
 from bnlib.layers import Dense
 from bnlib.network import Sequential
-from bnlib.norm import BatchNorm
+from bnlib.norms import BatchNorm
 
 
 def fold_batchnorm(net):

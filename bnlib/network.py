@@ -1,13 +1,14 @@
 """Networks: layers in a row, and the networks of the notebooks."""
 
 import math
+from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
 
 from bnlib.convolution import Conv2d, Flatten, MaxPool2d
 from bnlib.layers import ACTIVATIONS, Activation, Dense
-from bnlib.norm import BatchNorm
+from bnlib.norms import BatchNorm
 
 
 class Sequential:
@@ -83,20 +84,33 @@ class Sequential:
         Returns a list with one array per Activation. BatchNorm uses the statistics of x, and its
         running statistics are left as they were, so looking does not change the network.
         """
-        kept, mode = {k: v.copy() for k, v in self.buffers.items()}, self.training
-        self.train()
         inputs = []
-        try:
+        with self.as_it_was():
+            self.train()
             for layer in self.layers:
                 if isinstance(layer, Activation):
                     inputs.append(x)
                 x = layer.forward(x)
+        return inputs
+
+    @contextmanager
+    def as_it_was(self):
+        """Buffers and modes of all layers come back at the end of the block, whatever happens.
+
+        with net.as_it_was():
+            net.train()(x)  # running statistics move here, and are restored after it
+        """
+        buffers = {name: b.copy() for name, b in self.buffers.items()}
+        modes = [layer.training for layer in self.layers]
+        training = self.training
+        try:
+            yield self
         finally:
             for name, buffer in self.buffers.items():
-                buffer[...] = kept[name]
-            if not mode:
-                self.eval()
-        return inputs
+                buffer[...] = buffers[name]
+            self.training = training
+            for layer, mode in zip(self.layers, modes):
+                layer.training = mode
 
     @property
     def nonlinearities(self):

@@ -18,7 +18,7 @@ from bnlib.functional import NonFiniteError, ones
 from bnlib.layers import Activation, Dense, Layer
 from bnlib.losses import cross_entropy_rows
 from bnlib.network import Sequential
-from bnlib.norm import BatchNorm
+from bnlib.norms import BatchNorm
 from bnlib.optim import SGD
 from bnlib.training import Run, Trainer
 

@@ -116,10 +116,8 @@ class Trainer:
 
     def _record_start(self):
         """Record the untrained network, with the loss and gradients of the first batch."""
-        buffers = {name: b.copy() for name, b in self.net.buffers.items()}
-        loss = self._gradients(*self._draw())
-        for name, b in self.net.buffers.items():
-            b[...] = buffers[name]
+        with self.net.as_it_was():
+            loss = self._gradients(*self._draw())
         self._next -= self.batch_size  # training starts with the same batch
         if loss is None:
             self.diverged_at = 0

@@ -1,4 +1,4 @@
-"""Wrong implementations of bnlib.functional and bnlib.norm, made by changing one place each.
+"""Wrong implementations of bnlib.functional and bnlib.norms, made by changing one place each.
 
 Each names the tests that must notice. `old` must occur exactly once in the source, so a mutant
 cannot go stale in silence when the code changes.
@@ -10,9 +10,9 @@ import types
 from dataclasses import dataclass
 
 import test_functional as tf
-import test_norm as tn
+import test_norms as tn
 
-FUNCTIONAL, NORM = "bnlib.functional", "bnlib.norm"
+FUNCTIONAL, NORM = "bnlib.functional", "bnlib.norms"
 
 
 @dataclass(frozen=True)

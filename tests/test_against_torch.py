@@ -11,7 +11,7 @@ from cases import LAYOUTS, close, lay_out
 
 from bnlib.losses import softmax_cross_entropy
 from bnlib.network import mlp
-from bnlib.norm import BatchNorm
+from bnlib.norms import BatchNorm
 from bnlib.optim import SGD
 
 with np.load(Path(__file__).parent / "reference" / "reference.npz") as archive:

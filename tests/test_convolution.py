@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import bnlib
 from bnlib import convolution
 from bnlib.convolution import Conv2d, Flatten, MaxPool2d, col2im, im2col, pad
-from bnlib.gradcheck import gradcheck
+from bnlib.gradients import gradcheck
 
 ORDERS = ("C", "batch last", "channels last", "strided", "Fortran")
 

@@ -177,7 +177,7 @@ def loaded_by(statement):
     "statement",
     [
         "import bnlib",
-        "import bnlib.norm",
+        "import bnlib.norms",
         "import bnlib.functional, bnlib.training, bnlib.recording, bnlib.data",
     ],
 )

@@ -20,7 +20,7 @@ from cases import (
 from hypothesis import strategies as st
 
 import bnlib.functional
-from bnlib.gradcheck import gradcheck
+from bnlib.gradients import gradcheck
 
 EPS32 = np.finfo(np.float32).eps
 

@@ -8,7 +8,7 @@ from test_training import DATA, bits, net_for
 from bnlib.inference import fold_batchnorm, population_statistics
 from bnlib.layers import Dense
 from bnlib.network import Sequential, mlp
-from bnlib.norm import BatchNorm
+from bnlib.norms import BatchNorm
 from bnlib.training import train
 
 

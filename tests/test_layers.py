@@ -6,7 +6,7 @@ from cases import close
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnlib.gradcheck import gradcheck
+from bnlib.gradients import gradcheck
 from bnlib.layers import ACTIVATIONS, Dense, Layer, ReLU, Sigmoid, Tanh
 
 FUNCTIONS = {

@@ -1,4 +1,4 @@
-"""The tests of functional.py and norm.py can fail: each mutant fails every test that it names.
+"""The tests of functional.py and norms.py can fail: each mutant fails every test that it names.
 
 The mutants are in mutants.py. A test that passes with a broken module is a defect of the test.
 """

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from cases import close
 
-from bnlib.gradcheck import gradcheck
+from bnlib.gradients import gradcheck
 from bnlib.layers import Dense, ReLU, Sigmoid
 from bnlib.losses import softmax_cross_entropy
 from bnlib.network import Sequential, default_init_scale, mlp
-from bnlib.norm import BatchNorm
+from bnlib.norms import BatchNorm
 from bnlib.optim import SGD
 
 X = np.random.default_rng(0).standard_normal((7, 6))

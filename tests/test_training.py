@@ -9,7 +9,7 @@ from bnlib.data import Data
 from bnlib.functional import NonFiniteError
 from bnlib.losses import softmax_cross_entropy
 from bnlib.network import mlp
-from bnlib.norm import BatchNorm
+from bnlib.norms import BatchNorm
 from bnlib.recording import Recorder
 from bnlib.training import Trainer, accuracy, compare, train
 

@@ -12,7 +12,7 @@ from bnlib.widgets.film import Film
 from bnlib.widgets.jacobian import JacobianExplorer, ProjectionExplorer
 from bnlib.widgets.live import LiveFigure
 from bnlib.widgets.running import RunningStatisticsExplorer
-from bnlib.widgets.signals import SignalExplorer
+from bnlib.widgets.signal_explorer import SignalExplorer
 from bnlib.widgets.transform import TransformExplorer
 
 __all__ = [

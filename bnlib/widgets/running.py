@@ -10,7 +10,7 @@ from bnlib.data import Data, load_mnist
 from bnlib.figures import COLORS, STYLES
 from bnlib.functional import NonFiniteError
 from bnlib.network import mlp
-from bnlib.norm import BatchNorm
+from bnlib.norms import BatchNorm
 from bnlib.training import Trainer, accuracy
 from bnlib.widgets.live import LiveFigure, choices, menu, slider
 

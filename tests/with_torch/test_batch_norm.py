@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from bnlib.norm import BatchNorm
+from bnlib.norms import BatchNorm
 
 TOLERANCE = {np.float64: 1e-10, np.float32: 1e-5}
 MODULES = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}

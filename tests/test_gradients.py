@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bnlib.functional import batch_norm, batch_norm_backward
-from bnlib.gradcheck import gradcheck
+from bnlib.gradients import gradcheck
 
 
 def cube(x):

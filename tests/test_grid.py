@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import bnlib
-from bnlib.sweep import SweepResult, sweep
+from bnlib.grid import SweepResult, sweep
 
 DATA = {"pool": True, "n_train": 600, "n_test": 100}
 SIZES = [196, 20, 20, 10]
@@ -24,7 +24,7 @@ ARRAYS = ("loss", "accuracy", "diverged_at", "done")
 def pairs():
     """Two networks in a stack: many jobs for few networks."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module(), "TOGETHER", POINTS // JOBS)
+        patch.setattr(bnlib.grid, "TOGETHER", POINTS // JOBS)
         yield
 
 
@@ -36,12 +36,6 @@ def expected(pairs):
 
 def same(a, b):
     return all(np.array_equal(getattr(a, k), getattr(b, k), equal_nan=k != "done") for k in ARRAYS)
-
-
-def module():
-    import sys
-
-    return sys.modules["bnlib.sweep"]  # bnlib.sweep is the function
 
 
 def test_every_point_is_a_run_of_train(expected):
@@ -158,7 +152,7 @@ def test_a_dask_cluster_survives_a_killed_worker(expected, cluster):
 
 
 def test_an_interrupt_keeps_what_is_done_and_resume_does_the_rest(expected, monkeypatch):
-    run_stack, calls = module().run_stack, []
+    run_stack, calls = bnlib.grid.run_stack, []
 
     def interrupted(*args):
         calls.append(args)
@@ -166,7 +160,7 @@ def test_an_interrupt_keeps_what_is_done_and_resume_does_the_rest(expected, monk
             raise KeyboardInterrupt
         return run_stack(*args)
 
-    monkeypatch.setattr(module(), "run_stack", interrupted)
+    monkeypatch.setattr(bnlib.grid, "run_stack", interrupted)
     result = sweep(DATA, SIZES, GRID, **SHARED)
     assert result.done.sum() == 4 * 2 and result.stopped.startswith("stopped by an interrupt")
     assert "8 of 24 runs done" in repr(result) and "resume" in repr(result)
@@ -194,7 +188,7 @@ def test_an_interrupt_with_an_executor_keeps_what_is_done_and_cancels_the_rest(m
         yield next(iter(futures))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module(), "as_completed", impatient)
+    monkeypatch.setattr(bnlib.grid, "as_completed", impatient)
     result = sweep(DATA, SIZES, GRID, executor=executor, **SHARED)
     assert result.done.sum() == POINTS // 2 and "interrupt" in result.stopped
     assert [f.cancelled() for f in executor.futures] == [False] * 6 + [True] * 6
@@ -227,7 +221,7 @@ def test_an_error_in_a_run_is_raised(executor):
     ],
 )
 def test_a_wrong_setting_stops_before_the_first_run(grid, shared, words, monkeypatch):
-    monkeypatch.setattr(module(), "run_stack", None)
+    monkeypatch.setattr(bnlib.grid, "run_stack", None)
     with pytest.raises(ValueError, match=words):
         sweep(DATA, SIZES, grid, **SHARED | shared)
 
@@ -251,8 +245,8 @@ def test_a_stack_holds_what_differs_in_rate_and_scale_only(monkeypatch):
         stacks.append(settings)
         return [(0, 0, -1)] * len(settings)
 
-    monkeypatch.setattr(module(), "TOGETHER", 6)
-    monkeypatch.setattr(module(), "run_stack", noted)
+    monkeypatch.setattr(bnlib.grid, "TOGETHER", 6)
+    monkeypatch.setattr(bnlib.grid, "run_stack", noted)
     assert sweep(DATA, SIZES, GRID | {"seed": [0, 1]}, steps=1, batch_size=30).done.all()
     assert [len(s) for s in stacks] == 8 * [6]  # norm x seed: 4 sets of 12
     for settings in stacks:

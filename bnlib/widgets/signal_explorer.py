@@ -7,7 +7,7 @@ import numpy as np
 from bnlib.figures import COLORS, look
 from bnlib.layers import ACTIVATIONS
 from bnlib.network import mlp
-from bnlib.signals import signal_profile
+from bnlib.profile import signal_profile
 from bnlib.widgets.live import LiveFigure, checkbox, menu, slider
 
 DEPTHS = (5, 50)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from bnlib import mlp
-from bnlib.signals import signal_profile
+from bnlib.profile import signal_profile
 from bnlib.widgets import SignalExplorer
-from bnlib.widgets.signals import DEPTHS, HIGH, LOW, SCALES, UNITS, _short
+from bnlib.widgets.signal_explorer import DEPTHS, HIGH, LOW, SCALES, UNITS, _short
 
 
 @pytest.fixture

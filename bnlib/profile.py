@@ -26,20 +26,14 @@ def signal_profile(net, x, labels):
     nonlinearity. The network works in training mode, so BatchNorm uses the statistics of x; its
     running statistics and the mode are left as they were.
     """
-    kept, mode = {k: v.copy() for k, v in net.buffers.items()}, net.training
-    net.train()
-    outputs, norms = [], []
-    try:
+    outputs = []
+    with net.as_it_was():
+        net.train()
         for layer in net.layers:
             x = layer.forward(x)
             if isinstance(layer, Activation):
                 outputs.append(x)
         net.backward(softmax_cross_entropy(x, labels)[1], input_gradient=False)
-    finally:
-        for name, buffer in net.buffers.items():
-            buffer[...] = kept[name]
-        if not mode:
-            net.eval()
     weight_gradients = [layer.grads["weight"] for layer in net.layers if "weight" in layer.grads]
     norms = [np.linalg.norm(g) for g in weight_gradients if g.ndim > 1][: len(outputs)]
     return SignalProfile(

@@ -17,13 +17,13 @@ from cases import (
 )
 from hypothesis import strategies as st
 
-import bnlib.norm
+import bnlib.norms
 from bnlib.functional import NonFiniteError
 
 
 @pytest.fixture(scope="session")
 def lib():
-    return bnlib.norm
+    return bnlib.norms
 
 
 def layer_for(lib, case, **settings):

@@ -6,7 +6,7 @@ import pytest
 from bnlib import mlp
 from bnlib.losses import softmax_cross_entropy
 from bnlib.network import cnn
-from bnlib.signals import signal_profile
+from bnlib.profile import signal_profile
 
 
 @pytest.fixture
