@@ -1,9 +1,10 @@
-"""For every pytest run, also of one notebook alone: one BLAS thread, in nbval's kernels too.
+"""For every pytest run: one BLAS thread in the tests' own process, however busy the machine is.
 
-These matrices are small, and a second thread can stall for longer than it computes.
+Nothing is said to the processes that tests start, notebooks' kernels among them: they have to
+set it themselves, as a reader's do.
 """
 
-import os
+import numpy  # noqa: F401 (before threadpoolctl looks for its BLAS)
+import threadpoolctl
 
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
+threadpoolctl.threadpool_limits(1, user_api="blas")

@@ -19,7 +19,8 @@ from bnlib.network import Sequential, cnn, mlp
 from bnlib.norms import BatchNorm
 from bnlib.optim import SGD
 from bnlib.recording import Recorder, Recording
-from bnlib.training import Run, Trainer, accuracy, compare, train
+from bnlib.threads import blas_threads, one_blas_thread, use_one_blas_thread
+from bnlib.training import Run, Trainer, accuracy, compare, train, training_blas_threads
 
 __version__ = "0.1.0"
 
@@ -41,6 +42,7 @@ __all__ = [
     "Tanh",
     "Trainer",
     "accuracy",
+    "blas_threads",
     "cnn",
     "compare",
     "fold_batchnorm",
@@ -48,8 +50,11 @@ __all__ = [
     "gradcheck",
     "load_mnist",
     "mlp",
+    "one_blas_thread",
     "population_statistics",
     "softmax_cross_entropy",
     "sweep",
     "train",
+    "training_blas_threads",
+    "use_one_blas_thread",
 ]

@@ -4,12 +4,15 @@ Images stay uint8 in memory (60,000 of them as float32 would take 188 MB); `Data
 only the images it draws. Where the file comes from and whose it is: bnlib/data/README.md.
 """
 
+from __future__ import annotations
+
 import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 MNIST_PATH = Path(__file__).parent / "data" / "mnist.npz"
 MNIST_BYTES = 11_266_754
@@ -36,7 +39,7 @@ class Data:
     y_test: np.ndarray
     binary: bool = False
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         kind = "binary" if self.binary else "gray"
         return (
             f"Data({len(self.x_train)} train and {len(self.x_test)} test {kind} images "
@@ -44,11 +47,13 @@ class Data:
         )
 
     @property
-    def num_features(self):
+    def num_features(self) -> int:
         """Values in one image: 784, or 196 when pooled."""
         return int(np.prod(self.x_train.shape[1:]))
 
-    def batch(self, indices, dtype=np.float64):
+    def batch(
+        self, indices: np.ndarray | slice, dtype: DTypeLike = np.float64
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Training images `indices` as floats in [0, 1], and their labels.
 
         indices : (N,) integers or a slice into the training set
@@ -57,7 +62,9 @@ class Data:
         """
         return self._draw(self.x_train, self.y_train, indices, dtype, "train")
 
-    def test_batch(self, indices=None, dtype=np.float64):
+    def test_batch(
+        self, indices: int | np.ndarray | slice | None = None, dtype: DTypeLike = np.float64
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Test images as floats and their labels: all of them, the first n, or those at `indices`.
 
         All 10,000 at once are 63 MB as float64, 31 MB as float32.
@@ -65,7 +72,7 @@ class Data:
         if indices is None:
             indices = slice(None)
         elif isinstance(indices, (int, np.integer)) and not isinstance(indices, bool):
-            n = _check_count("test_batch(n)", indices, len(self.x_test))
+            n = check_count("test_batch(n)", indices, 1, len(self.x_test))
             indices = slice(0, n)
         return self._draw(self.x_test, self.y_test, indices, dtype, "test")
 
@@ -93,7 +100,14 @@ class Data:
         return np.divide(x, 255, dtype=dtype), y.copy()
 
 
-def load_mnist(binary=False, pool=False, n_train=None, n_test=None, shape="flat", path=MNIST_PATH):
+def load_mnist(
+    binary: bool = False,
+    pool: bool = False,
+    n_train: int | None = None,
+    n_test: int | None = None,
+    shape: str = "flat",
+    path: str | Path = MNIST_PATH,
+) -> Data:
     """MNIST as `Data`: 60,000 training and 10,000 test images of handwritten digits.
 
     binary : pixel > 127 becomes 1, the rest 0, as in Ioffe & Szegedy 2015, section 4.1
@@ -105,8 +119,8 @@ def load_mnist(binary=False, pool=False, n_train=None, n_test=None, shape="flat"
     """
     if shape not in ("flat", "image"):
         raise ValueError(f'expected shape "flat" or "image", got {shape!r}')
-    n_train = 60000 if n_train is None else _check_count("n_train", n_train, 60000)
-    n_test = 10000 if n_test is None else _check_count("n_test", n_test, 10000)
+    n_train = 60000 if n_train is None else check_count("n_train", n_train, 1, 60000)
+    n_test = 10000 if n_test is None else check_count("n_test", n_test, 1, 10000)
     arrays = _read(Path(path))
 
     def images(key, n):
@@ -149,11 +163,13 @@ def _own(array):
     return array
 
 
-def _check_count(name, n, most):
+def check_count(name: str, n: int, least: int, most: int | None = None) -> int:
+    """``n`` as an int; TypeError unless it is an integer, ValueError unless it is in the range."""
+    wanted = f"an integer >= {least}" if most is None else f"an integer from {least} to {most}"
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
-        raise TypeError(f"{name}: expected an integer from 1 to {most}, got {n!r}")
-    if not 1 <= n <= most:
-        raise ValueError(f"{name}: expected an integer from 1 to {most}, got {n}")
+        raise TypeError(f"{name}: expected {wanted}, got {n!r}")
+    if n < least or (most is not None and n > most):
+        raise ValueError(f"{name}: expected {wanted}, got {n}")
     return int(n)
 
 

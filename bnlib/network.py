@@ -78,19 +78,22 @@ class Sequential:
             return self.layers[0].backward(dy)
         self.layers[0].backward_params(dy)
 
-    def nonlinearity_inputs(self, x):
+    def nonlinearity_inputs(self, x, before_norm=False):
         """What reaches each nonlinearity for the batch x, in training mode.
 
-        Returns a list with one array per Activation. BatchNorm uses the statistics of x, and its
+        Returns a list with one array per Activation; with ``before_norm`` one pair (before, z):
+        z is that array, and ``before`` is what enters the norm that stands in front of the
+        nonlinearity, or z itself where none does. BatchNorm uses the statistics of x, and its
         running statistics are left as they were, so looking does not change the network.
         """
-        inputs = []
+        inputs, before = [], x
         with self.as_it_was():
             self.train()
             for layer in self.layers:
                 if isinstance(layer, Activation):
-                    inputs.append(x)
-                x = layer.forward(x)
+                    inputs.append((before, x) if before_norm else x)
+                entering, x = x, layer.forward(x)
+                before = entering if isinstance(layer, BatchNorm) else x
         return inputs
 
     @contextmanager

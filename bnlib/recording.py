@@ -1,26 +1,40 @@
 """What every layer's activations and gradients look like while a network trains."""
 
+from __future__ import annotations
+
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnlib.functional import NonFiniteError, channels_view, statistics
+from bnlib.data import Data, check_count
+from bnlib.functional import NonFiniteError
+from bnlib.saving import load_arrays, save_arrays
+from bnlib.threads import one_blas_thread
+
+if TYPE_CHECKING:
+    from bnlib.network import Sequential
 
 PERCENTILES = (15, 50, 85)  # of Ioffe & Szegedy 2015, Fig. 1
+DEAD = 0.99  # a unit is dead if it is saturated on at least this share of the probe
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
     """T frames of a run, for a network with L nonlinearities. All of it is arrays, ready to plot.
 
-    Distributions are those of the *inputs of the nonlinearities* for one fixed probe batch.
+    Distributions are those of the *inputs of the nonlinearities* for one fixed probe batch, which
+    passes through the network in training mode: a BatchNorm normalises it with its own statistics.
     Frame 0 is the untrained network; its loss and gradient norms are those of the first batch,
-    those of later frames of the batch that the network has just learned from.
+    those of later frames of the batch that the network has just learned from. A *unit* is a column
+    of a dense layer or a channel of a conv layer, over all images and positions of the probe.
 
-    The last five arrays follow K single channels of each layer (units, if it is dense) and are None
-    unless the `Recorder` was asked for ``channels``.
+    The ``channel_`` arrays follow K single units of each layer and are None unless the `Recorder`
+    was asked for ``channels``. The ``before_`` arrays say the same of what enters the norm that
+    stands in front of the nonlinearity (of the nonlinearity's input where no norm does), and are
+    None unless it was asked for ``before_norm``.
     """
 
     layer_names: tuple[str, ...]  # (L,), for example "1: sigmoid"
@@ -28,58 +42,65 @@ class Recording:
     edges: np.ndarray  # (B + 1,), of the histogram's bins
     histogram: np.ndarray  # (T, L, B), shares that sum to 1; the end bins hold all beyond
     percentiles: np.ndarray  # (T, L, 3), 15/50/85 of all units
-    unit_percentiles: np.ndarray  # (T, L, 3), of one typical unit, or channel of a conv layer
+    unit_percentiles: np.ndarray  # (T, L, 3), of one typical unit
     mean: np.ndarray  # (T, L), of all units together
     std: np.ndarray  # (T, L), of all units together: also large where only the units differ
     unit_std: np.ndarray  # (T, L), of a single unit over the probe: the median of all units
+    unit_movement: np.ndarray  # (T, L), |mean of a unit - its mean in frame 0|, mean of all units
     saturated: np.ndarray  # (T, L), share in [0, 1] whose derivative is below 5 % of its maximum
+    dead: np.ndarray  # (T, L), share in [0, 1] of the units that are saturated on 99 % of the probe
     gradient_norm: np.ndarray  # (T, L), of the weights that feed the nonlinearity
     loss: np.ndarray  # (T,), of a training batch, in nats
     accuracy: np.ndarray  # (T,), on held-out images in evaluation mode, in [0, 1]
     diverged_at: int | None = None  # the step at which the loss stopped being finite
-    channel_index: np.ndarray | None = None  # (L, K), which channels of each layer
+    channel_index: np.ndarray | None = None  # (L, K), which units of each layer
     channel_histogram: np.ndarray | None = None  # (T, L, K, B), shares, with the same edges
     channel_percentiles: np.ndarray | None = None  # (T, L, K, 3), 15/50/85
     channel_mean: np.ndarray | None = None  # (T, L, K)
     channel_std: np.ndarray | None = None  # (T, L, K)
+    before_histogram: np.ndarray | None = None  # (T, L, K, B)
+    before_percentiles: np.ndarray | None = None  # (T, L, K, 3)
+    before_mean: np.ndarray | None = None  # (T, L, K)
+    before_std: np.ndarray | None = None  # (T, L, K)
+    before_unit_std: np.ndarray | None = None  # (T, L)
+    before_unit_movement: np.ndarray | None = None  # (T, L)
 
-    def save(self, path):
-        """Write to ``path`` (.npz, compressed, no pickle)."""
+    def save(self, path: str | Path) -> Path:
+        """Write to ``path`` (.npz, added if it is missing); the old file or the new one stands.
+
+        Returns the path of the file.
+        """
         arrays = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
         arrays["diverged_at"] = np.array(-1 if self.diverged_at is None else self.diverged_at)
         arrays["layer_names"] = np.array(self.layer_names, dtype=str)
-        np.savez_compressed(path, **arrays)
+        return save_arrays(path, arrays)
 
     @classmethod
-    def load(cls, path):
-        """Read what `save` wrote. Raises ValueError for a file that is not a recording."""
-        expected = {f.name for f in fields(cls)}
-        optional = {name for name in expected if name.startswith("channel_")}
-        with np.load(Path(path), allow_pickle=False) as archive:
-            if set(archive.files) not in (expected, expected - optional):
-                raise ValueError(
-                    f"expected a Recording with {sorted(expected - optional)} in {path}, "
-                    f"got {sorted(archive.files)}: was it saved by Recording.save?"
-                )
-            arrays = {name: archive[name] for name in archive.files}
+    def load(cls, path: str | Path) -> Recording:
+        """Read what `save` wrote. Raises ValueError for a file that is not a whole recording."""
+        arrays = load_arrays(path, "a Recording")
+        _check_arrays(arrays, path)
         diverged = int(arrays.pop("diverged_at"))
         names = tuple(str(n) for n in arrays.pop("layer_names"))
         return cls(layer_names=names, diverged_at=None if diverged < 0 else diverged, **arrays)
 
-    def frame_at(self, step):
+    def frame_at(self, step: int) -> int:
         """Index of the last frame at or before ``step``."""
         return int(max(0, np.searchsorted(self.steps, step, side="right") - 1))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         size = f"{len(self.steps)} frames to step {self.steps[-1]}"
         return f"Recording({size}, {len(self.layer_names)} layers)"
 
 
+@dataclass(eq=False, repr=False)
 class Recorder:
     """Takes a frame every ``every`` steps; `recording` returns them.
 
-    Pass one to `bnlib.train` or `bnlib.compare`. Recording looks at the network without changing
-    it: running statistics, batches and results of a run are the same with and without it.
+    Pass one to `bnlib.train` or `bnlib.compare`: each run works with a fresh copy, so the same
+    Recorder serves any number of runs, and the frames are in the `Run`'s ``recording``. Recording
+    looks at the network without changing it: running statistics, modes, batches and results of a
+    run are the same with and without it.
 
     Parameters
     ----------
@@ -90,96 +111,100 @@ class Recorder:
     unit : index of the typical unit whose percentiles are kept
     sample : at most so many values a layer go into histogram and percentiles, evenly spaced, and a
         quarter as many a channel
-    channels : so many channels of each layer, evenly spaced, are recorded one by one as well
-        (fewer if a layer has fewer); 0 for none
+    channels : so many units of each layer, evenly spaced, are recorded one by one as well (fewer if
+        a layer has fewer); 0 for none
+    before_norm : record these units in front of the norm too; needs ``channels``
+
+    Raises ValueError or TypeError for a setting out of range.
     """
 
-    def __init__(
-        self,
-        data,
-        every=10,
-        probe_size=200,
-        eval_size=500,
-        bins=60,
-        limits=(-6.0, 6.0),
-        unit=0,
-        sample=8_000,
-        channels=0,
-    ):
-        if every < 1 or probe_size < 2 or eval_size < 1:
-            raise ValueError(
-                "Recorder expected every >= 1, probe_size >= 2 and eval_size >= 1, "
-                f"got {every}, {probe_size}, {eval_size}"
-            )
-        if bins < 2 or not limits[0] < limits[1]:
-            raise ValueError(f"Recorder expected bins >= 2 and rising limits, got {bins}, {limits}")
-        self.data, self.every, self.probe_size, self.eval_size = data, every, probe_size, eval_size
-        if channels < 0 or sample < 4:
-            raise ValueError(
-                f"Recorder expected channels >= 0 and sample >= 4, got {channels} and {sample}"
-            )
-        self.bins, self.limits, self.unit, self.sample = bins, limits, unit, sample
-        self.channels, self._channel_index = channels, None
-        self.steps, self._frames, self._layer_names, self._batches = [], [], (), {}
+    data: Data
+    every: int = 10
+    probe_size: int = 200
+    eval_size: int = 500
+    bins: int = 60
+    limits: tuple[float, float] = (-6.0, 6.0)
+    unit: int = 0
+    sample: int = 8_000
+    channels: int = 0
+    before_norm: bool = False
+    _frames: list[dict] = field(default_factory=list, init=False)
+    _batches: dict = field(default_factory=dict, init=False)
+    _layer_names: tuple[str, ...] = field(default=(), init=False)
+    _channel_index: np.ndarray | None = field(default=None, init=False)
+    _start: dict = field(default_factory=dict, init=False)  # the units' means in the first frame
 
-    def fresh(self):
+    def __post_init__(self) -> None:
+        least = {"every": 1, "probe_size": 2, "eval_size": 1, "bins": 2, "unit": 0, "sample": 4}
+        for name, lowest in (least | {"channels": 0}).items():
+            check_count(f"Recorder's {name}", getattr(self, name), lowest)
+        if not self.limits[0] < self.limits[1]:
+            raise ValueError(f"Recorder expected rising limits, got {self.limits}")
+        if self.before_norm and not self.channels:
+            raise ValueError(
+                "Recorder expected channels >= 1 with before_norm, got 0: the units are the same"
+            )
+
+    def fresh(self) -> Recorder:
         """A Recorder with the same settings and no frames."""
-        return Recorder(
-            self.data,
-            self.every,
-            self.probe_size,
-            self.eval_size,
-            self.bins,
-            self.limits,
-            self.unit,
-            self.sample,
-            self.channels,
-        )
+        return replace(self)
 
-    def is_due(self, step):
+    @property
+    def steps(self) -> list[int]:
+        """The steps of the frames so far."""
+        return [frame["steps"] for frame in self._frames]
+
+    def is_due(self, step: int) -> bool:
         """Whether a frame is wanted after ``step`` updates."""
         return step % self.every == 0
 
-    def record(self, net, step, loss):
+    @one_blas_thread()
+    def record(self, net: Sequential, step: int, loss: float) -> None:
         """Append a frame; ``net.grads`` must hold the gradients that go with ``loss``.
 
-        Raises NonFiniteError, and appends nothing, when the network has diverged.
+        Raises NonFiniteError, and appends nothing, when the network has diverged, and ValueError
+        for a step that is not later than the last frame's.
         """
-        probe, images, labels = self._load(net.dtype)
-        inputs = net.nonlinearity_inputs(probe)
-        _check_finite(inputs, "the inputs of the nonlinearities")
-        if self.channels:
-            count = min([self.channels, *(z.shape[1] for z in inputs)])
-            self._channel_index = np.array(
-                [np.linspace(0, z.shape[1] - 1, count).round().astype(int) for z in inputs]
+        if self._frames and step <= (last := self._frames[-1]["steps"]):
+            raise ValueError(
+                f"Recorder expected a step after {last}, its last frame, got {step}: does it hold "
+                "another run? Use recorder.fresh()"
             )
-        layers = [
-            self._summary(z, layer) | {"gradient_norm": norm}
-            for z, layer, norm in zip(inputs, net.nonlinearities, _gradient_norms(net))
-        ]
-        if self.channels:
-            for layer, z, channels in zip(layers, inputs, self._channel_index, strict=True):
-                layer |= self._channel_summary(z, channels)
+        probe, images, labels = self._load(net.dtype)
+        pairs = net.nonlinearity_inputs(probe, before_norm=True)
+        _check_finite([z for _, z in pairs], "the inputs of the nonlinearities")
+        count = min([self.channels, *(z.shape[1] for _, z in pairs)])
+        index = [np.linspace(0, z.shape[1] - 1, count).round().astype(int) for _, z in pairs]
+        layers = []
+        for i, (before, z) in enumerate(pairs):
+            seen = self._summary(z, net.nonlinearities[i]) | self._units("", z, i)
+            if self.channels:
+                seen |= self._channels("channel_", z, index[i])
+            if self.before_norm:
+                seen |= self._channels("before_", before, index[i])
+                seen |= self._units("before_", before, i)
+            layers.append(seen)
         frame = {key: [layer[key] for layer in layers] for key in layers[0]}
-        _check_finite([frame["mean"], frame["std"]], "their mean and spread")
-        mode = net.training
-        hits = net.eval()(images).argmax(axis=1) == labels
-        if mode:
-            net.train()
+        numbers = [v for key, v in frame.items() if key.endswith(("mean", "std", "movement"))]
+        _check_finite(numbers, "their mean and spread")
+        with net.as_it_was():
+            hits = net.eval()(images).argmax(axis=1) == labels
+        frame |= {"gradient_norm": _gradient_norms(net), "accuracy": hits.mean()}
         self._layer_names = tuple(f"{i}: {a.name}" for i, a in enumerate(net.nonlinearities, 1))
-        self._frames.append(frame | {"loss": loss, "accuracy": hits.mean()})
-        self.steps.append(step)
+        self._channel_index = np.array(index) if self.channels else None
+        self._frames.append(frame | {"steps": step, "loss": loss})
 
-    def recording(self, diverged_at=None):
-        """All frames so far, as a `Recording`."""
+    def recording(self, diverged_at: int | None = None) -> Recording:
+        """All frames so far, as a `Recording`. Raises RuntimeError if there are none."""
         if not self._frames:
-            raise RuntimeError("Recorder has no frames yet: pass it to train() or compare() first")
+            raise RuntimeError(
+                "Recorder has no frames yet: pass it to train() or compare(), which record into "
+                "the recording of the Run that they return"
+            )
         arrays = {key: np.array([f[key] for f in self._frames]) for key in self._frames[0]}
-        edges = np.linspace(*self.limits, self.bins + 1)
         return Recording(
             layer_names=self._layer_names,
-            steps=np.array(self.steps),
-            edges=edges,
+            edges=np.linspace(*self.limits, self.bins + 1),
             diverged_at=diverged_at,
             channel_index=self._channel_index,
             **arrays,
@@ -193,26 +218,80 @@ class Recorder:
         return self._batches[dtype]
 
     def _summary(self, z, layer):
+        """What is kept of all values of a layer together, and of the typical unit."""
         values = _sample(z, self.sample)
         unit = _sample(z[:, self.unit % z.shape[1]], self.sample)
+        saturated = np.mean(layer.saturated(z), axis=_other_axes(z))
         return {
             "histogram": _histogram(values, self.bins, self.limits),
             "percentiles": _percentiles(values),
             "unit_percentiles": _percentiles(unit),
             "mean": float(values.mean()),
             "std": float(values.std()),
-            "unit_std": float(np.median(np.sqrt(statistics(channels_view(z))[1]))),
-            "saturated": float(layer.saturated(values).mean()),
+            "saturated": float(saturated.mean()),
+            "dead": float(np.mean(saturated >= DEAD)),
         }
 
-    def _channel_summary(self, z, channels):
-        samples = [_sample(z[:, c], self.sample // 4) for c in channels]
+    def _units(self, prefix, z, i):
+        """How far the units of layer i spread, and how far their means are from the first frame."""
+        means = z.mean(axis=_other_axes(z))
+        start = self._start.setdefault((prefix, i), means)
         return {
-            "channel_histogram": [_histogram(v, self.bins, self.limits) for v in samples],
-            "channel_percentiles": [_percentiles(v) for v in samples],
-            "channel_mean": [float(v.mean()) for v in samples],
-            "channel_std": [float(v.std()) for v in samples],
+            f"{prefix}unit_std": float(np.median(z.std(axis=_other_axes(z)))),
+            f"{prefix}unit_movement": float(np.abs(means - start).mean()),
         }
+
+    def _channels(self, prefix, z, index):
+        """What is kept of single units."""
+        samples = [_sample(z[:, c], self.sample // 4) for c in index]
+        return {
+            f"{prefix}histogram": [_histogram(v, self.bins, self.limits) for v in samples],
+            f"{prefix}percentiles": [_percentiles(v) for v in samples],
+            f"{prefix}mean": [float(v.mean()) for v in samples],
+            f"{prefix}std": [float(v.std()) for v in samples],
+        }
+
+
+# The axes of a Recording's arrays: T frames, L layers, K units of each, B bins and E edges.
+AXES = {
+    "layer_names": "L", "diverged_at": "", "steps": "T", "edges": "E", "histogram": "TLB",
+    "percentiles": "TL3", "unit_percentiles": "TL3", "mean": "TL", "std": "TL", "unit_std": "TL",
+    "unit_movement": "TL", "saturated": "TL", "dead": "TL", "gradient_norm": "TL", "loss": "T",
+    "accuracy": "T",
+}  # fmt: skip
+OF_UNITS = {"histogram": "TLKB", "percentiles": "TLK3", "mean": "TLK", "std": "TLK"}
+WITH_CHANNELS = AXES | {"channel_index": "LK"} | {f"channel_{k}": v for k, v in OF_UNITS.items()}
+OF_UNITS |= {"unit_std": "TL", "unit_movement": "TL"}
+ALL_AXES = WITH_CHANNELS | {f"before_{k}": v for k, v in OF_UNITS.items()}
+KINDS = {"layer_names": "U", "diverged_at": "i", "steps": "i", "channel_index": "i"}
+
+
+def _check_arrays(arrays, path):
+    """Raise ValueError unless ``arrays`` are those of a Recording, with shapes that fit."""
+    kinds = (AXES, WITH_CHANNELS, ALL_AXES)  # of recordings, by what the Recorder was asked for
+    axes = next((kind for kind in kinds if kind.keys() == arrays.keys()), None)
+    if axes is None:
+        raise ValueError(
+            f"expected a Recording with {sorted(AXES)} in {path}, got {sorted(arrays)}: was it "
+            "saved by Recording.save, of this version?"
+        )
+    sizes = {"3": 3}
+    for name, letters in axes.items():
+        array, kind = arrays[name], KINDS.get(name, "f")
+        fits = array.ndim == len(letters) and array.dtype.kind == kind
+        for letter, size in zip(letters, array.shape):
+            fits &= sizes.setdefault(letter, size) == size
+        if not fits:
+            raise ValueError(
+                f"expected {name} of a Recording with the axes ({', '.join(letters)}) and kind "
+                f"{kind!r} in {path}, where {sizes}, got {array.dtype} of shape {array.shape}: "
+                "was the file altered?"
+            )
+    if sizes["E"] != sizes["B"] + 1 or not sizes["T"]:
+        raise ValueError(
+            f"expected a Recording with frames, and one edge more than bins, in {path}, got "
+            f"{sizes['T']} frames, {sizes['E']} edges and {sizes['B']} bins: was the file altered?"
+        )
 
 
 def _check_finite(arrays, what):
@@ -250,6 +329,11 @@ def _percentiles(values):
     below = position.astype(np.intp)
     above = np.minimum(below + 1, ordered.size - 1)
     return ordered[below] + (position - below) * (ordered[above] - ordered[below])
+
+
+def _other_axes(z):
+    """All axes of z (N, units, ...) but that of the units."""
+    return (0, *range(2, z.ndim))
 
 
 def _gradient_norms(net):

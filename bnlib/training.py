@@ -1,29 +1,37 @@
 """The one training loop, and comparisons of networks that differ in one thing."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from bnlib.data import Data, check_count
 from bnlib.functional import NonFiniteError
 from bnlib.losses import softmax_cross_entropy
+from bnlib.network import Sequential, mlp
 from bnlib.optim import SGD
 from bnlib.recording import Recorder, Recording
+from bnlib.threads import blas_threads, one_blas_thread
 
 LONG_RUN = 5_000  # steps; from here on train() shows a progress bar unless told otherwise
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished training run."""
+    """A training run, finished or as far as it got."""
 
-    net: object  # the trained Sequential
+    net: Sequential  # the trained network itself, not a copy
     losses: np.ndarray  # (steps,), the loss of each step's batch before its update, in nats
     diverged_at: int | None  # the step at which the loss stopped being finite
     recording: Recording | None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         if self.diverged_at is not None:
             return f"Run(diverged at step {self.diverged_at})"
+        if not len(self.losses):
+            return "Run(0 steps)"
         return f"Run({len(self.losses)} steps, last loss {np.mean(self.losses[-20:]):.3g})"
 
 
@@ -35,7 +43,8 @@ class Trainer:
     Batches come from a shuffle of the training set that depends on ``seed`` alone, one new shuffle
     an epoch, incomplete batches dropped. A loss that is not finite ends the training: the step is
     kept in ``diverged_at``, the weights are left as they were before that step, and `advance`
-    does nothing from then on.
+    does nothing from then on. An interrupt (Ctrl-C) leaves a network that can be used, the losses
+    so far in `run`, and `advance` goes on from there. BLAS works in one thread.
 
     Parameters
     ----------
@@ -44,30 +53,43 @@ class Trainer:
     lr, momentum, weight_decay : of `bnlib.SGD`
     batch_size : examples a step
     seed : of the shuffles
-    recorder : a `bnlib.Recorder` or None
+    recorder : a `bnlib.Recorder` or None; a fresh copy of it takes the frames
+
+    Raises ValueError or TypeError, before anything has changed, for a setting out of range and for
+    data that does not fit the network: images of another size or dtype, labels beyond its outputs.
     """
 
     def __init__(
-        self, net, data, lr, batch_size, seed=0, recorder=None, momentum=0.0, weight_decay=0.0
-    ):
-        if not 1 <= batch_size <= len(data.x_train):
-            raise ValueError(
-                f"expected batch_size from 1 to {len(data.x_train)}, the size of the training set, "
-                f"got {batch_size}"
-            )
-        self.net, self.data, self.batch_size, self.recorder = net, data, batch_size, recorder
+        self,
+        net: Sequential,
+        data: Data,
+        lr: float,
+        batch_size: int,
+        seed: int = 0,
+        recorder: Recorder | None = None,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+    ) -> None:
+        if not hasattr(data, "x_train"):
+            raise TypeError(f"expected data as load_mnist() returns it, got {type(data).__name__}")
+        self.batch_size = check_count("batch_size", batch_size, 1, len(data.x_train))
+        self.net, self.data = net, data
+        self.recorder = None if recorder is None else recorder.fresh()
         self.optimizer = SGD(net, lr, momentum, weight_decay)
         self.losses, self.diverged_at = [], None
         self._rng = np.random.default_rng(seed)
         self._order, self._next = None, 0
+        self._check_data()
 
     @property
-    def step_count(self):
+    def step_count(self) -> int:
         """Updates made so far."""
         return len(self.losses)
 
-    def advance(self, steps):
-        """Make ``steps`` more updates, fewer if the network diverges."""
+    @one_blas_thread()
+    def advance(self, steps: int) -> None:
+        """Make ``steps`` more updates (0 or more), fewer if the network diverges."""
+        check_count("steps", steps, 0)
         if self.recorder is not None and not self.losses and not self.recorder.steps:
             self._record_start()
         for _ in range(steps):
@@ -75,12 +97,28 @@ class Trainer:
                 break
             self._step(self._draw())
 
-    def run(self):
+    def run(self) -> Run:
         """What there is so far, as a `Run`."""
         recording = None
         if self.recorder is not None and self.recorder.steps:
             recording = self.recorder.recording(self.diverged_at)
         return Run(self.net, np.array(self.losses), self.diverged_at, recording)
+
+    def _check_data(self):
+        """Two images through the network: what does not fit raises now, and nothing has moved."""
+        with self.net.as_it_was(), np.errstate(over="ignore", invalid="ignore"):
+            try:
+                logits = self.net.eval()(self.data.batch(slice(0, 2), self.net.dtype)[0])
+            except NonFiniteError:  # it has diverged before; the first step will say so
+                return
+        labels = np.asarray(self.data.y_train)
+        if labels.shape != (len(self.data.x_train),):
+            raise ValueError(
+                f"expected one label for each of the {len(self.data.x_train)} training images, got "
+                f"labels of shape {labels.shape}"
+            )
+        ends = np.array([labels.min(), labels.max()])  # the others lie between
+        softmax_cross_entropy(np.zeros((2, *logits.shape[1:])), ends)
 
     def _step(self, batch):
         loss = self._gradients(*batch)
@@ -116,9 +154,10 @@ class Trainer:
 
     def _record_start(self):
         """Record the untrained network, with the loss and gradients of the first batch."""
+        batch = self._draw()
+        self._next = 0  # training starts with the same batch
         with self.net.as_it_was():
-            loss = self._gradients(*self._draw())
-        self._next -= self.batch_size  # training starts with the same batch
+            loss = self._gradients(*batch)
         if loss is None:
             self.diverged_at = 0
         else:
@@ -133,68 +172,73 @@ class Trainer:
 
 
 def train(
-    net,
-    data,
-    steps,
-    lr,
-    batch_size,
-    seed=0,
-    recorder=None,
+    net: Sequential,
+    data: Data,
+    steps: int,
+    lr: float,
+    batch_size: int,
+    seed: int = 0,
+    recorder: Recorder | None = None,
     *,
-    momentum=0.0,
-    weight_decay=0.0,
-    progress=None,
-):
-    """Train ``net`` in place for ``steps`` steps of SGD and return a `Run`.
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    progress: bool | None = None,
+) -> Run:
+    """Train ``net`` in place for ``steps`` (1 or more) steps of SGD and return a `Run`.
 
     A network that diverges is not an error: the run ends early and says so in ``diverged_at``.
     ``progress`` shows a tqdm bar; by default for runs of 5,000 steps and more. Other parameters
-    as in `Trainer`.
+    and errors as in `Trainer`.
+
+    An interrupt (Ctrl-C, the notebook's stop button) raises KeyboardInterrupt, whose ``runs`` maps
+    "net" to the `Run` so far. The network can be used; to go on where it stopped, use a `Trainer`.
     """
-    trainer = Trainer(net, data, lr, batch_size, seed, recorder, momentum, weight_decay)
-    _advance(trainer, steps, _wants_bar(progress, steps), "training")
-    return trainer.run()
+    settings = {"momentum": momentum, "weight_decay": weight_decay, "progress": progress}
+    return compare({"net": net}, data, steps, lr, batch_size, seed, recorder, **settings)["net"]
 
 
 def compare(
-    networks,
-    data,
-    steps,
-    lr,
-    batch_size,
-    seed=0,
-    recorder=None,
+    networks: Mapping[str, Sequential],
+    data: Data,
+    steps: int,
+    lr: float | Mapping[str, float],
+    batch_size: int,
+    seed: int = 0,
+    recorder: Recorder | None = None,
     *,
-    momentum=0.0,
-    weight_decay=0.0,
-    progress=None,
-):
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    progress: bool | None = None,
+) -> dict[str, Run]:
     """Train several networks on the same batches from the same initial weights.
 
     ``networks`` maps a name to a network. Weights of equal name order and shape must start equal
     (build the networks with one seed), otherwise a ValueError says which do not: a comparison of
     lucky draws is not one of methods. ``lr`` is a number, or one number a name. Each network gets
     a fresh copy of ``recorder``. Returns a dict of name -> `Run`; other parameters as in `train`.
+    An interrupt raises KeyboardInterrupt, whose ``runs`` maps the names to the `Run`s so far.
     """
+    check_count("steps", steps, 1)
     check_same_start(networks)
-    runs = {}
-    for name, net in networks.items():
-        trainer = Trainer(
-            net,
-            data,
-            lr[name] if isinstance(lr, dict) else lr,
-            batch_size,
-            seed,
-            recorder.fresh() if isinstance(recorder, Recorder) else recorder,
-            momentum,
-            weight_decay,
-        )
-        _advance(trainer, steps, _wants_bar(progress, steps), name)
-        runs[name] = trainer.run()
-    return runs
+    rates = lr if isinstance(lr, Mapping) else dict.fromkeys(networks, lr)
+    if missing := [name for name in networks if name not in rates]:
+        raise ValueError(f"compare expected a learning rate for each network, {missing} have none")
+    trainers = {
+        name: Trainer(net, data, rates[name], batch_size, seed, recorder, momentum, weight_decay)
+        for name, net in networks.items()
+    }
+    bar = steps >= LONG_RUN if progress is None else progress
+    try:
+        for name, trainer in trainers.items():
+            _advance(trainer, steps, bar, "training" if len(trainers) == 1 else name)
+    except KeyboardInterrupt as interrupt:
+        interrupt.runs = {name: trainer.run() for name, trainer in trainers.items()}
+        interrupt.add_note("The runs so far: import sys; sys.last_value.runs")
+        raise
+    return {name: trainer.run() for name, trainer in trainers.items()}
 
 
-def check_same_start(networks):
+def check_same_start(networks: Mapping[str, Sequential]) -> None:
     """Raise ValueError unless all networks have the same weight matrices, layer by layer."""
 
     def weights(net):
@@ -210,34 +254,49 @@ def check_same_start(networks):
                 )
 
 
-def accuracy(net, images, labels):
+@one_blas_thread()
+def accuracy(net: Sequential, images: np.ndarray, labels: np.ndarray) -> float:
     """Share of ``images`` (N, ...) that ``net`` classifies as ``labels`` (N,), in [0, 1].
 
     Uses evaluation mode, in chunks of 250 (a CNN needs 0.5 MB an image), and restores the mode
     afterwards. A network whose outputs are not finite gets its share of correct guesses like any
-    other.
+    other. Raises ValueError for labels that do not go with the images, TypeError for labels that
+    are not integers.
     """
-    mode = net.training
-    net.eval()
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):
-            hits = sum(
-                int((net(images[i : i + 250]).argmax(axis=1) == labels[i : i + 250]).sum())
-                for i in range(0, len(images), 250)
-            )
-    finally:
-        if mode:
-            net.train()
-    return hits / len(images)
+    labels = np.asarray(labels)
+    if labels.shape != np.shape(images)[:1] or not labels.size:
+        raise ValueError(
+            f"accuracy expected images (N, ...) and labels (N,) with N >= 1, got shapes "
+            f"{np.shape(images)} and {labels.shape}: one class index an image"
+        )
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"accuracy expected integer labels, got {labels.dtype}: the class indices")
+    with net.as_it_was(), np.errstate(over="ignore", invalid="ignore"):
+        net.eval()
+        hits = sum(
+            int((net(images[i : i + 250]).argmax(axis=1) == labels[i : i + 250]).sum())
+            for i in range(0, len(labels), 250)
+        )
+    return hits / len(labels)
 
 
-def _wants_bar(progress, steps):
-    return steps >= LONG_RUN if progress is None else progress
+def training_blas_threads() -> int | None:
+    """How many threads BLAS uses inside `train`, looked up there; None if it cannot be known."""
+    seen = []
+
+    class Watching(Data):
+        def batch(self, indices, dtype):
+            seen.append(blas_threads())
+            return super().batch(indices, dtype)
+
+    images, labels = np.zeros((4, 2), np.uint8), np.zeros(4, np.int64)
+    train(mlp([2, 2]), Watching(images, labels, images, labels), 1, 0.1, 4)
+    return seen[-1]
 
 
 def _advance(trainer, steps, bar, name):
     if not bar:
-        trainer.advance(steps - trainer.step_count)
+        trainer.advance(steps)
         return
     from tqdm.auto import tqdm  # here, because it costs a fifth of `import bnlib`
 

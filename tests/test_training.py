@@ -34,16 +34,23 @@ def bits(net):
     return {name: v.tobytes() for name, v in net.state_dict().items()}
 
 
-class Poisoned:
+class Watched(Data):
+    """The same images; ``then(count, x, labels)`` sees, and may change, the batch of each step."""
+
+    def __init__(self, then):
+        vars(self).update(vars(DATA), then=then, draws=[])  # Data is frozen
+
+    def batch(self, indices, dtype=np.float64):
+        x, labels = super().batch(indices, dtype)
+        if isinstance(indices, slice):  # not a step's
+            return x, labels
+        self.draws.append(indices)
+        return self.then(len(self.draws) - 1, x, labels)
+
+
+def poisoned(draw):
     """Data whose batches turn into NaN from the given draw on."""
-
-    def __init__(self, data, draw):
-        self.data, self.draw, self.x_train = data, draw, data.x_train
-
-    def batch(self, indices, dtype):
-        x, labels = self.data.batch(indices, dtype)
-        self.draw -= 1
-        return (x if self.draw >= 0 else x * np.nan), labels
+    return Watched(lambda count, x, labels: (x if count < draw else x * np.nan, labels))
 
 
 # -- train ----------------------------------------------------------------------------------------
@@ -97,16 +104,9 @@ def test_the_seed_decides_the_run_bit_by_bit(dtype):
 
 
 def test_an_epoch_sees_each_example_once_and_drops_the_rest():
-    seen = []
-
-    class Watched:
-        x_train = DATA.x_train
-
-        def batch(self, indices, dtype):
-            seen.append(indices)
-            return DATA.batch(indices, dtype)
-
-    train(net_for(), Watched(), 6, 0.1, 25)  # 60 examples: two batches of 25 an epoch
+    watched = Watched(lambda count, x, labels: (x, labels))
+    train(net_for(), watched, 6, 0.1, 25)  # 60 examples: two batches of 25 an epoch
+    seen = watched.draws
     assert [len(s) for s in seen] == [25] * 6
     epochs = [np.concatenate(seen[i : i + 2]) for i in (0, 2, 4)]
     assert all(len(set(epoch)) == 50 for epoch in epochs)
@@ -130,13 +130,13 @@ def test_training_puts_the_network_into_training_mode():
 
 @pytest.mark.parametrize("batch_size", [0, 61])
 def test_a_batch_size_beyond_the_data_is_refused(batch_size):
-    with pytest.raises(ValueError, match=f"batch_size from 1 to 60, .* got {batch_size}"):
+    with pytest.raises(ValueError, match=f"batch_size: .* from 1 to 60, got {batch_size}"):
         train(net_for(), DATA, 1, 0.1, batch_size)
 
 
 def test_run_says_how_it_ended():
     assert repr(train(net_for(), DATA, 3, 0.1, 20)).startswith("Run(3 steps, last loss ")
-    assert repr(train(net_for(), Poisoned(DATA, 2), 5, 0.1, 20)) == "Run(diverged at step 2)"
+    assert repr(train(net_for(), poisoned(2), 5, 0.1, 20)) == "Run(diverged at step 2)"
 
 
 # -- Divergence -----------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ def test_run_says_how_it_ended():
 
 @pytest.mark.parametrize("norm", [None, "batch"])
 def test_divergence_is_recorded_and_keeps_the_last_good_weights(norm):
-    run = train(net_for(norm), Poisoned(DATA, 5), 30, 0.1, 20)
+    run = train(net_for(norm), poisoned(5), 30, 0.1, 20)
     assert run.diverged_at == 5
     assert run.losses.shape == (5,) and np.isfinite(run.losses).all()
     good = train(net_for(norm), DATA, 5, 0.1, 20)
@@ -160,7 +160,7 @@ def test_a_huge_learning_rate_diverges_without_warning_or_error(dtype, lr, norm)
 
 
 def test_after_divergence_advance_does_nothing():
-    trainer = Trainer(net_for(), Poisoned(DATA, 3), 0.1, 20)
+    trainer = Trainer(net_for(), poisoned(3), 0.1, 20)
     trainer.advance(10)
     before = bits(trainer.net)
     trainer.advance(10)
@@ -195,7 +195,7 @@ def test_a_recorder_refuses_what_it_cannot_draw(bad):
 
 
 def test_divergence_in_the_first_batch():
-    run = train(net_for(), Poisoned(DATA, 0), 5, 0.1, 20, recorder=Recorder(DATA, probe_size=20))
+    run = train(net_for(), poisoned(0), 5, 0.1, 20, recorder=Recorder(DATA, probe_size=20))
     assert run.diverged_at == 0 and len(run.losses) == 0 and run.recording is None
 
 
@@ -278,7 +278,7 @@ def test_long_runs_get_a_bar(monkeypatch, capsys, steps, progress, shown):
 
 
 def test_the_bar_stops_where_the_run_diverges(capsys):
-    train(net_for(), Poisoned(DATA, 3), 50, 0.1, 20, progress=True)
+    train(net_for(), poisoned(3), 50, 0.1, 20, progress=True)
     assert "3/50" in capsys.readouterr().err
 
 

@@ -192,9 +192,11 @@ def film_times(data):
     net = mlp(SIZES, "batch", "sigmoid", seed=1)
     trainer, recorder = Trainer(net, data, 0.1, BATCH), Recorder(data)
     trainer.advance(1)
-    return medians(
-        {"step": lambda: trainer.advance(1), "frame": lambda: recorder.record(net, 1, 0.0)}
-    )
+
+    def frame():
+        recorder.record(net, len(recorder.steps), 0.0)
+
+    return medians({"step": lambda: trainer.advance(1), "frame": frame})
 
 
 # -- Table ---------------------------------------------------------------------------------------
