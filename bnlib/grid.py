@@ -1,27 +1,31 @@
 """A grid of training runs: in this process, in many, or on a cluster.
 
-Up to `TOGETHER` points of the grid that differ only in learning rate and initial scale train as one
-stack (`bnlib.stacked`), in two thirds of the time. A stack is one function call that depends on its
-arguments alone, so it does not matter where or in which order the calls run: the results are the
-same to the bit on equal machines, and those of `bnlib.train` up to rounding.
+A run is one function call that depends on its arguments alone, so it does not matter where or in
+which order the calls are made: the results are those of `bnlib.train`, to the bit on equal
+machines.
 """
 
-from concurrent.futures import CancelledError, as_completed
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import CancelledError, Executor, as_completed
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
-from bnlib.data import Data, load_mnist
+from bnlib.data import Data, check_count, load_mnist
 from bnlib.network import mlp
-from bnlib.stacked import StackTrainer
-from bnlib.training import LONG_RUN, accuracy
+from bnlib.saving import load_arrays, save_arrays
+from bnlib.training import LONG_RUN, accuracy, train
 
 OF_NETWORK = ("norm", "activation", "init_scale", "norm_position", "seed", "dtype")
 OF_TRAINING = ("steps", "lr", "batch_size", "momentum", "weight_decay")
-OF_ONE = ("lr", "init_scale")  # may differ between the networks of a stack
-TOGETHER = 6  # networks in a stack: more are no faster, and fewer keep more processes busy
 LAST = 20  # the final loss is the mean over so many last batches
+ARRAYS = {"loss": "f", "accuracy": "f", "diverged_at": "i", "done": "b"}  # name -> kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +35,10 @@ class SweepResult:
         result.accuracy[result.at(norm="batch")]    # the part of the grid with batch norm
 
     ``stopped`` is None when all of it was done; otherwise it says why not, ``done`` says what there
-    is, and ``sweep(..., resume=result)`` does the rest.
+    is, and ``sweep(..., resume=result)`` does the rest, also after `save` and `load`.
     """
 
-    grid: dict  # name -> tuple of values
+    grid: dict[str, tuple]  # name -> values
     settings: dict  # what all runs share
     loss: np.ndarray  # mean of the last 20 training losses, in nats; inf where training diverged
     accuracy: np.ndarray  # on test images in evaluation mode, in [0, 1]; nan where it diverged
@@ -42,36 +46,77 @@ class SweepResult:
     done: np.ndarray  # bool; elsewhere loss and accuracy are nan
     stopped: str | None = None
 
-    def at(self, **values):
+    def at(self, **values) -> tuple:
         """Index of the points where every named setting has the given value.
 
         Raises KeyError for a name that is not in the grid, ValueError for a value that is not.
         """
         if unknown := sorted(values.keys() - self.grid.keys()):
             raise KeyError(f"the grid has {list(self.grid)}, got {unknown}")
+        for name, value in values.items():
+            if value not in self.grid[name]:
+                raise ValueError(f"the grid has {name} {list(self.grid[name])}, got {value!r}")
         return tuple(
             self.grid[name].index(values[name]) if name in values else slice(None)
             for name in self.grid
         )
 
-    def __repr__(self):
+    def save(self, path: str | Path) -> Path:
+        """Write to ``path`` (.npz, added if it is missing); the old file or the new one stands.
+
+        Returns the path of the file.
+        """
+        told = {"grid": self.grid, "settings": self.settings, "stopped": self.stopped}
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        return save_arrays(path, arrays | {"told": np.array(json.dumps(told, default=str))})
+
+    @classmethod
+    def load(cls, path: str | Path) -> SweepResult:
+        """Read what `save` wrote. Raises ValueError for a file that is not a whole SweepResult."""
+        arrays = load_arrays(path, "a SweepResult")
+        try:
+            told = json.loads(str(arrays.pop("told")))
+            grid = {name: _values(name, values) for name, values in told["grid"].items()}
+            settings = {name: _value(name, value) for name, value in told["settings"].items()}
+            shape, kinds = (
+                tuple(map(len, grid.values())),
+                {k: v.dtype.kind for k, v in arrays.items()},
+            )
+            if kinds != ARRAYS or any(v.shape != shape for v in arrays.values()):
+                raise ValueError
+            return cls(grid, settings, **arrays, stopped=told["stopped"])
+        except (KeyError, ValueError, AttributeError, TypeError):
+            raise ValueError(
+                f"expected a SweepResult with {list(ARRAYS)} of the grid's shape in {path}, got "
+                f"{sorted(arrays)}: was it saved by SweepResult.save?"
+            ) from None
+
+    def __repr__(self) -> str:
         text = f"{int(self.done.sum())} of {self.done.size} runs done"
         text += f", {int((self.diverged_at >= 0).sum())} diverged"
         return f"SweepResult({text}{'' if self.stopped is None else ', ' + self.stopped})"
 
 
 def sweep(
-    data, sizes, grid, *, steps, executor=None, resume=None, progress=None, eval_size=1000, **shared
-):
+    data: Data | Mapping,
+    sizes: Sequence[int],
+    grid: Mapping[str, Sequence],
+    *,
+    steps: int,
+    executor: Executor | None = None,
+    resume: SweepResult | None = None,
+    progress: bool | None = None,
+    eval_size: int = 1000,
+    **shared,
+) -> SweepResult:
     """Train a network of `bnlib.mlp` at every point of a grid and return a `SweepResult`.
 
         sweep({"pool": True}, [196, 100, 100, 100, 10], {"norm": [None, "batch"], "lr": [0.1, 1.0]},
               steps=300, batch_size=60)
 
-    Networks that differ in ``lr`` and ``init_scale`` alone train together, six at a time, in two
-    thirds of the time. Nothing that is done gets lost: an interrupt (Ctrl-C, the notebook's stop
-    button), a killed worker or a cluster that went away ends the sweep with what there is. It is
-    then marked as ``stopped``, and ``resume`` takes it up again.
+    Nothing that is done gets lost: an interrupt (Ctrl-C, the notebook's stop button), a killed
+    worker or a cluster that went away ends the sweep with what there is. It is then marked as
+    ``stopped``, and ``resume`` takes it up again.
 
     Parameters
     ----------
@@ -84,8 +129,7 @@ def sweep(
     steps, shared : settings that all runs have in common, by the same names. ``seed`` (default 0)
         is that of the initial weights and of the batches
     executor : None, or any concurrent.futures.Executor: ProcessPoolExecutor, or a cluster's, such
-        as dask.distributed's ``Client.get_executor()``. Set OPENBLAS_NUM_THREADS=1 before starting
-        workers: two BLAS threads a worker slow each other down, and may round differently
+        as dask.distributed's ``Client.get_executor()``
     resume : a `SweepResult` of the same sweep; what it has is kept
     progress : shows a tqdm bar; by default from 5,000 steps in all
     eval_size : test images for the accuracy
@@ -93,35 +137,39 @@ def sweep(
     Raises ValueError for an empty or unknown setting, or a ``resume`` of another sweep. A network
     that diverges is a result. An error inside a run is raised here.
     """
-    grid = {name: tuple(values) for name, values in grid.items()}
-    spec = data if isinstance(data, Data) else tuple(sorted(data.items()))
-    shared = {"seed": 0, "steps": steps} | shared
-    _check(grid, shared)
-    settings = shared | {"data": spec, "sizes": tuple(sizes), "eval_size": eval_size}
+    grid = {name: _values(name, values) for name, values in grid.items()}
+    shared = {name: _value(name, v) for name, v in ({"seed": 0, "steps": steps} | shared).items()}
+    _check(grid, shared, eval_size)
+    told = _fingerprint(data) if isinstance(data, Data) else _value("data", dict(data))
+    settings = shared | {"data": told, "sizes": _value("sizes", sizes), "eval_size": eval_size}
     result = _start(grid, settings) if resume is None else _resumed(resume, grid, settings)
 
-    jobs = _stacks(grid, shared, result.done)
+    jobs = {
+        point: shared | {k: grid[k][i] for k, i in zip(grid, point, strict=True)}
+        for point in np.ndindex(result.done.shape)
+        if not result.done[point]
+    }
     if progress is None:
-        progress = (~result.done).sum() * steps >= LONG_RUN
+        progress = len(jobs) * steps >= LONG_RUN
     from tqdm.auto import tqdm  # here, because importing it takes longer than all of bnlib
 
     bar = tqdm(total=result.done.size, desc="sweep", unit="run", disable=not progress)
 
-    def record(points, outcomes):
-        if isinstance(outcomes, Exception):
-            raise outcomes
-        for point, outcome in zip(points, outcomes, strict=True):
-            result.loss[point], result.accuracy[point], result.diverged_at[point] = outcome
-            result.done[point] = True
+    def record(point, outcome):
+        if isinstance(outcome, Exception):
+            raise outcome
+        result.loss[point], result.accuracy[point], result.diverged_at[point] = outcome
+        result.done[point] = True
         bar.update(int(result.done.sum()) - bar.n)
 
+    spec = data if isinstance(data, Data) else tuple(sorted(data.items()))
     stopped, arguments = None, (spec, tuple(sizes), eval_size)
     with bar:
-        bar.update(result.done.sum())
+        bar.update(int(result.done.sum()))
         try:
             if executor is None:
-                for points, settings in jobs.items():
-                    record(points, run_stack(settings, *arguments))
+                for point, setting in jobs.items():
+                    record(point, run_one(setting, *arguments))
             else:
                 _run_on(executor, jobs, arguments, record)
         except KeyboardInterrupt:
@@ -135,55 +183,60 @@ def sweep(
     return replace(result, stopped=stopped)
 
 
-def run_stack(settings, spec, sizes, eval_size):
-    """Some points of the grid: their (loss, accuracy, diverged_at), or the exception that came.
+def run_one(
+    setting: dict, spec: Data | tuple, sizes: tuple[int, ...], eval_size: int
+) -> tuple[float, float, int] | Exception:
+    """A point of the grid: its (loss, accuracy, diverged_at), or the exception that came.
 
     Runs in a worker process. An exception is returned, not raised, so that one that is raised can
     only come from the executor.
     """
     try:
         data = spec if isinstance(spec, Data) else _load(spec)
-        nets = [mlp(sizes, **{k: v for k, v in s.items() if k in OF_NETWORK}) for s in settings]
-        common = settings[0]
-        training = {k: common[k] for k in ("momentum", "weight_decay") if k in common}
-        rates = [s["lr"] for s in settings]
-        trainer = StackTrainer(nets, data, rates, common["batch_size"], common["seed"], **training)
-        trainer.advance(common["steps"])
-        images, labels = data.test_batch(min(eval_size, len(data.x_test)), nets[0].dtype)
-        return [
-            (float(np.mean(run.losses[-LAST:])), accuracy(run.net, images, labels), -1)
-            if run.diverged_at is None
-            else (np.inf, np.nan, run.diverged_at)
-            for run in trainer.runs()
-        ]
+        net = mlp(sizes, **{k: v for k, v in setting.items() if k in OF_NETWORK})
+        settings = {k: v for k, v in setting.items() if k in OF_TRAINING}
+        run = train(net, data, seed=setting["seed"], progress=False, **settings)
+        if run.diverged_at is not None:
+            return np.inf, np.nan, run.diverged_at
+        images, labels = data.test_batch(min(eval_size, len(data.x_test)), net.dtype)
+        return float(np.mean(run.losses[-LAST:])), accuracy(net, images, labels), -1
     except Exception as error:
         return error
-
-
-def _stacks(grid, shared, done):
-    """What there is to do: the indices of the points of a stack -> their settings.
-
-    Stacks are the same whatever is done, so that a resumed sweep gives the same bits.
-    """
-    alike = {}
-    for point in np.ndindex(done.shape):
-        setting = shared | {k: grid[k][i] for k, i in zip(grid, point, strict=True)}
-        key = tuple(repr(v) for k, v in sorted(setting.items()) if k not in OF_ONE)
-        alike.setdefault(key, {})[point] = setting
-    stacks = {}
-    for members in alike.values():
-        everyone = list(members)
-        for i in range(0, len(everyone), TOGETHER):
-            points = tuple(everyone[i : i + TOGETHER])
-            if not all(done[p] for p in points):
-                stacks[points] = [members[p] for p in points]
-    return stacks
 
 
 @lru_cache(maxsize=1)
 def _load(spec):
     """The images, loaded once a process."""
     return load_mnist(**dict(spec))
+
+
+def _fingerprint(data):
+    """What tells a `Data` from another, in a result that may be read in another process."""
+    arrays = (data.x_train, data.y_train, data.x_test, data.y_test)
+    digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).data for a in arrays))
+    return f"{data}, {digest.hexdigest()[:16]}"
+
+
+def _values(name, values):
+    """The values of a setting in the grid, as a tuple of Python's own types."""
+    if isinstance(values, str) or not np.iterable(values):
+        raise TypeError(
+            f"sweep expected a list of values for {name}, got {values!r}: [{values!r}]?"
+        )
+    return tuple(_value(name, value) for value in values)
+
+
+def _value(name, value):
+    """The value as JSON would give it back, so that a result that was loaded compares as equal."""
+    if name == "dtype":
+        return np.dtype(value)
+    if name == "data" and isinstance(value, Mapping):
+        return {k: _value(k, v) for k, v in value.items()}
+    if name == "sizes":
+        return [_value("size", v) for v in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value) if isinstance(value, Path) else value
 
 
 class ExecutorFailure(Exception):
@@ -195,22 +248,22 @@ def _run_on(executor, jobs, arguments, record):
     futures, failure = {}, None
     try:
         try:
-            for points, settings in jobs.items():
-                futures[executor.submit(run_stack, settings, *arguments)] = points
+            for point, setting in jobs.items():
+                futures[executor.submit(run_one, setting, *arguments)] = point
         except RuntimeError as error:  # it is broken or shut down; some runs may be done before
             failure = error
         for future in as_completed(futures):
             try:
-                outcomes = future.result()
+                outcome = future.result()
             except (Exception, CancelledError) as error:
                 failure = error  # go on: the others may be done
             else:
-                record(futures[future], outcomes)
+                record(futures[future], outcome)
     except BaseException:
-        for future, points in futures.items():
+        for future, point in futures.items():
             if not future.cancel() and future.done() and future.exception() is None:
-                if not isinstance(outcomes := future.result(), Exception):
-                    record(points, outcomes)
+                if not isinstance(outcome := future.result(), Exception):
+                    record(point, outcome)
         raise
     if failure is not None:
         raise ExecutorFailure(
@@ -219,7 +272,7 @@ def _run_on(executor, jobs, arguments, record):
         )
 
 
-def _check(grid, shared):
+def _check(grid, shared, eval_size):
     known = (*OF_NETWORK, *OF_TRAINING)
     if unknown := sorted((grid.keys() | shared.keys()) - set(known)):
         raise ValueError(f"sweep expected settings out of {known}, got {unknown}")
@@ -229,6 +282,8 @@ def _check(grid, shared):
         raise ValueError("sweep expected a grid with at least one value for every setting")
     if missing := sorted({"lr", "batch_size"} - grid.keys() - shared.keys()):
         raise ValueError(f"sweep needs {missing}, in the grid or for all runs")
+    check_count("steps", shared["steps"], 1)
+    check_count("eval_size", eval_size, 1)
     # A value that no network accepts should not wait for its turn in the grid.
     for name in OF_NETWORK:
         for value in grid.get(name, (shared[name],) if name in shared else ()):
@@ -256,5 +311,4 @@ def _resumed(old, grid, settings):
             "sweep expected resume to be a result of the same sweep, got one that differs in "
             f"{', '.join(differing) or 'the grid'}"
         )
-    arrays = {k: getattr(old, k).copy() for k in ("loss", "accuracy", "diverged_at", "done")}
-    return replace(old, **arrays)
+    return replace(old, **{name: getattr(old, name).copy() for name in ARRAYS})

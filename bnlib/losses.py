@@ -28,21 +28,12 @@ def softmax_cross_entropy(logits, labels):
             f"expected labels in [0, {logits.shape[1]}), got {labels.min()} to {labels.max()}: "
             "does the last layer have one output a class?"
         )
-    losses, dlogits = cross_entropy_rows(logits, labels, len(labels))
-    return float(losses.sum()) / len(labels), dlogits
-
-
-def cross_entropy_rows(logits, labels, count):
-    """The cross-entropy of every row (rows,), and the gradient (rows, K) of their sum / count.
-
-    Parameters as in `softmax_cross_entropy`, unchecked.
-    """
-    rows = np.arange(len(labels))
+    rows, count = np.arange(len(labels)), len(labels)
     dlogits = logits - logits.max(axis=1, keepdims=True)
     picked = dlogits[rows, labels]
     np.exp(dlogits, out=dlogits)
     total = dlogits @ ones(logits.shape[1], dlogits.dtype)  # the row sums
-    losses = np.log(total) - picked
+    loss = float((np.log(total) - picked).sum()) / count
     dlogits /= (total * count)[:, None]
     dlogits[rows, labels] -= 1 / count
-    return losses, dlogits
+    return loss, dlogits

@@ -10,14 +10,12 @@ class SGD:
 
     Works on the flat parameter buffer of a `bnlib.Sequential`, so a step is a few array
     operations however many layers there are. Weight decay also acts on biases, gamma and beta,
-    as PyTorch's does by default. ``lr`` is a number, or an array like ``net.flat_params`` with a
-    learning rate for each parameter. Raises ValueError for a setting out of range.
+    as PyTorch's does by default. Raises ValueError for a setting out of range.
     """
 
     def __init__(self, net, lr, momentum=0.0, weight_decay=0.0):
-        rates = np.ravel(lr)
-        if (wrong := rates[~((rates > 0) & np.isfinite(rates))]).size:
-            raise ValueError(f"SGD expected a finite lr > 0, got {wrong[0]:g}")
+        if not 0 < lr < np.inf:
+            raise ValueError(f"SGD expected a finite lr > 0, got {lr}")
         if not 0 <= momentum < 1:
             raise ValueError(f"SGD expected momentum in [0, 1), got {momentum}")
         if weight_decay < 0:

@@ -15,21 +15,13 @@ from bnlib.grid import SweepResult, sweep
 DATA = {"pool": True, "n_train": 600, "n_test": 100}
 SIZES = [196, 20, 20, 10]
 GRID = {"norm": [None, "batch"], "lr": [0.1, 1e12, 0.5], "init_scale": [0.5, 1.5, 0.7, 1.1]}
-POINTS, JOBS = 24, 12
+POINTS = 24
 SHARED = {"steps": 60, "batch_size": 30, "seed": 3, "progress": False}
 ARRAYS = ("loss", "accuracy", "diverged_at", "done")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def pairs():
-    """Two networks in a stack: many jobs for few networks."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bnlib.grid, "TOGETHER", POINTS // JOBS)
-        yield
-
-
 @pytest.fixture(scope="module")
-def expected(pairs):
+def expected():
     """The whole grid, in this process."""
     return sweep(DATA, SIZES, GRID, **SHARED)
 
@@ -46,8 +38,7 @@ def test_every_point_is_a_run_of_train(expected):
                 net = bnlib.mlp(SIZES, norm=norm, init_scale=scale, seed=3)
                 run = bnlib.train(net, data, 60, lr, 30, seed=3)
                 if run.diverged_at is None:
-                    loss = np.mean(run.losses[-20:])
-                    assert expected.loss[i, j, k] == pytest.approx(loss, rel=1e-9)
+                    assert expected.loss[i, j, k] == np.mean(run.losses[-20:])
                     assert expected.accuracy[i, j, k] == bnlib.accuracy(net, *data.test_batch())
                     assert expected.diverged_at[i, j, k] == -1
                 else:
@@ -66,7 +57,7 @@ def test_at_picks_a_part_of_the_grid(expected):
     assert expected.loss[expected.at(norm=None, lr=0.5, init_scale=1.5)] == expected.loss[0, 2, 1]
     with pytest.raises(KeyError, match="beta"):
         expected.at(beta=1)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"the grid has lr \[0.1, .*, got 7"):
         expected.at(lr=7)
 
 
@@ -104,7 +95,7 @@ def test_a_killed_worker_process_costs_only_unfinished_runs(expected):
             os.kill(next(iter(executor._processes)), signal.SIGKILL)
 
         result = sweep(DATA, SIZES, GRID, executor=Watched(executor, 3, kill), **SHARED)
-    assert 3 * 2 <= result.done.sum() < POINTS, result
+    assert 3 <= result.done.sum() < POINTS, result
     assert "worker killed" in result.stopped and "resume" in result.stopped
     assert np.isnan(result.loss[~result.done]).all()
     assert np.array_equal(result.loss[result.done], expected.loss[result.done])
@@ -152,20 +143,20 @@ def test_a_dask_cluster_survives_a_killed_worker(expected, cluster):
 
 
 def test_an_interrupt_keeps_what_is_done_and_resume_does_the_rest(expected, monkeypatch):
-    run_stack, calls = bnlib.grid.run_stack, []
+    run_one, calls = bnlib.grid.run_one, []
 
     def interrupted(*args):
         calls.append(args)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return run_stack(*args)
+        return run_one(*args)
 
-    monkeypatch.setattr(bnlib.grid, "run_stack", interrupted)
+    monkeypatch.setattr(bnlib.grid, "run_one", interrupted)
     result = sweep(DATA, SIZES, GRID, **SHARED)
-    assert result.done.sum() == 4 * 2 and result.stopped.startswith("stopped by an interrupt")
-    assert "8 of 24 runs done" in repr(result) and "resume" in repr(result)
+    assert result.done.sum() == 4 and result.stopped.startswith("stopped by an interrupt")
+    assert "4 of 24 runs done" in repr(result) and "resume" in repr(result)
     assert same(sweep(DATA, SIZES, GRID, resume=result, **SHARED), expected)
-    assert len(calls) == 5 + JOBS - 4  # none twice
+    assert len(calls) == 5 + POINTS - 4  # none twice
 
 
 class Half(Executor):
@@ -176,7 +167,7 @@ class Half(Executor):
 
     def submit(self, function, *args):
         self.futures.append(future := Future())
-        if len(self.futures) <= JOBS // 2:
+        if len(self.futures) <= POINTS // 2:
             future.set_result(function(*args))
         return future
 
@@ -191,7 +182,7 @@ def test_an_interrupt_with_an_executor_keeps_what_is_done_and_cancels_the_rest(m
     monkeypatch.setattr(bnlib.grid, "as_completed", impatient)
     result = sweep(DATA, SIZES, GRID, executor=executor, **SHARED)
     assert result.done.sum() == POINTS // 2 and "interrupt" in result.stopped
-    assert [f.cancelled() for f in executor.futures] == [False] * 6 + [True] * 6
+    assert [f.cancelled() for f in executor.futures] == [False] * 12 + [True] * 12
 
 
 def test_an_executor_that_is_shut_down_loses_nothing_and_says_so(expected):
@@ -218,12 +209,20 @@ def test_an_error_in_a_run_is_raised(executor):
         ({"lr": [1]}, {"lr": 1}, "leave one out"),
         ({"init_scale": [1]}, {}, r"needs \['lr'\]"),
         ({"lr": [1], "norm": [None, "bach"]}, {}, "norm expected one of"),
+        ({"lr": [1]}, {"steps": 0}, "steps: expected an integer >= 1, got 0"),
+        ({"lr": [1]}, {"eval_size": 0}, "eval_size: expected an integer >= 1, got 0"),
     ],
 )
 def test_a_wrong_setting_stops_before_the_first_run(grid, shared, words, monkeypatch):
-    monkeypatch.setattr(bnlib.grid, "run_stack", None)
+    monkeypatch.setattr(bnlib.grid, "run_one", None)
     with pytest.raises(ValueError, match=words):
         sweep(DATA, SIZES, grid, **SHARED | shared)
+
+
+@pytest.mark.parametrize("values", ["batch", 0.1, None])
+def test_a_single_value_in_place_of_a_list_is_refused(values):
+    with pytest.raises(TypeError, match="expected a list of values for norm, got"):
+        sweep(DATA, SIZES, {"norm": values}, lr=0.1, **SHARED)
 
 
 def test_resume_must_belong_to_the_same_sweep(expected):
@@ -238,22 +237,6 @@ def test_resume_must_belong_to_the_same_sweep(expected):
             sweep(*positional, resume=expected, **shared)
 
 
-def test_a_stack_holds_what_differs_in_rate_and_scale_only(monkeypatch):
-    stacks = []
-
-    def noted(settings, *_):
-        stacks.append(settings)
-        return [(0, 0, -1)] * len(settings)
-
-    monkeypatch.setattr(bnlib.grid, "TOGETHER", 6)
-    monkeypatch.setattr(bnlib.grid, "run_stack", noted)
-    assert sweep(DATA, SIZES, GRID | {"seed": [0, 1]}, steps=1, batch_size=30).done.all()
-    assert [len(s) for s in stacks] == 8 * [6]  # norm x seed: 4 sets of 12
-    for settings in stacks:
-        assert len({(s["norm"], s["seed"]) for s in settings}) == 1
-        assert len({(s["lr"], s["init_scale"]) for s in settings}) == 6
-
-
 def test_seed_can_be_a_setting_of_the_grid():
     result = sweep(DATA, SIZES, {"seed": [0, 1, 0]}, lr=0.1, steps=5, batch_size=30, progress=False)
     assert result.loss[0] == result.loss[2] != result.loss[1]
@@ -264,6 +247,75 @@ def test_data_itself_works_too():
     both = DATA, bnlib.load_mnist(**DATA)
     a, b = (sweep(data, SIZES, {"norm": ["batch"]}, **settings) for data in both)
     assert same(a, b) and isinstance(a, SweepResult)
+
+
+def test_results_of_two_sets_of_data_are_told_apart():
+    settings = {"lr": 0.1, "steps": 2, "batch_size": 30, "progress": False}
+    data, same_images, other = (bnlib.load_mnist(**DATA | {"n_test": n}) for n in (100, 100, 99))
+    result = sweep(data, SIZES, {"seed": [0]}, **settings)
+    sweep(same_images, SIZES, {"seed": [0]}, resume=result, **settings)
+    with pytest.raises(ValueError, match=r"same sweep.* differs in data"):
+        sweep(other, SIZES, {"seed": [0]}, resume=result, **settings)
+
+
+# -- Saving ---------------------------------------------------------------------------------------
+
+
+def test_a_saved_sweep_is_resumed_where_it_stopped(expected, monkeypatch, tmp_path):
+    run_one, calls = bnlib.grid.run_one, []
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return run_one(*args)
+
+    monkeypatch.setattr(bnlib.grid, "run_one", interrupted)
+    part = sweep(DATA, SIZES, GRID, **SHARED)
+    assert part.save(tmp_path / "part") == tmp_path / "part.npz"
+    loaded = SweepResult.load(tmp_path / "part")
+    assert same(loaded, part) and repr(loaded) == repr(part)
+    assert (loaded.grid, loaded.settings) == (part.grid, part.settings)
+    assert same(sweep(DATA, SIZES, GRID, resume=loaded, **SHARED), expected)
+    assert len(calls) == 5 + POINTS - 4
+
+
+@pytest.mark.parametrize("load", [dict, bnlib.load_mnist], ids=["arguments", "Data"])
+def test_types_of_numpy_survive_saving(tmp_path, load):
+    data = load(**DATA)
+    grid = {
+        "dtype": [np.float32, np.float64], "lr": np.geomspace(0.1, 1, 2), "seed": np.arange(2),
+    }  # fmt: skip
+    settings = {"steps": np.int64(2), "batch_size": 30, "progress": False}
+    result = sweep(data, SIZES, grid, **settings)
+    result.save(tmp_path / "run")
+    loaded = SweepResult.load(tmp_path / "run")
+    assert loaded.grid == result.grid and loaded.settings == result.settings
+    assert (
+        loaded.loss[loaded.at(dtype=np.float32, seed=1)].tolist() == result.loss[0, :, 1].tolist()
+    )
+    assert same(sweep(data, SIZES, grid, resume=loaded, **settings), result)
+
+
+CHANGES = {
+    "an array missing": lambda arrays: arrays.pop("loss"),
+    "an array too many": lambda arrays: arrays.update(other=np.ones(2)),
+    "another shape": lambda arrays: arrays.update(accuracy=arrays["accuracy"][:1]),
+    "another kind": lambda arrays: arrays.update(done=arrays["done"].astype(float)),
+    "no description": lambda arrays: arrays.update(told=np.array("{")),
+    "half a description": lambda arrays: arrays.update(told=np.array('{"grid": {}}')),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_a_file_that_is_not_a_sweep_result_is_refused(expected, tmp_path, change):
+    expected.save(tmp_path / "run")
+    with np.load(tmp_path / "run.npz") as archive:
+        arrays = dict(archive)
+    change(arrays)
+    np.savez(tmp_path / "run.npz", **arrays)
+    with pytest.raises(ValueError, match=r"expected a SweepResult with .*: was it saved by"):
+        SweepResult.load(tmp_path / "run")
 
 
 def test_progress_shows_a_bar_only_when_asked(capsys):
