@@ -1,5 +1,8 @@
 """The training loop, comparisons, accuracy."""
 
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cases import close
@@ -134,6 +137,67 @@ def test_a_batch_size_beyond_the_data_is_refused(batch_size):
         train(net_for(), DATA, 1, 0.1, batch_size)
 
 
+@pytest.mark.parametrize(
+    "change, error, message",
+    [
+        ({"steps": 0}, ValueError, "steps: expected an integer >= 1, got 0"),
+        ({"steps": -5}, ValueError, "steps: expected an integer >= 1, got -5"),
+        ({"steps": 2.0}, TypeError, "steps: expected an integer >= 1, got 2.0"),
+        ({"steps": "3"}, TypeError, "steps: expected an integer >= 1, got '3'"),
+        ({"batch_size": 20.0}, TypeError, "batch_size: expected an integer from 1 to 60, got 20.0"),
+        (
+            {"data": [[0.0] * 12] * 60},
+            TypeError,
+            "expected data as load_mnist.. returns it, got list",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_words(change, error, message):
+    net = net_for("batch")
+    before = bits(net)
+    with pytest.raises(error, match=message):
+        train(net, **{"data": DATA, "steps": 2, "lr": 0.1, "batch_size": 20} | change)
+    assert bits(net) == before
+
+
+@pytest.mark.parametrize(
+    "labels, error, message",
+    [
+        (DATA.y_train + 1, ValueError, r"labels in \[0, 4\), got . to 4"),
+        (DATA.y_train - 1, ValueError, r"labels in \[0, 4\), got -1 to ."),
+        (DATA.y_train.astype(float), TypeError, "integer labels, got float64"),
+        (DATA.y_train[:, None], ValueError, r"one label for each of the 60 .* shape \(60, 1\)"),
+        (DATA.y_train[:-1], ValueError, r"one label for each of the 60 .* shape \(59,\)"),
+    ],
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_labels_that_do_not_fit_are_refused_before_anything_moves(labels, error, message, training):
+    net = net_for("batch")
+    if not training:
+        net.eval()
+    before = bits(net)
+    with pytest.raises(error, match=message):
+        train(net, replace(DATA, y_train=labels), 3, 0.1, 20)
+    assert bits(net) == before and net.training == training
+
+
+def test_images_that_do_not_fit_are_refused_before_anything_moves():
+    net = mlp([11, 8, 4], "batch")
+    before = bits(net)
+    with pytest.raises(ValueError, match=r"expected x of shape \(N, 11\), got \(2, 12\)"):
+        train(net, DATA, 3, 0.1, 20)
+    assert bits(net) == before
+
+
+def test_advance_takes_0_steps_but_not_fewer():
+    trainer = Trainer(net_for(), DATA, 0.1, 20)
+    trainer.advance(0)
+    for steps, error in ((-1, ValueError), (1.5, TypeError)):
+        with pytest.raises(error, match=f"steps: expected an integer >= 0, got {steps}"):
+            trainer.advance(steps)
+    assert trainer.step_count == 0 and repr(trainer.run()) == "Run(0 steps)"
+
+
 def test_run_says_how_it_ended():
     assert repr(train(net_for(), DATA, 3, 0.1, 20)).startswith("Run(3 steps, last loss ")
     assert repr(train(net_for(), poisoned(2), 5, 0.1, 20)) == "Run(diverged at step 2)"
@@ -197,6 +261,82 @@ def test_a_recorder_refuses_what_it_cannot_draw(bad):
 def test_divergence_in_the_first_batch():
     run = train(net_for(), poisoned(0), 5, 0.1, 20, recorder=Recorder(DATA, probe_size=20))
     assert run.diverged_at == 0 and len(run.losses) == 0 and run.recording is None
+
+
+# -- Interrupts -----------------------------------------------------------------------------------
+
+
+def interrupting_trace(at):
+    """A trace function that raises KeyboardInterrupt at the ``at``-th line that bnlib runs."""
+    left = [at]
+
+    def trace(frame, event, arg):
+        name = frame.f_code.co_filename
+        # In the restoring itself there is no safe place, and Python's contextlib shields nothing.
+        if (
+            "bnlib" not in name
+            or "tests" in name
+            or frame.f_code.co_name in ("as_it_was", "_leave")
+        ):
+            return None
+        if event == "line":
+            left[0] -= 1
+            if left[0] == 0:
+                raise KeyboardInterrupt
+        return trace
+
+    return trace
+
+
+@pytest.mark.parametrize("at", [*range(60, 700, 37), *range(1000, 4000, 400)])
+def test_an_interrupt_anywhere_leaves_a_usable_network_and_the_losses(at):
+    net = net_for("batch")
+    trainer = Trainer(net, DATA, 0.1, 20, recorder=Recorder(DATA, every=2, probe_size=20))
+    before = sys.gettrace()
+    sys.settrace(interrupting_trace(at))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            trainer.advance(60)
+    finally:
+        sys.settrace(before)
+    assert net.training and all(layer.training for layer in net.layers)
+    assert all(np.isfinite(v).all() for v in net.state_dict().values())
+    so_far = trainer.run()
+    assert len(so_far.losses) == trainer.step_count < 60
+    trainer.advance(60 - trainer.step_count)
+    run = trainer.run()
+    assert len(run.losses) == 60 and run.losses[-10:].mean() < 0.8 * run.losses[0]
+    assert run.losses[: len(so_far.losses)].tolist() == so_far.losses.tolist()
+    steps = run.recording.steps
+    assert steps[0] == 0 and steps[-1] == 60 and (np.diff(steps) > 0).all()
+    assert run.recording.loss.shape == run.recording.accuracy.shape == steps.shape
+
+
+def interrupted(draw):
+    def then(count, x, labels):
+        if count == draw:
+            raise KeyboardInterrupt
+        return x, labels
+
+    return Watched(then)
+
+
+def test_an_interrupted_train_carries_the_run_so_far():
+    net = net_for("batch")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        train(net, interrupted(7), 20, 0.1, 20, recorder=Recorder(DATA, every=3))
+    run = caught.value.runs["net"]
+    assert run.net is net and run.recording.steps.tolist() == [0, 3, 6]
+    # The frame of the start has drawn a batch too.
+    assert run.losses.tolist() == train(net_for("batch"), DATA, 6, 0.1, 20).losses.tolist()
+    assert bits(net) == bits(train(net_for("batch"), DATA, 6, 0.1, 20).net)
+
+
+def test_an_interrupted_compare_carries_all_runs_so_far():
+    with pytest.raises(KeyboardInterrupt) as caught:
+        compare({"a": net_for(), "b": net_for("batch")}, interrupted(13), 10, 0.1, 20)
+    runs = caught.value.runs
+    assert [len(runs[name].losses) for name in ("a", "b")] == [10, 3]
 
 
 # -- Recording leaves no trace --------------------------------------------------------------------
@@ -307,8 +447,47 @@ def test_accuracy_counts_across_chunks():
     assert accuracy(net, x, labels) == 0.5
 
 
-def test_accuracy_restores_the_mode_after_an_error():
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("training", [True, False])
+def test_accuracy_restores_the_mode_after_an_error(error, training, monkeypatch):
     net = net_for("batch")
-    with pytest.raises(ValueError):
-        accuracy(net, np.ones((4, 5)), np.zeros(4, int))
-    assert net.training and all(bn.training for bn in net.layers if isinstance(bn, BatchNorm))
+    if not training:
+        net.eval()
+
+    def broken(self, x):
+        raise error
+
+    monkeypatch.setattr(BatchNorm, "forward", broken)
+    with pytest.raises(error):
+        accuracy(net, *DATA.test_batch())
+    assert net.training == training and all(layer.training == training for layer in net.layers)
+
+
+X, Y = DATA.test_batch()
+
+
+@pytest.mark.parametrize(
+    "images, labels, error, message",
+    [
+        (
+            X,
+            Y[:, None],
+            ValueError,
+            r"labels \(N,\) with N >= 1, got shapes \(60, 12\) and \(60, 1\)",
+        ),
+        (X, Y[:-1], ValueError, r"got shapes \(60, 12\) and \(59,\)"),
+        (X[:-1], Y, ValueError, r"got shapes \(59, 12\) and \(60,\)"),
+        (X[:0], Y[:0], ValueError, r"N >= 1, got shapes \(0, 12\) and \(0,\)"),
+        (X, 3, ValueError, r"got shapes \(60, 12\) and \(\)"),
+        (X, Y.astype(float), TypeError, "integer labels, got float64"),
+        (X, Y == 1, TypeError, "integer labels, got bool"),
+    ],
+)
+def test_accuracy_refuses_labels_that_do_not_go_with_the_images(images, labels, error, message):
+    with pytest.raises(error, match=message):
+        accuracy(net_for(), images, labels)
+
+
+def test_accuracy_takes_a_list_of_labels():
+    net = net_for()
+    assert accuracy(net, X, Y.tolist()) == accuracy(net, X, Y)
