@@ -1,83 +1,110 @@
 """Batch normalization as pure functions: arrays in, arrays out, no state.
 
-A normalization layer does two things. It computes *statistics* of some groups of numbers, and it
-*normalises* every number with the statistics of its group. Batch, layer, instance and group
-normalization differ only in which numbers form a group, so everything here works on one view of
-the input, ``(A, groups, B)``, and takes statistics over A and B:
-
-    batch norm, x (N, D)       ->  (N, D, 1)      a group is a column: a feature of all examples
-    batch norm, x (N, C, H, W) ->  (N, C, H * W)  a group is a channel: all examples, positions
+Two functions hold the mathematics. `statistics` gives the mean and the variance of groups of
+numbers; `project` is the step that makes the backward pass more than a division. Both work on a
+matrix with a group in each row. Normalizations differ only in what forms a group: for batch norm
+it is one feature of all examples, or one channel of all images and positions (`views` lays
+the arrays out like that, and checks the input).
 
 Symbols follow Ioffe & Szegedy 2015 (arXiv:1502.03167), Algorithm 1. Results have the dtype of x.
 """
 
-from functools import lru_cache
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
 
+from bnlib.views import (
+    NonFiniteError,
+    channels_view,
+    check_divisible,
+    check_finite,
+    check_gradient,
+    check_input,
+    restore,
+    row_dot,
+    row_order,
+    row_sum,
+)
 
-class NonFiniteError(ValueError):
-    """The input holds a NaN or an infinity, usually because a network has diverged.
-
-    ``finite`` (C,), where it is known, says which channels are well.
-    """
-
-    def __init__(self, message, finite=None):
-        super().__init__(message)
-        self.finite = finite
+__all__ = [
+    "Cache",
+    "NonFiniteError",
+    "batch_norm",
+    "batch_norm_backward",
+    "batch_norm_inference",
+    "batch_norm_inference_backward",
+    "channels_view",
+    "project",
+    "statistics",
+]
 
 
 class Cache(NamedTuple):
-    """What the backward pass needs from the forward pass (``mean`` and ``var``: for the layer)."""
+    """What the backward pass needs from the forward pass; columns are (C, 1)."""
 
-    centred: np.ndarray  # (A, groups, B), x - mean; xhat is this times inv_std
-    inv_std: np.ndarray  # (groups,), 1 / sqrt(var + eps)
-    gamma: np.ndarray  # (groups,)
-    mean: np.ndarray  # (groups,), of this batch
-    var: np.ndarray  # (groups,), of this batch, biased: divided by the count, not count - 1
+    centred: np.ndarray  # (C, m), x - mean; xhat is this times inv_std
+    inv_std: np.ndarray  # a column, 1 / sqrt(var + eps)
+    gamma: np.ndarray  # a column
+    mean: np.ndarray  # (C,), of this batch; for the running statistics
+    var: np.ndarray  # (C,), of this batch, biased: divided by m, not m - 1
     shape: tuple[int, ...]  # of x
+    axes: tuple[int, ...]  # the order in which the rows list the axes of x
 
 
 # -- Two building blocks, shared by every normalization ---------------------------------------
 
 
-@np.errstate(over="ignore", invalid="ignore")  # check_finite reports NaN and infinity, in words
-def statistics(x):
-    """Mean and variance of every group of ``x`` (A, groups, B), and ``x`` minus its mean.
+def statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and variance of every row of ``x`` (groups, m), and ``x`` minus its mean.
 
     Two passes: the mean first, then the mean square of ``x - mean``. The one-pass formula
     E[x^2] - E[x]^2 subtracts two nearly equal numbers when the mean is large, and in float32 its
-    result can be negative (notebook 02). Returns ``mean`` (groups,), ``var`` (groups,), which is
-    divided by the count and not by count - 1, and ``centred`` (A, groups, B).
+    result can be negative. Returns the columns ``mean`` and ``var`` (groups, 1), var divided by m
+    and not by m - 1, and ``centred`` (groups, m).
     """
-    count = x.shape[0] * x.shape[2]
-    mean = group_sum(x) / count
-    centred = x - spread(mean, x)
-    var = group_dot(centred, centred) / count
+    m = x.shape[1]
+    mean = row_sum(x) / m
+    centred = x - mean
+    var = row_dot(centred, centred) / m
     return mean, var, centred
 
 
-def normalise(centred, var, eps, scale=1):
-    """Divide ``centred`` (A, groups, B) by sqrt(var + eps) of its group and multiply by ``scale``.
+def project(
+    dy: np.ndarray, centred: np.ndarray, inv_std: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """P dy for every row: ``dy`` minus its mean, minus its part along xhat.
 
-    With ``scale`` 1 the result is xhat, with gamma (groups,) it is gamma * xhat in the same single
-    pass. Returns it and ``inv_std`` (groups,) = 1 / sqrt(var + eps).
+        P dy = dy - sum(dy) / m - xhat * sum(dy * xhat) / m,    xhat = centred * inv_std
+
+    Shifting or stretching a group does not change its xhat, so a gradient along those two
+    directions, 1 and xhat, has no effect and is taken out. ``dy`` and ``centred`` (groups, m),
+    ``inv_std`` a column. Returns P dy (groups, m) and the columns sum(dy) and sum(dy * xhat).
     """
-    inv_std = 1 / np.sqrt(var + eps)
-    return centred * spread(scale * inv_std, centred), inv_std
+    m = dy.shape[1]
+    along_one = row_sum(dy)
+    along_xhat = row_dot(dy, centred) * inv_std
+    dx = centred * (inv_std * along_xhat / -m)
+    dx += dy
+    dx -= along_one / m
+    return dx, along_one, along_xhat
 
 
 # -- Batch normalization ----------------------------------------------------------------------
 
 
-def batch_norm(x, gamma, beta, eps=1e-5):
+@np.errstate(all="ignore")  # check_finite says what overflowed, in words
+def batch_norm(
+    x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float = 1e-5
+) -> tuple[np.ndarray, Cache]:
     """Normalise every feature over the batch, then scale and shift it (training mode).
 
         y = gamma * xhat + beta,    xhat = (x - mu_B) / sqrt(sigma_B^2 + eps)
 
     mu_B and sigma_B^2 are the mean and the biased variance of one feature over the N examples of
-    the batch, or of one channel over N examples and all positions.
+    the batch, or of one channel over N examples and all positions. gamma and beta are learned and
+    the same for all batches: they set the standard deviation and the mean of the *output*.
 
     The trap: y depends on the whole batch, so the output for one example changes with its
     neighbours. For test time use `batch_norm_inference`.
@@ -86,29 +113,29 @@ def batch_norm(x, gamma, beta, eps=1e-5):
     ----------
     x : (N, D) or (N, C, *spatial), float32 or float64
     gamma, beta : (D,) or (C,), the learned scale and shift
-    eps : positive; added to the variance, inside the root
+    eps : at least 0; added to the variance, inside the root
 
     Returns ``y``, shaped like x, and a ``cache`` for `batch_norm_backward`.
-    Raises ValueError for a wrong shape, eps <= 0 or one value per channel; TypeError for a dtype
-    that is not floating; NonFiniteError for NaN or infinity in x.
+    Raises ValueError for a wrong shape, eps < 0, one value per channel, or a variance of 0 at
+    eps 0; TypeError for a dtype that is not floating; NonFiniteError for NaN, infinity or overflow.
     Source: Ioffe & Szegedy 2015, Algorithm 1; per channel: section 3.2.
     """
-    gamma, beta = check_input(x, gamma, beta, eps)
-    grouped = channels_view(x)
-    if grouped.shape[0] * grouped.shape[2] < 2:
-        raise ValueError(
-            f"batch_norm needs more than one value per channel, got x of shape {x.shape}: the "
-            "variance of one value is 0. Use batch_norm_inference with running statistics, or a "
-            "larger batch."
-        )
-    mean, var, centred = statistics(grouped)
-    check_finite(var, "x")
-    y, inv_std = normalise(centred, var, eps, gamma)
-    y += spread(beta, y)
-    return restore(y, x.shape), Cache(centred, inv_std, gamma, mean, var, x.shape)
+    eps, gamma, beta = check_input(x, eps, gamma=gamma, beta=beta)
+    axes = row_order(x)
+    rows = channels_view(x, axes)
+    mean, var, centred = statistics(rows)
+    check_divisible(x, mean, var, eps)
+    inv_std = 1 / np.sqrt(var + eps)
+    scale = gamma * inv_std
+    y = centred * scale
+    y += beta
+    check_finite(var + scale + beta, y, x=rows, gamma=gamma, beta=beta)
+    cache = Cache(centred, inv_std, gamma, mean[:, 0], var[:, 0], x.shape, axes)
+    return restore(y, x.shape, axes), cache
 
 
-def batch_norm_backward(dy, cache, overwrite_cache=False):
+@np.errstate(all="ignore")
+def batch_norm_backward(dy: np.ndarray, cache: Cache) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients of `batch_norm`, in closed form.
 
         dbeta  = sum dy
@@ -120,32 +147,31 @@ def batch_norm_backward(dy, cache, overwrite_cache=False):
     constants leaves them out, and training then drifts (section 2 of the paper).
 
     Takes ``dy`` shaped like y. Returns ``dx`` shaped like x, ``dgamma`` and ``dbeta`` (D,) or (C,).
-    With ``overwrite_cache`` dx takes the memory of the cache, which is then spent: a seventh less
-    time for large images, since every further array costs a trip to memory.
-    Raises ValueError when dy does not have the shape of y.
-    Source: Ioffe & Szegedy 2015, section 3, after Algorithm 1, simplified (notebook 03).
+    Raises ValueError when dy does not have the shape of y, NonFiniteError for NaN, infinity or
+    overflow.
+    Source: Ioffe & Szegedy 2015, section 3, after Algorithm 1, simplified.
     """
-    centred, inv_std, gamma, _, _, shape = cache
-    if np.shape(dy) != shape:
-        raise ValueError(
-            f"batch_norm_backward expected dy of shape {shape}, the shape of y, got {np.shape(dy)}"
-        )
-    # In the memory order that x had.
-    dy = channels_view(np.asarray(dy, centred.dtype), batch_last=len(centred) < shape[0])
-    count = dy.shape[0] * dy.shape[2]
-
-    dbeta = group_sum(dy)
-    dgamma = group_dot(dy, centred) * inv_std
-    out = centred if overwrite_cache else None
-    dx = np.multiply(centred, spread(inv_std * dgamma / -count, centred), out)  # -xhat * dgamma / m
-    dx += dy
-    dx -= spread(dbeta / count, dx)
-    dx *= spread(gamma * inv_std, dx)
-    return restore(dx, shape), dgamma, dbeta
+    centred, inv_std, gamma, _, _, shape, axes = cache
+    dy = channels_view(check_gradient(dy, shape, centred.dtype), axes)
+    dx, dbeta, dgamma = project(dy, centred, inv_std)
+    scale = gamma * inv_std
+    dx *= scale
+    check_finite(dbeta + dgamma * scale, dx, dy=dy, gamma=gamma)
+    return restore(dx, shape, axes), dgamma[:, 0], dbeta[:, 0]
 
 
-@np.errstate(over="ignore", invalid="ignore")  # check_finite reports NaN and infinity, in words
-def batch_norm_inference(x, gamma, beta, mean, var, eps=1e-5):
+# -- With given statistics: each feature by itself, an affine map ---------------------------------
+
+
+@np.errstate(all="ignore")
+def batch_norm_inference(
+    x: np.ndarray,
+    gamma: np.ndarray,
+    beta: np.ndarray,
+    mean: np.ndarray,
+    var: np.ndarray,
+    eps: float = 1e-5,
+) -> np.ndarray:
     """Normalise with given statistics (evaluation mode): an affine map of each feature.
 
         y = gamma * (x - mean) / sqrt(var + eps) + beta
@@ -155,121 +181,49 @@ def batch_norm_inference(x, gamma, beta, mean, var, eps=1e-5):
     averages of `bnlib.BatchNorm`. Parameters, errors and shapes otherwise as in `batch_norm`.
     Source: Ioffe & Szegedy 2015, section 3.1 and Algorithm 2.
     """
-    gamma, beta = check_input(x, gamma, beta, eps)
-    mean, var = check_vectors(x, mean=mean, var=var)
-    if not (var >= 0).all():
-        raise ValueError(
-            f"batch_norm_inference expected var >= 0, got {var.min():.3g}: "
-            "is this a running mean, or a one-pass variance?"
-        )
-    grouped = channels_view(x)
-    y, _ = normalise(grouped - spread(mean, grouped), var, eps, gamma)
-    y += spread(beta, y)
-    check_finite(group_sum(y), "x, gamma, beta, mean or var")  # a sum shows any NaN or infinity
-    return restore(y, x.shape)
+    gamma, beta, mean, inv_std = _frozen(x, gamma, beta, mean, var, eps)
+    axes = row_order(x)
+    rows = channels_view(x, axes)
+    y = rows - mean
+    y *= gamma * inv_std
+    y += beta
+    check_finite(row_sum(y), y, x=rows, gamma=gamma, beta=beta, mean=mean)
+    return restore(y, x.shape, axes)
 
 
-# -- Views and sums: the only lines written for speed --------------------------------------------
+@np.errstate(all="ignore")
+def batch_norm_inference_backward(
+    dy: np.ndarray,
+    x: np.ndarray,
+    gamma: np.ndarray,
+    mean: np.ndarray,
+    var: np.ndarray,
+    eps: float = 1e-5,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gradients of `batch_norm_inference` with respect to x, gamma and beta.
 
+        dx = gamma / sqrt(var + eps) * dy,    dgamma = sum dy * xhat,    dbeta = sum dy
 
-def channels_view(x, batch_last=None):
-    """View ``x`` (N, C, *spatial) as (N, C, positions), or as (1, C, positions * N) if batch_last.
-
-    bnlib.Conv2d keeps the batch as the last axis in memory, so that all of a channel lies in one
-    run. By default the order that x has in memory decides, and then nothing is copied.
+    mean and var are constants here, so nothing is projected out: this is the gradient of a trained
+    network with respect to its image, or of fine-tuning with frozen statistics.
+    Shapes, results and errors as in `batch_norm_backward`.
     """
-    if batch_last is None:
-        batch_last = x.ndim > 2 and x.strides[0] == x.itemsize and x.shape[0] > 1
-    if batch_last:
-        return x.transpose(*range(1, x.ndim), 0).reshape(1, x.shape[1], -1)
-    return x.reshape(x.shape[0], x.shape[1], -1)
+    gamma, _, mean, inv_std = _frozen(x, gamma, gamma, mean, var, eps)
+    axes = row_order(x)
+    dy = channels_view(check_gradient(dy, x.shape, x.dtype), axes)
+    dbeta = row_sum(dy)
+    dgamma = row_dot(dy, channels_view(x, axes) - mean) * inv_std
+    dx = dy * (gamma * inv_std)
+    check_finite(row_sum(dx), dx, dy=dy, gamma=gamma, mean=mean)
+    return restore(dx, x.shape, axes), dgamma[:, 0], dbeta[:, 0]
 
 
-def restore(y, shape):
-    """Undo `channels_view`: ``y`` as an array of ``shape`` (N, C, *spatial), without a copy."""
-    if len(y) < shape[0]:  # batch last
-        return y.reshape(*shape[1:], shape[0]).transpose(-1, *range(len(shape) - 1))
-    return y.reshape(shape)
-
-
-def spread(v, x):
-    """Shape ``v`` (groups,) so that it broadcasts over ``x`` (A, groups, B)."""
-    if x.shape[0] == 1 or x.shape[2] == 1:
-        return v[:, None]
-    # Repeated, it lets NumPy run through whole rows of groups * B numbers: 1.5 times faster.
-    return v.repeat(x.shape[2]).reshape(x.shape[1:])
-
-
-@lru_cache(maxsize=64)
-def ones(n, dtype):
-    """n ones, read-only, made once for each length: a sum is a matrix product with them."""
-    vector = np.ones(n, dtype)
-    vector.flags.writeable = False
-    return vector
-
-
-def group_sum(x):
-    """Sum of ``x`` (A, groups, B) over A and B, as matrix products: 5 times faster than x.sum."""
-    a, _, b = x.shape
-    over_b = x[:, :, 0] if b == 1 else x @ ones(b, x.dtype)
-    return ones(a, x.dtype) @ over_b
-
-
-def group_dot(x, y):
-    """Sum of ``x * y`` over A and B, for both (A, groups, B)."""
-    if x.shape[2] == 1:
-        return group_sum(x * y)
-    return ones(len(x), x.dtype) @ np.vecdot(x, y)
-
-
-# -- Checks: bad input stops here, with what was expected, what came and the likely cause ---------
-
-
-def check_input(x, gamma, beta, eps):
-    """Check x, gamma, beta and eps of a normalization over channels; gamma, beta as x.dtype."""
-    if not isinstance(x, np.ndarray) or x.dtype not in (np.float32, np.float64):
-        came = f"{x.dtype} array" if isinstance(x, np.ndarray) else type(x).__name__
-        raise TypeError(
-            f"expected x as a float32 or float64 array, got a {came}: "
-            "convert it first, for example x.astype(np.float64)"
-        )
-    if x.ndim < 2 or 0 in x.shape:
+def _frozen(x, gamma, beta, mean, var, eps):
+    eps, gamma, beta, mean, var = check_input(x, eps, gamma=gamma, beta=beta, mean=mean, var=var)
+    wrong = ~((var >= 0) & (var + eps >= np.finfo(x.dtype).tiny) & (var < np.inf))
+    if wrong.any():
         raise ValueError(
-            f"expected x of shape (N, D) or (N, C, *spatial) with N >= 1, got {x.shape}: "
-            "the batch is the first axis, the features or channels are the second"
+            f"expected var >= 0 and var + eps > 0, got {var[wrong][0]:.3g} and eps = {eps:.3g}: "
+            "is this a running mean, or a one-pass variance? A variance of 0 needs eps > 0"
         )
-    if not eps > 0:
-        raise ValueError(
-            f"expected eps > 0, got {eps}: eps keeps a feature of variance 0 from dividing by 0"
-        )
-    return check_vectors(x, gamma=gamma, beta=beta)
-
-
-def check_vectors(x, **vectors):
-    """Check that every vector has one number per channel of ``x``; returns them as x.dtype."""
-    checked = []
-    for name, v in vectors.items():
-        v = np.asarray(v)
-        if v.shape != (x.shape[1],):
-            hint = (
-                "did you mean x.T?"
-                if x.ndim == 2 and v.shape == (x.shape[0],)
-                else "one number per feature or channel, which is axis 1 of x"
-            )
-            raise ValueError(
-                f"expected {name} of shape ({x.shape[1]},) for x of shape {x.shape}, "
-                f"got {v.shape}: {hint}"
-            )
-        checked.append(v.astype(x.dtype, copy=False))
-    return checked
-
-
-def check_finite(v, what):
-    """Raise NonFiniteError unless all of ``v`` is finite; ``what`` names where it came from."""
-    finite = np.isfinite(v)
-    if not finite.all():
-        raise NonFiniteError(
-            f"expected finite numbers in {what}, got NaN or infinity in channel "
-            f"{int(np.argmin(finite))}: has the network diverged, or is the data unclean?",
-            finite,
-        )
+    return gamma, beta, mean, 1 / np.sqrt(var + eps)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bnlib.functional import ones
+from bnlib.views import ones
 
 
 def softmax_cross_entropy(logits, labels):

@@ -1,9 +1,18 @@
 """Normalization layers: the functions of functional.py with parameters and running statistics."""
 
+from __future__ import annotations
+
 import numpy as np
 
-from bnlib.functional import batch_norm, batch_norm_backward, batch_norm_inference
-from bnlib.layers import Layer, load_arrays
+from bnlib.functional import (
+    Cache,
+    batch_norm,
+    batch_norm_backward,
+    batch_norm_inference,
+    batch_norm_inference_backward,
+)
+from bnlib.layers import Layer, check_value
+from bnlib.views import NonFiniteError, check_array, check_dtype, check_eps, check_int, check_real
 
 # PyTorch's names for the same arrays: state dicts use them, so that weights cross over.
 TORCH_NAMES = {"gamma": "weight", "beta": "bias"}
@@ -14,58 +23,56 @@ class BatchNorm(Layer):
 
         y = gamma * (x - mean) / sqrt(var + eps) + beta
 
-    x is (N, D) or (N, C, *spatial); gamma, beta and the statistics are (num_features,).
+    x is (N, D) or (N, C, *spatial); gamma, beta and the statistics are (num_features,). gamma and
+    beta are the same for all batches; they set the standard deviation and the mean of the *output*.
 
     Training mode uses the mean and the biased variance (divided by m, the number of values per
-    channel) of the batch and updates the running statistics. Evaluation mode uses the running
-    statistics and changes nothing. Forgetting to switch is the classic bug: call ``.eval()``.
+    channel) of the batch and updates the running statistics, which it never reads: so in PyTorch,
+    Keras and Flax too. Evaluation mode uses the running statistics and changes nothing. Forgetting
+    to switch is the classic bug: call ``.eval()``.
 
     The running statistics follow PyTorch:
 
         running_mean = (1 - momentum) * running_mean + momentum * batch_mean
         running_var  = (1 - momentum) * running_var  + momentum * batch_var * m / (m - 1)
 
-    so ``momentum`` (0 to 1) is the weight of the *new* batch, and running_var keeps the unbiased
-    variance (N - 1) although the batch is normalised with the biased one (N). tinygrad agrees.
-    Keras, Flax, Equinox and ONNX use 1 - momentum under the same name; Keras, Flax and Equinox
-    keep the biased variance. ``momentum=None`` keeps the plain average of all batches.
+    so ``momentum`` (0 to 1) is the weight of the *new* batch, and running_var keeps the variance
+    with N - 1 although the batch is normalised with N. m / (m - 1) makes it unbiased only for
+    independent values, which the pixels of an image are not. tinygrad agrees with PyTorch. Keras 3,
+    Flax and ONNX give the name momentum to 1 - momentum and keep the variance with N (TensorFlow's
+    fused kernel for images: N - 1). ``momentum=None`` keeps the plain average of all batches.
 
     Parameters
     ----------
     num_features : D or C
-    eps : positive, added to the variance inside the root
+    eps : at least 0, added to the variance inside the root
     momentum : weight of the new batch, in [0, 1], or None for a cumulative average
     affine : learn gamma and beta; False fixes them at 1 and 0
     track_running_stats : False uses batch statistics in evaluation mode too
     dtype : of parameters and buffers, float64 or float32. Results have the dtype of x.
 
     Raises ValueError or TypeError as `bnlib.functional.batch_norm` does, and RuntimeError for
-    ``backward`` before ``forward``.
+    ``backward`` before ``forward``. A call that raises changes nothing.
     Source: Ioffe & Szegedy 2015 (arXiv:1502.03167), Algorithms 1 and 2.
     """
 
     def __init__(
         self,
-        num_features,
-        eps=1e-5,
-        momentum=0.1,
-        affine=True,
-        track_running_stats=True,
-        dtype=np.float64,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        dtype: type = np.float64,
     ):
         super().__init__()
-        if num_features < 1:
-            raise ValueError(f"BatchNorm expected num_features >= 1, got {num_features}")
-        if not eps > 0:
-            raise ValueError(f"BatchNorm expected eps > 0, got {eps}")
-        if momentum is not None and not 0 <= momentum <= 1:
-            raise ValueError(
-                f"BatchNorm expected momentum in [0, 1] or None, got {momentum}: it is the weight "
-                "of the new batch, 0.1 by default"
-            )
-        if np.dtype(dtype) not in (np.float32, np.float64):
-            raise TypeError(f"BatchNorm expected dtype float32 or float64, got {dtype}")
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        dtype = check_dtype("BatchNorm", dtype)
+        self.num_features = check_int("BatchNorm expected num_features", num_features)
+        self.eps = check_eps(eps, dtype)
+        if momentum is not None:
+            what = "BatchNorm expected momentum in [0, 1] or None, the weight of the new batch"
+            check_real(what, momentum, most=1)
+        self.momentum = momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self._gamma, self._beta = np.ones(num_features, dtype), np.zeros(num_features, dtype)
         if affine:
@@ -79,66 +86,69 @@ class BatchNorm(Layer):
     # Assigning to gamma, beta or a running statistic writes into the array that the layer holds.
     gamma = property(
         lambda self: self.params.get("gamma", self._gamma),
-        lambda self, value: self._write(self.gamma, value),
+        lambda self, value: self._write("gamma", value),
         doc="Learned scale (num_features,).",
     )
     beta = property(
         lambda self: self.params.get("beta", self._beta),
-        lambda self, value: self._write(self.beta, value),
+        lambda self, value: self._write("beta", value),
         doc="Learned shift (num_features,).",
     )
     running_mean = property(
         lambda self: self.buffers.get("running_mean"),
-        lambda self, value: self._write(self.running_mean, value),
+        lambda self, value: self._write("running_mean", value),
         doc="Running mean (num_features,), or None.",
     )
     running_var = property(
         lambda self: self.buffers.get("running_var"),
-        lambda self, value: self._write(self.running_var, value),
+        lambda self, value: self._write("running_var", value),
         doc="Running unbiased variance (num_features,), or None.",
     )
 
-    def forward(self, x):
+    def forward(self, x: np.ndarray) -> np.ndarray:
         """Normalise x; in training mode also update the running statistics."""
         self._check(x)
         if not self.training and self.track_running_stats:
-            self._cache = None
-            return batch_norm_inference(
-                x, self.gamma, self.beta, self.running_mean, self.running_var, self.eps
-            )
-        count = x.size // self.num_features
-        if count < 2:
-            raise ValueError(
-                f"BatchNorm in training mode needs more than one value per channel, got x of "
-                f"shape {x.shape}: the variance of one value is 0. Use .eval() for single "
-                "examples, or a larger batch"
-            )
-        y, self._cache = batch_norm(x, self.gamma, self.beta, self.eps)
+            frozen = self.gamma, self.running_mean.copy(), self.running_var.copy(), self.eps
+            y = batch_norm_inference(x, frozen[0], self.beta, *frozen[1:])
+            self._cache = x, *frozen
+            return y
+        y, cache = batch_norm(x, self.gamma, self.beta, self.eps)
         if self.training and self.track_running_stats:
-            self._track(self._cache.mean, self._cache.var * (count / (count - 1)))
+            m = x.size // self.num_features
+            self._track(cache.mean, cache.var * (m / (m - 1)))
+        self._cache = cache
         return y
 
-    def backward(self, dy):
-        """Gradients for the last training-mode forward: fills ``grads``, returns dx.
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Gradients for the last forward, once: fills ``grads``, returns dx.
 
-        Once for each forward: dx is written over what forward kept.
+        After a forward in evaluation mode the running statistics are constants:
+        dx = gamma / sqrt(running_var + eps) * dy.
         """
-        cache = self._saved("training-mode batch")
-        dx, dgamma, dbeta = batch_norm_backward(dy, cache, overwrite_cache=True)
-        self._cache = None
+        cache = self._saved("batch")
+        if isinstance(cache, Cache):
+            dx, dgamma, dbeta = batch_norm_backward(dy, cache)
+        else:
+            dx, dgamma, dbeta = batch_norm_inference_backward(dy, *cache)
+        self._cache = None  # it is as large as x: the next forward gets its memory
         if self.affine:
             self.grads["gamma"][...] = dgamma
             self.grads["beta"][...] = dbeta
         return dx
 
-    def state_dict(self):
-        return {TORCH_NAMES.get(k, k): v for k, v in super().state_dict().items()}
-
-    def load_state_dict(self, state):
-        arrays = self.params | self.buffers
-        load_arrays(self, {TORCH_NAMES.get(k, k): v for k, v in arrays.items()}, state)
+    def state(self) -> dict[str, np.ndarray]:
+        return {TORCH_NAMES.get(name, name): v for name, v in super().state().items()}
 
     def _track(self, mean, unbiased_var):
+        if mean.dtype != self.running_mean.dtype:
+            limit = np.finfo(self.running_mean.dtype).max
+            if not (abs(mean).max() < limit > unbiased_var.max()):
+                raise NonFiniteError(
+                    f"{self} keeps its running statistics in {limit.dtype}, and those of this "
+                    f"batch are beyond {limit:.2g}: has the network diverged? Or give the layer "
+                    "the dtype of the data"
+                )
         self.buffers["num_batches_tracked"] += 1
         weight = self.momentum
         if weight is None:
@@ -148,28 +158,29 @@ class BatchNorm(Layer):
             running += weight * new
 
     def _check(self, x):
-        if np.ndim(x) < 2 or x.shape[1] != self.num_features:
+        if np.ndim(x) < 2 or np.shape(x)[1] != self.num_features:
+            check_array(x)
             c = self.num_features
             hint = "the batch is the first axis" + (
                 "; did you mean x.T?"
-                if np.ndim(x) == 2 and x.shape[0] == c
+                if x.ndim == 2 and x.shape[0] == c
                 else "; are the channels last?"
-                if np.ndim(x) > 2 and x.shape[-1] == c
+                if x.ndim > 2 and x.shape[-1] == c
                 else ", the features or channels are the second"
             )
             raise ValueError(
-                f"{self} expected x of shape (N, {c}) or (N, {c}, ...), got {np.shape(x)}: {hint}"
+                f"{self} expected x of shape (N, {c}) or (N, {c}, ...), got {x.shape}: {hint}"
             )
 
-    @staticmethod
-    def _write(target, value):
+    def _write(self, name, value):
+        target = getattr(self, name)
         if target is None:
             raise AttributeError(
                 "this BatchNorm has no running statistics: track_running_stats=False"
             )
-        if np.shape(value) not in ((), target.shape):
-            raise ValueError(f"expected shape {target.shape}, got {np.shape(value)}")
-        target[...] = value
+        if np.shape(value) == ():
+            value = np.full(target.shape, value)
+        target[...] = check_value(str(self), name, target, value)
 
     def __repr__(self):
         return f"BatchNorm({self.num_features})"

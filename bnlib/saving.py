@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 # What NumPy raises for a file of another kind; the last two, for a single array of np.save.
-_NOT_AN_ARCHIVE = (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error)
-_NOT_AN_ARCHIVE += (AttributeError, TypeError)
+_NOT_AN_ARCHIVE = (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile, zlib.error)
+_NOT_AN_ARCHIVE += (NotImplementedError, AttributeError, TypeError)
 
 
 def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> Path:
@@ -52,16 +52,7 @@ def load_arrays(path: str | Path, what: str) -> dict[str, np.ndarray]:
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (
-        ValueError,
-        EOFError,
-        OSError,
-        zipfile.BadZipFile,
-        zlib.error,
-        AttributeError,
-        TypeError,
-    ):
-        # All that NumPy raises for another kind of file; a single .npy array is no archive.
+    except _NOT_AN_ARCHIVE:
         raise ValueError(
             f"expected {what} in {path}, got a file of {path.stat().st_size:,} bytes that is not a "
             "whole .npz archive of numbers: was it cut short, or is it another file?"

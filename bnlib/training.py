@@ -142,7 +142,10 @@ class Trainer:
             loss, dlogits = softmax_cross_entropy(logits, labels)
             if not np.isfinite(loss):
                 return None
-            self.net.backward(dlogits, input_gradient=False)
+            try:
+                self.net.backward(dlogits, input_gradient=False)
+            except NonFiniteError:  # the loss is finite still, its gradients are not
+                return None
         return loss
 
     def _record(self, loss):

@@ -3,6 +3,9 @@
 Every test takes the module as ``lib``, so that test_mutants.py can hand it a broken copy.
 """
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 from cases import (
@@ -21,6 +24,7 @@ from hypothesis import strategies as st
 
 import bnlib.functional
 from bnlib.gradients import gradcheck
+from bnlib.views import NonFiniteError
 
 EPS32 = np.finfo(np.float32).eps
 
@@ -45,7 +49,7 @@ def test_forward_equals_the_definition(lib, case):
     close(y, expected, 1e-10)
     close(cache.mean, mean, 1e-12, scale=np.abs(case.x).max())
     close(cache.var, var, 1e-10)
-    close(cache.inv_std, 1 / np.sqrt(var + case.eps), 1e-10)
+    close(cache.inv_std[:, 0], 1 / np.sqrt(var + case.eps), 1e-10)
 
 
 @given(case=cases())
@@ -55,8 +59,8 @@ def test_backward_equals_the_chain_rule_in_stages(lib, case):
     expected_dx, expected_dgamma, expected_dbeta = reference_backward(
         case.dy, case.x, case.gamma, case.eps
     )
-    inv_std = per_channel(np.abs(case.gamma) * cache.inv_std, case.x)
-    close(dx, expected_dx, 1e-10, scale=np.abs(case.dy * inv_std).max())
+    size = per_channel(np.abs(case.gamma) * cache.inv_std[:, 0], case.x)
+    close(dx, expected_dx, 1e-10, scale=np.abs(case.dy * size).max())
     close(dgamma, expected_dgamma, 1e-10, scale=np.abs(case.dy).sum())
     close(dbeta, expected_dbeta, 1e-12, scale=np.abs(case.dy).sum())
 
@@ -189,7 +193,7 @@ def test_dx_sums_to_zero_over_the_batch(lib, case):
     _, cache = forward(lib, case)
     dx = lib.batch_norm_backward(case.dy, cache)[0]
     axes = (0, *range(2, dx.ndim))
-    size = np.abs(case.dy).sum() * (np.abs(case.gamma) * cache.inv_std).max()
+    size = np.abs(case.dy).sum() * np.abs(case.gamma * cache.inv_std[:, 0]).max()
     close(dx.sum(axis=axes), np.zeros(len(case.gamma)), 1e-10, scale=size)
 
 
@@ -215,7 +219,7 @@ def test_dx_along_xhat_vanishes_with_eps(lib, case):
     size = np.abs(case.dy * xhat).sum(axis=(0, *range(2, dx.ndim)))
     # eps / (var + eps): two values of a channel can lie close together
     rest = 1e-9 + case.eps / (cache.var + case.eps)
-    assert (np.abs(along) <= rest * size * np.abs(case.gamma) * cache.inv_std).all()
+    assert (np.abs(along) <= rest * size * np.abs(case.gamma) * cache.inv_std[:, 0]).all()
 
 
 @pytest.mark.parametrize("features", [1, 3])
@@ -240,18 +244,6 @@ def test_a_constant_upstream_gradient_gives_zero(lib, shape):
     close(dx, np.zeros(shape), 1e-12, scale=case.count * cache.inv_std.max())
     close(dgamma, np.zeros(shape[1]), 1e-12, scale=case.count)
     close(dbeta, case.count * np.arange(1.0, shape[1] + 1), 1e-12)
-
-
-@given(case=cases(), laid_out=st.sampled_from(LAYOUTS))
-def test_overwriting_the_cache_gives_the_same_numbers(lib, case, laid_out):
-    _, cache = forward(lib, case)
-    expected = lib.batch_norm_backward(case.dy, cache)
-    before = case.dy.copy()
-    overwritten = lib.batch_norm_backward(lay_out(case.dy, laid_out), cache, overwrite_cache=True)
-    for a, b in zip(overwritten, expected):
-        close(a, b, 1e-12, scale=np.abs(b).max() + 1e-12)
-    assert np.array_equal(case.dy, before)
-    assert np.shares_memory(overwritten[0], cache.centred)
 
 
 @given(case=cases(), a=st.floats(-3, 3))
@@ -289,6 +281,27 @@ def test_inference_with_the_batch_statistics_equals_training(lib, case):
     close(inferred, y, 1e-9)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_frozen_gradients_agree_with_differences(lib, shape, layout):
+    """With given statistics dx = gamma / sqrt(var + eps) * dy: nothing is projected out."""
+    case = make_case(shape, seed=2, layout=layout)
+    rng = np.random.default_rng(1)
+    mean, var = rng.normal(0, 2, shape[1]), rng.uniform(0.1, 4, shape[1])
+
+    def inference(x, gamma, beta):
+        return lib.batch_norm_inference(x, gamma, beta, mean, var, case.eps)
+
+    def backward(dy):
+        gradients = lib.batch_norm_inference_backward(dy, case.x, case.gamma, mean, var, case.eps)
+        return dict(zip(("x", "gamma", "beta"), gradients))
+
+    report = gradcheck(
+        inference, backward, {"x": case.x, "gamma": case.gamma, "beta": case.beta}, tol=1e-7
+    )
+    assert report.passed, report
+
+
 def test_inference_accepts_a_variance_of_zero(lib):
     x = np.array([[1.0, 2.0]])
     one = np.ones(2)
@@ -323,10 +336,10 @@ def test_float32_survives_a_large_mean(lib, shape, loc):
         case.x.astype(np.float64), case.gamma, case.beta, case.eps
     )
     close(cache.var, var, 1e-4)
-    close(y, expected, 2e-3 if loc else 1e-5)
+    close(y, expected, 4e-3 if loc else 1e-5)
     dx = lib.batch_norm_backward(case.dy, cache)[0]
     expected_dx = reference_backward(case.dy, case.x.astype(np.float64), case.gamma, case.eps)[0]
-    close(dx, expected_dx, 2e-3 if loc else 1e-5)
+    close(dx, expected_dx, 4e-3 if loc else 1e-5)
 
 
 @given(case=cases())
@@ -379,23 +392,31 @@ def test_mixed_layouts_of_x_and_dy_give_the_same_numbers(lib, shape, layout):
 # -- The building blocks --------------------------------------------------------------------------
 
 
-@given(a=st.integers(1, 6), groups=st.integers(1, 5), b=st.integers(1, 6), seed=st.integers(0, 999))
-def test_statistics_are_those_of_each_group(lib, a, groups, b, seed):
-    x = np.random.default_rng(seed).normal(3, 2, (a, groups, b))
-    mean, var, centred = lib.statistics(x)
-    close(mean, x.mean(axis=(0, 2)), 1e-13, scale=np.abs(x).max())
-    close(var, x.var(axis=(0, 2)), 1e-12, scale=np.abs(x).max() ** 2)
-    close(centred, x - x.mean(axis=(0, 2), keepdims=True).transpose(0, 1, 2), 1e-13, scale=10)
+@given(groups=st.integers(1, 6), m=st.integers(1, 9), seed=st.integers(0, 999))
+def test_statistics_of_each_row(lib, groups, m, seed):
+    x = np.random.default_rng(seed).normal(3, 2, (groups, m))
+    for rows in (x, np.asfortranarray(x)):
+        mean, var, centred = lib.statistics(rows)
+        close(mean, x.mean(axis=1, keepdims=True), 1e-13, scale=np.abs(x).max())
+        close(var, x.var(axis=1, keepdims=True), 1e-12, scale=np.abs(x).max() ** 2)
+        close(centred, x - x.mean(axis=1, keepdims=True), 1e-13, scale=10)
 
 
-@given(a=st.integers(1, 6), groups=st.integers(1, 5), b=st.integers(1, 6))
-def test_normalise_divides_by_the_root_of_variance_plus_eps(lib, a, groups, b):
-    rng = np.random.default_rng(a + 10 * groups + 100 * b)
-    centred, var = rng.standard_normal((a, groups, b)), rng.uniform(0, 2, groups)
-    expected = centred / np.sqrt(var + 0.5)[:, None]
-    xhat, inv_std = lib.normalise(centred.copy(), var, 0.5)
-    close(xhat, expected, 1e-14)
-    close(inv_std, 1 / np.sqrt(var + 0.5), 1e-14)
+@given(groups=st.integers(1, 5), m=st.integers(2, 9), seed=st.integers(0, 999))
+def test_project_takes_out_the_mean_and_the_part_along_xhat(lib, groups, m, seed):
+    """P is a projection: what it leaves is orthogonal to 1 and xhat, and P P = P."""
+    x, dy = np.random.default_rng(seed).normal(3, 2, (2, groups, m))
+    _, var, centred = lib.statistics(x)
+    inv_std = 1 / np.sqrt(var)
+    kept = dy.copy()
+    dx, along_one, along_xhat = lib.project(dy, centred, inv_std)
+    close(along_one, dy.sum(axis=1, keepdims=True), 1e-12, scale=m * np.abs(dy).max())
+    xhat = centred * inv_std
+    close(along_xhat, (dy * xhat).sum(axis=1, keepdims=True), 1e-12, scale=m * np.abs(dy).max())
+    close(dx.sum(axis=1), np.zeros(groups), 1e-12, scale=m * np.abs(dy).max())
+    close((dx * xhat).sum(axis=1), np.zeros(groups), 1e-10, scale=m * np.abs(dy).max())
+    close(lib.project(dx, centred, inv_std)[0], dx, 1e-10, scale=np.abs(dy).max())
+    assert np.array_equal(dy, kept)
 
 
 # -- Errors ---------------------------------------------------------------------------------------
@@ -408,7 +429,7 @@ ONE3 = np.ones(3)
     "x, error, message",
     [
         ([[1.0, 2.0], [3.0, 4.0]], TypeError, "float32 or float64 array, got a list"),
-        (GOOD.astype(int), TypeError, r"got a int64 array: .*x\.astype"),
+        (GOOD.astype(int), TypeError, r"got a int64 array: .*np\.asarray\(x, dtype=np\.float64\)"),
         (GOOD.astype(object), TypeError, "got a object array"),
         (GOOD.astype(np.float16), TypeError, "got a float16 array"),
         (GOOD.astype(complex), TypeError, "got a complex128 array"),
@@ -438,12 +459,42 @@ def test_a_vector_of_the_wrong_shape_is_refused(lib, name, shape):
         lib.batch_norm_inference(GOOD, **vectors)
 
 
-@pytest.mark.parametrize("eps", [0, -1e-5, float("nan")])
-def test_eps_must_be_positive(lib, eps):
-    with pytest.raises(ValueError, match="expected eps > 0"):
-        lib.batch_norm(GOOD, ONE3, ONE3, eps)
-    with pytest.raises(ValueError, match="expected eps > 0"):
-        lib.batch_norm_inference(GOOD, ONE3, ONE3, ONE3, ONE3, eps)
+@pytest.mark.parametrize("eps", [-1e-5, float("nan"), float("inf"), None, "1e-5", [1e-5], 1e-5j])
+def test_eps_must_be_a_number_of_at_least_0(lib, eps):
+    for function, vectors in ((lib.batch_norm, 2), (lib.batch_norm_inference, 4)):
+        with pytest.raises(ValueError, match="expected eps >= 0, a finite number, got"):
+            function(GOOD, *[ONE3] * vectors, eps)
+
+
+@pytest.mark.parametrize("eps", [1e-50, 1e39])
+def test_an_eps_that_float32_cannot_hold_is_refused(lib, eps):
+    lib.batch_norm(GOOD, ONE3, ONE3, eps)
+    with pytest.raises(ValueError, match=r"an eps that float32 can hold, got .* use 1e-5"):
+        lib.batch_norm(GOOD.astype(np.float32), ONE3, ONE3, eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_eps_0_gives_the_bare_quotient(lib, dtype):
+    case = make_case((6, 3), dtype=dtype)
+    y, cache = forward(lib, case, eps=0)
+    expected = reference_forward(case.x, case.gamma, case.beta, 0)[0]
+    close(y, expected, 1e-5 if dtype == np.float32 else 1e-13)
+    dx = lib.batch_norm_backward(case.dy, cache)[0]
+    along = (dx * (y - case.beta) / case.gamma).sum(axis=0)
+    close(along, np.zeros(3), 1e-5 if dtype == np.float32 else 1e-13, scale=np.abs(case.dy).sum())
+
+
+@pytest.mark.parametrize("values", [0.1, 0.0, 1e6 / 3, 1e-170])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_variance_of_0_needs_eps(lib, values, dtype):
+    """Also where rounding makes it a little more than 0."""
+    x = np.random.default_rng(0).standard_normal((60, 3)).astype(dtype)
+    x[:, 1] = values
+    with pytest.raises(ValueError, match=r"channel 1 has the variance 0 .* eps is 0"):
+        lib.batch_norm(x, ONE3, ONE3, 0)
+    with pytest.raises(ValueError, match=r"var \+ eps > 0, got 0"):
+        lib.batch_norm_inference(x, ONE3, ONE3, ONE3, np.array([1.0, 0.0, 1.0]), 0)
+    assert np.isfinite(lib.batch_norm(x, ONE3, ONE3)[0]).all()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -457,20 +508,42 @@ def test_nan_or_infinity_anywhere_in_x_is_refused(lib, shape, bad, dtype):
         x = rng.standard_normal(shape).astype(dtype)
         where = tuple(rng.integers(shape))
         x[where] = bad
-        with pytest.raises(lib.NonFiniteError, match=f"NaN or infinity in channel {where[1]}: has"):
+        with pytest.raises(NonFiniteError, match=f"NaN or infinity in channel {where[1]}: has"):
             lib.batch_norm(x, one, zero)
-        with pytest.raises(lib.NonFiniteError, match=f"NaN or infinity in channel {where[1]}: has"):
+        with pytest.raises(NonFiniteError, match=f"NaN or infinity in channel {where[1]}: has"):
             lib.batch_norm_inference(x, one, zero, zero, one)
 
 
-def test_an_overflowing_variance_is_refused(lib):
-    x = np.array([[1e30], [-1e30]], np.float32)  # finite, but its square is not
-    with pytest.raises(lib.NonFiniteError):
+@pytest.mark.parametrize("size, dtype", [(1e30, np.float32), (1e200, np.float64)])
+def test_an_overflowing_variance_is_refused(lib, size, dtype):
+    x = np.array([[size], [-size]], dtype)  # finite, but its square is not
+    message = f"x holds numbers up to {size:.3g} in channel 0, .* the largest {dtype.__name__}"
+    with pytest.raises(NonFiniteError, match=message.replace("+", r"\+")):
         lib.batch_norm(x, np.ones(1), np.zeros(1))
 
 
+def test_gradients_that_are_not_finite_are_refused(lib):
+    _, cache = lib.batch_norm(GOOD, ONE3, ONE3)
+    for bad in (np.nan, np.inf):
+        dy = np.ones((4, 3))
+        dy[2, 1] = bad
+        with pytest.raises(NonFiniteError, match="in dy, got NaN or infinity in channel 1"):
+            lib.batch_norm_backward(dy, cache)
+        with pytest.raises(NonFiniteError, match="in dy, got NaN or infinity in channel 1"):
+            lib.batch_norm_inference_backward(dy, GOOD, ONE3, ONE3, ONE3)
+
+
+@pytest.mark.parametrize("name", ["gamma", "beta", "mean"])
+def test_vectors_that_are_not_finite_are_named(lib, name):
+    vectors = dict.fromkeys(("gamma", "beta", "mean", "var"), ONE3)
+    with pytest.raises(NonFiniteError, match=f"in {name}, got NaN or infinity in channel 2"):
+        lib.batch_norm_inference(GOOD, **vectors | {name: np.array([1, 1, np.nan])})
+    with pytest.raises(TypeError, match=f"expected real numbers in {name}, got"):
+        lib.batch_norm_inference(GOOD, **vectors | {name: 1j * ONE3})
+
+
 def test_a_negative_variance_is_refused(lib):
-    with pytest.raises(ValueError, match="var >= 0, got -1: is this a running mean"):
+    with pytest.raises(ValueError, match=r"var >= 0 .*, got -1 .*is this a running mean"):
         lib.batch_norm_inference(GOOD, ONE3, ONE3, ONE3, np.array([1.0, -1.0, 1.0]))
 
 
@@ -479,3 +552,17 @@ def test_dy_of_the_wrong_shape_is_refused(lib, shape):
     _, cache = lib.batch_norm(GOOD, ONE3, ONE3)
     with pytest.raises(ValueError, match=r"expected dy of shape \(4, 3\), the shape of y"):
         lib.batch_norm_backward(np.ones(shape), cache)
+
+
+def test_the_mathematics_fits_a_screen():
+    """statistics, project, batch_norm and its backward, docstrings left out: at most 45 lines."""
+    tree = ast.parse(Path(bnlib.functional.__file__).read_text())
+    names = {"statistics", "project", "batch_norm", "batch_norm_backward"}
+    lines = 0
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name in names:
+            names.remove(node.name)
+            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+            doc = node.body[0]
+            lines += node.end_lineno - first + 1 - (doc.end_lineno - doc.lineno + 1)
+    assert not names and lines <= 45

@@ -94,7 +94,7 @@ def test_batch_statistics_taken_as_constants_are_found():
         y, cache["cache"] = batch_norm(x, np.ones(3), np.zeros(3))
         return y
 
-    report = gradcheck(forward, lambda dy: {"x": dy * cache["cache"].inv_std}, {"x": x})
+    report = gradcheck(forward, lambda dy: {"x": dy * cache["cache"].inv_std[:, 0]}, {"x": x})
     assert not report.passed
 
 

@@ -197,8 +197,14 @@ def test_assignment_writes_into_the_arrays_that_are_there(lib):
         assert arrays[name].tolist() == [k, k, k + 0.5]
     bn.gamma = 4
     assert bn.gamma.tolist() == [4, 4, 4]
-    with pytest.raises(ValueError, match=r"expected shape \(3,\), got \(2,\)"):
+    with pytest.raises(ValueError, match=r"expected gamma of shape \(3,\), got \(2,\)"):
         bn.gamma = [1, 2]
+    for name, value in (("running_var", -1), ("beta", np.nan), ("gamma", [1, np.inf, 1])):
+        with pytest.raises(ValueError, match=f"{name}"):
+            setattr(bn, name, value)
+    with pytest.raises(TypeError, match="real numbers in gamma"):
+        bn.gamma = "large"
+    assert bn.gamma.tolist() == [4, 4, 4]
     with pytest.raises(AttributeError, match="no running statistics: track_running_stats=False"):
         lib.BatchNorm(3, track_running_stats=False).running_mean = 0
 
@@ -263,6 +269,13 @@ def test_state_crosses_to_another_layer(lib):
         (lambda s: s.update(extra=1), KeyError, "does not know .'extra'"),
         (lambda s: s.update(weight=np.ones(4)), ValueError, r"weight of shape \(3,\), got \(4,\)"),
         (lambda s: s.update(bias=np.ones((3, 1))), ValueError, r"bias of shape \(3,\)"),
+        (lambda s: s.update(running_mean=[1, np.nan, 1]), ValueError, "finite .* in running_mean"),
+        (lambda s: s.update(running_var=-np.ones(3)), ValueError, "running_var >= 0, got -1"),
+        (lambda s: s.update(running_var=1j * np.ones(3)), TypeError, "real numbers in running_var"),
+        (lambda s: s.update(running_var="abc"), TypeError, "real numbers in running_var"),
+        (lambda s: s.update(running_var=[[1], [2, 3]]), TypeError, "real numbers in running_var"),
+        (lambda s: s.update(num_batches_tracked=None), TypeError, "numbers in num_batches_tracked"),
+        (lambda s: s.update(num_batches_tracked=1e30), ValueError, "int64 can hold in num_batches"),
     ],
 )
 def test_a_bad_state_dict_changes_nothing(lib, change, error, message):
@@ -282,14 +295,19 @@ def test_a_bad_state_dict_changes_nothing(lib, change, error, message):
 @pytest.mark.parametrize(
     "settings, error, message",
     [
-        ({"num_features": 0}, ValueError, "num_features >= 1, got 0"),
-        ({"eps": 0}, ValueError, "eps > 0, got 0"),
-        ({"eps": float("nan")}, ValueError, "eps > 0, got nan"),
-        ({"momentum": -0.1}, ValueError, r"momentum in \[0, 1\] or None, got -0.1"),
+        ({"num_features": 0}, ValueError, "num_features >= 1, a whole number, got 0"),
+        ({"num_features": 2.0}, ValueError, "a whole number, got 2.0"),
+        ({"num_features": "3"}, ValueError, "a whole number, got '3'"),
+        ({"eps": -1e-5}, ValueError, "eps >= 0, a finite number, got -1e-05"),
+        ({"eps": float("nan")}, ValueError, "eps >= 0, a finite number, got nan"),
+        ({"eps": 1e-50, "dtype": np.float32}, ValueError, "eps that float32 can hold"),
+        ({"momentum": -0.1}, ValueError, r"momentum in \[0, 1\] or None, .*, got -0.1"),
         ({"momentum": 1.5}, ValueError, "the weight of the new batch"),
         ({"momentum": float("nan")}, ValueError, "got nan"),
+        ({"momentum": "0.1"}, ValueError, "got '0.1'"),
         ({"dtype": np.int64}, TypeError, "float32 or float64"),
         ({"dtype": np.float16}, TypeError, "float32 or float64"),
+        ({"dtype": "double precision"}, TypeError, "float32 or float64"),
     ],
 )
 def test_bad_settings_are_refused(lib, settings, error, message):
@@ -345,21 +363,43 @@ def test_a_batch_that_is_not_finite_is_refused_and_leaves_the_statistics_alone(l
     assert all(np.array_equal(after[name], before[name]) for name in before)
 
 
-def test_backward_needs_a_training_mode_forward(lib):
+def test_backward_needs_a_forward(lib):
     bn = lib.BatchNorm(3)
-    dy = np.ones((4, 3))
-    with pytest.raises(RuntimeError, match="call forward first"):
-        bn.backward(dy)
-    bn.forward(np.random.default_rng(0).standard_normal((4, 3)))
-    bn.eval().forward(np.ones((4, 3)))
-    with pytest.raises(
-        RuntimeError, match=r"BatchNorm\(3\).backward expected a training-mode batch"
-    ):
-        bn.backward(dy)
+    with pytest.raises(RuntimeError, match=r"BatchNorm\(3\).backward expected .* forward first"):
+        bn.backward(np.ones((4, 3)))
+
+
+@given(case=cases(min_batch=2))
+def test_backward_in_evaluation_mode_takes_the_statistics_as_constants(lib, case):
+    """dx = gamma / sqrt(running_var + eps) * dy, for the statistics that forward saw."""
+    bn = layer_for(lib, case)
+    bn.forward(case.x)
+    mean, var = bn.running_mean.copy(), bn.running_var.copy()
+    bn.eval().forward(case.x)
+    bn.running_mean, bn.running_var = 7, 9  # after forward: of no effect
+    dx = bn.backward(case.dy)
+    xhat = (case.x - per_channel(mean, case.x)) / np.sqrt(per_channel(var + case.eps, case.x))
+    axes, inv_std = (0, *range(2, dx.ndim)), 1 / np.sqrt(var + case.eps)
+    close(dx, per_channel(case.gamma * inv_std, dx) * case.dy, 1e-12)
+    size = np.abs(case.dy * xhat).sum() + np.abs(case.dy).sum()
+    close(bn.grads["gamma"], (case.dy * xhat).sum(axis=axes), 1e-11, scale=size)
+    close(bn.grads["beta"], case.dy.sum(axis=axes), 1e-12, scale=size)
+    assert bn.buffers["num_batches_tracked"] == 1
+
+
+def test_float32_buffers_do_not_overflow(lib):
+    """float64 data in a float32 layer: refused, and nothing has moved."""
+    bn = lib.BatchNorm(2, dtype=np.float32)
+    before = bn.state_dict()
+    x = np.random.default_rng(0).standard_normal((5, 2)) * [1, 1e30]
+    with pytest.raises(NonFiniteError, match=r"statistics in float32, .* beyond 3.4e"):
+        bn.forward(x)
+    assert all(np.array_equal(v, before[name]) for name, v in bn.state_dict().items())
+    assert np.isfinite(lib.BatchNorm(2).forward(x)).all()
 
 
 def test_one_forward_serves_one_backward(lib):
-    """dx takes the memory of what forward kept, so a second one must not be computed from it."""
+    """What forward kept is as large as x, and is let go."""
     case = make_case((5, 3))
     bn = layer_for(lib, case)
     bn.forward(case.x)
