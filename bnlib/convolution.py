@@ -6,18 +6,25 @@ every slice of an image below moves whole runs of N numbers, and all values of a
 run, which is what BatchNorm sums over. Inputs in the usual memory order are copied once.
 """
 
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 
-from bnlib.layers import Layer
+from bnlib.layers import Layer, generator
+from bnlib.views import check_array, check_dtype, check_gradient, check_int, check_real
 
 STRIP_BYTES = 2**17  # of im2col at a time: a good part of them stays in a core's L2 cache
+
+Pair = tuple[int, int]  # rows, columns
 
 # -- The two functions that turn a convolution into a matrix product -------------------------------
 
 
-def im2col(x, kernel, stride=(1, 1)):
+def im2col(x: np.ndarray, kernel: Pair, stride: Pair = (1, 1)) -> np.ndarray:
     """Lay out every window that a kernel sees as a column ("image to column").
 
         columns[c, i, j, p, q, n] = x[c, p * stride + i, q * stride + j, n]
@@ -37,7 +44,7 @@ def im2col(x, kernel, stride=(1, 1)):
     return columns
 
 
-def col2im(columns, x, stride=(1, 1)):
+def col2im(columns: np.ndarray, x: np.ndarray, stride: Pair = (1, 1)) -> None:
     """The transpose of `im2col`: add every window to ``x`` (C, H, W, N), in place, where it lay.
 
     A pixel that lies in several windows gets the sum of them, as the chain rule asks.
@@ -51,7 +58,7 @@ def col2im(columns, x, stride=(1, 1)):
 
 
 @contextmanager
-def small_buffer():
+def small_buffer() -> Iterator[None]:
     """For arithmetic on slices of images, up to twice as fast.
 
     NumPy collects runs of numbers that are shorter than its buffer in the buffer first, and also
@@ -62,13 +69,18 @@ def small_buffer():
         yield
 
 
-def output_size(size, kernel, stride, padding=(0, 0)):
+def output_size(
+    size: Pair,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair = (0, 0),
+) -> Pair:
     """(H', W') = floor((H + 2 * padding - kernel) / stride) + 1, for rows and columns."""
     axes = zip(size, kernel, stride, padding, strict=True)
     return tuple((s + 2 * p - k) // t + 1 for s, k, t, p in axes)
 
 
-def pad(x, padding):
+def pad(x: np.ndarray, padding: Pair) -> np.ndarray:
     """Put ``padding`` (rows, columns) of zeros around the images of ``x`` (C, H, W, N).
 
     The result lies in memory in the order of its axes, also where x is a transposed view.
@@ -81,13 +93,13 @@ def pad(x, padding):
     return padded
 
 
-def batch_last(x):
+def batch_last(x: np.ndarray) -> np.ndarray:
     """View ``x`` (N, C, H, W) as (C, H, W, N); a copy unless the batch is last in memory too."""
     view = x.transpose(1, 2, 3, 0)
     return view if x.strides[0] == x.itemsize else np.ascontiguousarray(view)
 
 
-def batch_first(x):
+def batch_first(x: np.ndarray) -> np.ndarray:
     """View ``x`` (C, H, W, N) as (N, C, H, W); never a copy."""
     return x.transpose(3, 0, 1, 2)
 
@@ -120,43 +132,42 @@ class Conv2d(Layer):
 
     def __init__(
         self,
-        in_channels,
-        out_channels,
-        kernel_size,
-        stride=1,
-        padding=0,
-        bias=True,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Pair,
+        stride: int | Pair = 1,
+        padding: int | Pair = 0,
+        bias: bool = True,
         *,
-        std=None,
-        rng=0,
-        dtype=np.float64,
+        std: float | None = None,
+        rng: int | np.random.Generator = 0,
+        dtype: type = np.float64,
     ):
         super().__init__()
-        for name, value in (("in_channels", in_channels), ("out_channels", out_channels)):
-            if value < 1:
-                raise ValueError(f"Conv2d expected {name} >= 1, got {value}")
-        if np.dtype(dtype) not in (np.float32, np.float64):
-            raise TypeError(f"Conv2d expected dtype float32 or float64, got {dtype}")
-        self.in_channels, self.out_channels = in_channels, out_channels
+        self.in_channels = check_int("Conv2d expected in_channels", in_channels)
+        self.out_channels = check_int("Conv2d expected out_channels", out_channels)
+        dtype = check_dtype("Conv2d", dtype)
         self.kernel_size = _pair("Conv2d", "kernel_size", kernel_size)
         self.stride = _pair("Conv2d", "stride", stride)
         self.padding = _pair("Conv2d", "padding", padding, least=0)
         shape = (out_channels, in_channels, *self.kernel_size)
-        std = np.prod(shape[1:]) ** -0.5 if std is None else std
-        weight = std * np.random.default_rng(rng).standard_normal(shape)
+        if std is None:
+            std = np.prod(shape[1:]) ** -0.5
+        std = check_real("Conv2d expected std >= 0", std)
+        weight = std * generator(rng).standard_normal(shape)
         self.add_param("weight", weight.astype(dtype))
         if bias:
             self.add_param("bias", np.zeros(out_channels, dtype))
 
     @property
-    def weight(self):
+    def weight(self) -> np.ndarray:
         return self.params["weight"]
 
     @property
-    def bias(self):
+    def bias(self) -> np.ndarray | None:
         return self.params.get("bias")
 
-    def forward(self, x):
+    def forward(self, x: np.ndarray) -> np.ndarray:
         self._check(x)
         rows, cols = output_size(x.shape[2:], self.kernel_size, self.stride, self.padding)
         x = pad(x.transpose(1, 2, 3, 0), self.padding)
@@ -171,19 +182,17 @@ class Conv2d(Layer):
             y += self.bias[:, None]
         return batch_first(y.reshape(self.out_channels, rows, cols, n))
 
-    def backward(self, dy):
+    def backward(self, dy: np.ndarray) -> np.ndarray:
         x, _, _ = self._saved("batch")
         dx = np.zeros_like(x)
         self.backward_params(dy, dx)
         (ph, pw), (_, h, w, _) = self.padding, x.shape
         return batch_first(dx[:, ph : h - ph, pw : w - pw])
 
-    def backward_params(self, dy, dx=None):
+    def backward_params(self, dy: np.ndarray, dx: np.ndarray | None = None) -> None:
         """Fill ``grads``, and add the gradient of the padded images to ``dx`` unless it is None."""
         x, rows, cols = self._saved("batch")
-        expected = (x.shape[3], self.out_channels, rows, cols)
-        if dy.shape != expected:
-            raise ValueError(f"{self}.backward expected dy of shape {expected}, got {dy.shape}")
+        dy = check_gradient(dy, (x.shape[3], self.out_channels, rows, cols), x.dtype)
         dy = batch_last(dy).reshape(self.out_channels, -1)
         weight, dweight = self._matrix(self.weight), self._matrix(self.grads["weight"])
         dweight[...] = 0
@@ -218,6 +227,7 @@ class Conv2d(Layer):
         return weight.reshape(self.out_channels, -1)
 
     def _check(self, x):
+        check_array(x)
         c = self.in_channels
         if np.ndim(x) != 4 or x.shape[1] != c:
             shape = np.shape(x)
@@ -265,13 +275,18 @@ class MaxPool2d(Layer):
     Raises ValueError for a wrong shape or an image smaller than the window.
     """
 
-    def __init__(self, kernel_size, stride=None):
+    def __init__(self, kernel_size: int | Pair, stride: int | Pair | None = None):
         super().__init__()
         self.kernel_size = _pair("MaxPool2d", "kernel_size", kernel_size)
         self.stride = self.kernel_size if stride is None else _pair("MaxPool2d", "stride", stride)
 
-    def forward(self, x):
-        if np.ndim(x) != 4 or min(output_size(x.shape[2:], self.kernel_size, self.stride)) < 1:
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        check_array(x)
+        if (
+            x.ndim != 4
+            or 0 in x.shape
+            or min(output_size(x.shape[2:], self.kernel_size, self.stride)) < 1
+        ):
             raise ValueError(
                 f"{self} expected x of shape (N, C, H, W), H and W at least {self.kernel_size}, "
                 f"got {np.shape(x)}: is the image pooled once too often, or are the channels last?"
@@ -287,14 +302,12 @@ class MaxPool2d(Layer):
             for i, above in enumerate(in_column)
             for j, left in enumerate(in_row)
         }
-        self._cache = winners, y.shape, size
+        self._cache = winners, y.shape, size, x.dtype
         return batch_first(y)
 
-    def backward(self, dy):
-        winners, (c, rows, cols, n), (h, w) = self._saved("batch")
-        if dy.shape != (n, c, rows, cols):
-            expected = (n, c, rows, cols)
-            raise ValueError(f"{self}.backward expected dy of shape {expected}, got {dy.shape}")
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        winners, (c, rows, cols, n), (h, w), dtype = self._saved("batch")
+        dy = check_gradient(dy, (n, c, rows, cols), dtype)
         dy, (kh, kw), (sh, sw) = batch_last(dy), self.kernel_size, self.stride
         dx = np.zeros((c, h, w, n), dy.dtype)
         with small_buffer():
@@ -331,22 +344,25 @@ def _window_max(x, axis, kernel, stride):
 class Flatten(Layer):
     """Reshape (N, C, H, W) to (N, C * H * W), ordered by channel, row, column as in PyTorch."""
 
-    def forward(self, x):
-        if np.ndim(x) < 2:
-            raise ValueError(f"Flatten expected x of shape (N, ...), got {np.shape(x)}")
-        self._cache = x.shape
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        check_array(x)
+        if x.ndim < 2 or 0 in x.shape:
+            raise ValueError(f"Flatten expected x of shape (N, ...), got {x.shape}")
+        self._cache = x.shape, x.dtype
         return x.reshape(len(x), -1)  # a view, also when the batch is last in memory
 
-    def backward(self, dy):
-        return dy.reshape(self._saved("batch"))
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        shape, dtype = self._saved("batch")
+        return check_gradient(dy, (shape[0], math.prod(shape[1:])), dtype).reshape(shape)
 
     def __repr__(self):
         return "Flatten()"
 
 
 def _pair(layer, name, value, least=1):
-    pair = tuple(value) if np.ndim(value) else (value, value)
-    if len(pair) != 2 or not all(isinstance(v, (int, np.integer)) and v >= least for v in pair):
+    pair = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
+    whole = all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in pair)
+    if len(pair) != 2 or not whole or min(pair) < least:
         raise ValueError(
             f"{layer} expected {name} as an int >= {least} or a pair of them, got {value!r}"
         )

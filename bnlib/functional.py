@@ -214,7 +214,7 @@ def batch_norm_inference_backward(
     dbeta = row_sum(dy)
     dgamma = row_dot(dy, channels_view(x, axes) - mean) * inv_std
     dx = dy * (gamma * inv_std)
-    check_finite(row_sum(dx), dx, dy=dy, gamma=gamma, mean=mean)
+    check_finite(row_sum(dx) + dgamma, dx, dy=dy, gamma=gamma, mean=mean)
     return restore(dx, x.shape, axes), dgamma[:, 0], dbeta[:, 0]
 
 

@@ -1,16 +1,20 @@
 """Test time: population statistics, and folding BatchNorm away."""
 
+from __future__ import annotations
+
 import copy
 
 import numpy as np
 
 from bnlib.convolution import Conv2d
+from bnlib.data import Data
 from bnlib.layers import Dense
 from bnlib.network import Sequential
 from bnlib.norms import BatchNorm
+from bnlib.views import check_int
 
 
-def fold_batchnorm(net):
+def fold_batchnorm(net: Sequential) -> Sequential:
     """A network without the BatchNorm layers that follow a linear layer, equal in eval mode.
 
     A BatchNorm in evaluation mode is affine, so the layer before it can absorb it:
@@ -18,10 +22,9 @@ def fold_batchnorm(net):
         s = gamma / sqrt(running_var + eps),   W' = W * s,   b' = beta + (b - running_mean) * s
 
     with s along the output features of a Dense, the output channels of a Conv2d. The result
-    computes the same function with fewer passes
-    over memory; ``net`` is unchanged. A BatchNorm that follows a nonlinearity stays.
-    Returns a new `Sequential` in evaluation mode. Raises ValueError for a BatchNorm without
-    running statistics.
+    computes the same function with fewer passes over memory; ``net`` is unchanged. A BatchNorm
+    that follows a nonlinearity stays. Returns a new `Sequential` in evaluation mode. Raises
+    ValueError for a BatchNorm whose running statistics are missing, or cannot be divided by.
     Source: Ioffe & Szegedy 2015, section 3.1 and Algorithm 2.
     """
     layers = []
@@ -39,6 +42,11 @@ def _fold(linear, bn):
             f"fold_batchnorm expected running statistics in {bn}, got track_running_stats=False: "
             "without them the output depends on the batch, and no fixed weights can replace it"
         )
+    if not ((bn.running_var >= 0) & (bn.running_var + bn.eps > 0)).all():
+        raise ValueError(
+            f"fold_batchnorm expected running_var >= 0 and running_var + eps > 0 in {bn}, got "
+            f"{bn.running_var.min():.3g} and eps = {bn.eps:.3g}"
+        )
     scale = bn.gamma / np.sqrt(bn.running_var + bn.eps)
     dtype = linear.weight.dtype
     if isinstance(linear, Conv2d):
@@ -54,7 +62,9 @@ def _fold(linear, bn):
     return folded
 
 
-def population_statistics(net, data, batch_size=1000, n=None):
+def population_statistics(
+    net: Sequential, data: Data, batch_size: int = 1000, n: int | None = None
+) -> Sequential:
     """Set every BatchNorm's running statistics from the training set, in one pass.
 
     Running averages trail the weights, which moved while they were collected. Here the finished
@@ -63,27 +73,31 @@ def population_statistics(net, data, batch_size=1000, n=None):
     variance, m / (m - 1) * var_B, as the paper prescribes. Incomplete batches are dropped.
 
     Changes ``net`` in place and returns it; its mode and every momentum are restored. Raises
-    ValueError if there is not one whole batch.
+    ValueError if there is not one whole batch. After an error everything is as it was.
     Source: Ioffe & Szegedy 2015, Algorithm 2; "PreciseBN" in Wu & Johnson 2021 (arXiv:2105.07576).
     """
     n = len(data.x_train) if n is None else n
+    for name, value in (("batch_size", batch_size), ("n", n)):
+        check_int(f"population_statistics expected {name}", value)
     if not 2 <= batch_size <= n <= len(data.x_train):
         raise ValueError(
             f"expected 2 <= batch_size <= n <= {len(data.x_train)}, got {batch_size} and {n}"
         )
     norms = [layer for layer in net.layers if isinstance(layer, BatchNorm)]
-    mode, momenta = net.training, [bn.momentum for bn in norms]
-    for bn in norms:
-        bn.momentum = None
-        if bn.track_running_stats:
-            bn.buffers["num_batches_tracked"][...] = 0
-    net.train()
+    momenta = [bn.momentum for bn in norms]
     try:
-        for start in range(0, n - batch_size + 1, batch_size):
-            net(data.batch(slice(start, start + batch_size), net.dtype)[0])
+        with net.as_it_was():
+            for bn in norms:
+                bn.momentum = None  # a plain average of all batches from here on
+                if bn.track_running_stats:
+                    bn.buffers["num_batches_tracked"][...] = 0
+            net.train()
+            for start in range(0, n - batch_size + 1, batch_size):
+                net(data.batch(slice(start, start + batch_size), net.dtype)[0])
+            averages = {name: buffer.copy() for name, buffer in net.buffers.items()}
     finally:
         for bn, momentum in zip(norms, momenta):
             bn.momentum = momentum
-        if not mode:
-            net.eval()
+    for name, buffer in net.buffers.items():
+        buffer[...] = averages[name]
     return net

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from bnlib.views import check_array, check_dtype, check_gradient, check_int, check_real, ones
+from bnlib.views import (
+    as_array,
+    check_array,
+    check_dtype,
+    check_gradient,
+    check_int,
+    check_real,
+    ones,
+)
 
 
 class Layer:
@@ -87,7 +95,10 @@ def check_state(owner: str, targets: dict[str, np.ndarray], state: dict[str, np.
     if not isinstance(state, dict):
         raise TypeError(f"{owner} expected a state dict, name -> array, got {type(state).__name__}")
     if missing := sorted(targets.keys() - state.keys()):
-        raise KeyError(f"{owner} expected {sorted(targets)} in the state dict, {missing} missing")
+        raise KeyError(
+            f"{owner} expected {sorted(targets)} in the state dict, {missing} missing: "
+            "was it saved from another architecture?"
+        )
     if extra := sorted(map(str, state.keys() - targets.keys())):
         raise KeyError(
             f"{owner} does not know {extra}; expected {sorted(targets)}: "
@@ -98,12 +109,7 @@ def check_state(owner: str, targets: dict[str, np.ndarray], state: dict[str, np.
 
 def check_value(owner: str, name: str, target: np.ndarray, value: np.ndarray) -> np.ndarray:
     """``value`` with the dtype of ``target``; an error unless its shape and its numbers fit."""
-    try:
-        value = np.asarray(value)
-    except ValueError:  # rows of different lengths
-        value = np.empty(0, object)
-    if value.dtype.kind not in "fiu":
-        raise TypeError(f"{owner} expected real numbers in {name}, got {value.dtype}")
+    value = as_array(f"{name} of {owner}", value)
     if value.shape != target.shape:
         raise ValueError(f"{owner} expected {name} of shape {target.shape}, got {value.shape}")
     with np.errstate(over="ignore", invalid="ignore"):
@@ -123,6 +129,16 @@ def write_state(pairs: State) -> None:
     """Write what `check_state` has checked."""
     for target, value in pairs:
         target[...] = value
+
+
+def generator(seed: int | np.random.Generator) -> np.random.Generator:
+    """The Generator for a seed, or the given one; raises TypeError for anything else."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"expected a seed, a whole number >= 0, or a numpy Generator, got {seed!r:.80}"
+        ) from None
 
 
 class Dense(Layer):
@@ -153,8 +169,7 @@ class Dense(Layer):
         self.out_features = check_int("Dense expected out_features", out_features)
         dtype = check_dtype("Dense", dtype)
         std = in_features**-0.5 if std is None else check_real("Dense expected std >= 0", std)
-        rng = np.random.default_rng(rng)
-        weight = std * rng.standard_normal((in_features, out_features))
+        weight = std * generator(rng).standard_normal((in_features, out_features))
         self.add_param("weight", weight.astype(dtype))
         if bias:
             self.add_param("bias", np.zeros(out_features, dtype))

@@ -1,11 +1,13 @@
 """The loss of the classification networks."""
 
+from __future__ import annotations
+
 import numpy as np
 
-from bnlib.views import ones
+from bnlib.views import as_array, check_array, ones
 
 
-def softmax_cross_entropy(logits, labels):
+def softmax_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
     """Mean cross-entropy of softmax(logits), and its gradient with respect to the logits.
 
         loss = -mean_n log softmax(logits)[n, labels[n]]
@@ -16,14 +18,15 @@ def softmax_cross_entropy(logits, labels):
     Raises ValueError for shapes or labels out of range, TypeError for labels that are not integers.
     A network that has diverged gives a NaN or infinite loss, which `bnlib.Trainer` records.
     """
-    labels = np.asarray(labels)
-    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+    check_array(logits, "logits")
+    labels = as_array("labels", labels)
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"expected integer labels, got {labels.dtype}: one class index an example")
+    if logits.ndim != 2 or 0 in logits.shape or labels.shape != logits.shape[:1]:
         raise ValueError(
             f"expected logits (N, K) and labels (N,), got {logits.shape} and {labels.shape}"
         )
-    if labels.dtype.kind not in "iu":
-        raise TypeError(f"expected integer labels, got {labels.dtype}: one class index an example")
-    if labels.size and (labels.min() < 0 or labels.max() >= logits.shape[1]):
+    if labels.min() < 0 or labels.max() >= logits.shape[1]:
         raise ValueError(
             f"expected labels in [0, {logits.shape[1]}), got {labels.min()} to {labels.max()}: "
             "does the last layer have one output a class?"

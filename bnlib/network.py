@@ -1,14 +1,34 @@
 """Networks: layers in a row, and the networks of the notebooks."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from bnlib.convolution import Conv2d, Flatten, MaxPool2d
-from bnlib.layers import ACTIVATIONS, Activation, Dense
+from bnlib.layers import ACTIVATIONS, Activation, Dense, Layer, check_state, generator, write_state
 from bnlib.norms import BatchNorm
+from bnlib.saving import load_arrays, save_arrays
+from bnlib.views import check_int, check_real
+
+
+class Norm(NamedTuple):
+    """A row of the table below: what ``norm="name"`` puts into a network."""
+
+    layers: Callable[[int, type], list[Layer]]  # of the number of channels and the dtype
+    cancels_bias: bool  # does it subtract a mean over the batch, and with it any bias before it?
+
+
+NORMS: dict[str | None, Norm] = {
+    None: Norm(lambda channels, dtype: [], cancels_bias=False),
+    "batch": Norm(lambda channels, dtype: [BatchNorm(channels, dtype=dtype)], cancels_bias=True),
+}
 
 
 class Sequential:
@@ -22,12 +42,31 @@ class Sequential:
         logits = net(x)             # forward
         dx = net.backward(dlogits)  # fills net.grads
 
-    Raises TypeError when the layers differ in dtype.
+    Raises TypeError for what is no layer or when the layers differ in dtype, ValueError for no
+    layer or for one that stands twice.
     """
 
-    def __init__(self, layers):
+    def __init__(self, layers: Iterable[Layer]):
         self.layers = list(layers)
         self.training = True
+        if not self.layers:
+            raise ValueError("Sequential expected at least one layer, got none")
+        for i, layer in enumerate(self.layers):
+            if not isinstance(layer, Layer):
+                raise TypeError(
+                    f"Sequential expected layers, such as ReLU(), got a {type(layer).__name__} "
+                    f"at index {i}"
+                )
+            if any(layer is other for other in self.layers[:i]):
+                raise ValueError(
+                    f"Sequential expected different layers, got the same {layer} twice, at index "
+                    f"{i} the second time: a layer keeps one batch for its backward pass, so its "
+                    "gradients would be wrong. Make two layers"
+                )
+        self._flatten()
+
+    def _flatten(self):
+        """Move all parameters and gradients into one array each."""
         arrays = [p for layer in self.layers for p in layer.params.values()]
         dtypes = {a.dtype for a in arrays}
         if len(dtypes) > 1:
@@ -40,45 +79,63 @@ class Sequential:
             for name, old in layer.params.items():
                 part = slice(start, start := start + old.size)
                 self.flat_params[part] = old.ravel()
+                self.flat_grads[part] = layer.grads[name].ravel()
                 layer.params[name] = self.flat_params[part].reshape(old.shape)
                 layer.grads[name] = self.flat_grads[part].reshape(old.shape)
 
+    def __setstate__(self, state):
+        """A copy (copy.deepcopy, pickle) has one flat array too: views do not survive copying."""
+        self.__dict__.update(state)
+        self._flatten()
+
     @property
-    def params(self):
+    def params(self) -> dict[str, np.ndarray]:
         """All parameters, "index.name" -> array (live, not a copy)."""
         return self._named("params")
 
     @property
-    def grads(self):
+    def grads(self) -> dict[str, np.ndarray]:
         """All gradients of the last backward pass, under the names of ``params``."""
         return self._named("grads")
 
     @property
-    def buffers(self):
+    def buffers(self) -> dict[str, np.ndarray]:
         """All running statistics, "index.name" -> array (live, not a copy)."""
         return self._named("buffers")
 
-    def forward(self, x):
-        """Apply all layers to x (N, ...)."""
-        for layer in self.layers:
-            x = layer.forward(x)
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Apply all layers to x (N, ...). After an error the running statistics are as before."""
+        before = [(b, b.copy()) for layer in self.layers for b in layer.buffers.values()]
+        try:
+            for layer in self.layers:
+                x = layer.forward(x)
+        except BaseException:
+            write_state(before)
+            raise
         return x
 
     __call__ = forward
 
-    def backward(self, dy, input_gradient=True):
+    def backward(self, dy: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
         """Backpropagate dL/dy; fills the gradients and returns dL/dx.
 
         ``input_gradient=False`` saves the largest matrix product of most networks, the gradient
-        with respect to the data, which training never uses; it then returns None.
+        with respect to the data, which training never uses; it then returns None. After an error
+        all gradients are 0, not half new and half old.
         """
-        for layer in reversed(self.layers[1:]):
-            dy = layer.backward(dy)
-        if input_gradient:
-            return self.layers[0].backward(dy)
-        self.layers[0].backward_params(dy)
+        try:
+            for layer in reversed(self.layers[1:]):
+                dy = layer.backward(dy)
+            if input_gradient:
+                return self.layers[0].backward(dy)
+            self.layers[0].backward_params(dy)
+        except BaseException:
+            self.flat_grads[...] = 0
+            raise
 
-    def nonlinearity_inputs(self, x, before_norm=False):
+    def nonlinearity_inputs(
+        self, x: np.ndarray, before_norm: bool = False
+    ) -> list[np.ndarray] | list[tuple[np.ndarray, np.ndarray]]:
         """What reaches each nonlinearity for the batch x, in training mode.
 
         Returns a list with one array per Activation; with ``before_norm`` one pair (before, z):
@@ -97,7 +154,7 @@ class Sequential:
         return inputs
 
     @contextmanager
-    def as_it_was(self):
+    def as_it_was(self) -> Iterator[Sequential]:
         """Buffers and modes of all layers come back at the end of the block, whatever happens.
 
         with net.as_it_was():
@@ -116,25 +173,25 @@ class Sequential:
                 layer.training = mode
 
     @property
-    def nonlinearities(self):
+    def nonlinearities(self) -> list[Activation]:
         """The Activation layers, in order."""
         return [layer for layer in self.layers if isinstance(layer, Activation)]
 
-    def train(self):
+    def train(self) -> Sequential:
         """Put every layer into training mode. Returns the network."""
         self.training = True
         for layer in self.layers:
             layer.train()
         return self
 
-    def eval(self):
+    def eval(self) -> Sequential:
         """Put every layer into evaluation mode. Returns the network."""
         self.training = False
         for layer in self.layers:
             layer.eval()
         return self
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and buffers, with the names and shapes of PyTorch."""
         return {
             f"{i}.{name}": v
@@ -142,26 +199,36 @@ class Sequential:
             for name, v in layer.state_dict().items()
         }
 
-    def load_state_dict(self, state):
-        """Load what `state_dict` returned, or PyTorch's as arrays; checked before any change."""
-        before, known = self.state_dict(), {f"{i}" for i in range(len(self.layers))}
-        if extra := sorted(k for k in state if k.split(".")[0] not in known):
-            raise KeyError(
-                f"the network has {len(self.layers)} layers, the state dict also names {extra}: "
-                "was it saved from another architecture?"
-            )
-        try:
-            self._load(state)
-        except (KeyError, ValueError):
-            self._load(before)
-            raise
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Load what `state_dict` returned, or PyTorch's as arrays; checked before any change.
 
-    def _load(self, state):
-        for i, layer in enumerate(self.layers):
-            prefix = f"{i}."
-            layer.load_state_dict(
-                {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-            )
+        Raises KeyError for wrong names, ValueError for a wrong shape or numbers that do not fit,
+        TypeError for what are not real numbers.
+        """
+        if not isinstance(state, dict):
+            raise TypeError(f"expected a state dict, name -> array, got {type(state).__name__}")
+        parts = {f"{i}": {} for i in range(len(self.layers))}
+        for key, value in state.items():
+            index, dot, name = str(key).partition(".")
+            if index not in parts or not dot:
+                raise KeyError(
+                    f"the network has {len(parts)} layers, the state dict also names {key!r}: "
+                    "was it saved from another architecture?"
+                )
+            parts[index][name] = value
+        pairs = []
+        for i, (layer, part) in enumerate(zip(self.layers, parts.values())):
+            pairs += check_state(f"layer {i} {layer}", layer.state(), part)
+        write_state(pairs)
+
+    def save(self, path: str | Path) -> Path:
+        """Write all parameters and buffers to ``path`` (.npz), complete or not at all."""
+        return save_arrays(path, self.state_dict())
+
+    def load(self, path: str | Path) -> Sequential:
+        """Load what `save` wrote. Returns the network; raises as `load_state_dict`."""
+        self.load_state_dict(load_arrays(path, "the weights of a network"))
+        return self
 
     def _named(self, kind):
         return {
@@ -180,15 +247,15 @@ class Sequential:
 
 
 def mlp(
-    sizes,
-    norm=None,
-    activation="relu",
-    init_scale=None,
-    seed=0,
-    dtype=np.float64,
-    norm_position="before",
-):
-    """A fully connected network: Dense -> [BatchNorm] -> activation, then a last Dense.
+    sizes: Iterable[int],
+    norm: str | None = None,
+    activation: str = "relu",
+    init_scale: float | None = None,
+    seed: int | np.random.Generator = 0,
+    dtype: type = np.float64,
+    norm_position: str = "before",
+) -> Sequential:
+    """A fully connected network: Dense -> [norm] -> activation, then a last Dense.
 
     The same seed gives the same weights with and without normalization, so that two networks
     differ in nothing else.
@@ -196,59 +263,54 @@ def mlp(
     Parameters
     ----------
     sizes : for example [784, 100, 100, 100, 10]
-    norm : None or "batch"
+    norm : a name in `NORMS`: None or "batch"
     activation : "relu", "sigmoid" or "tanh"
     init_scale : weights start as N(0, init_scale^2 / fan_in). Default: sqrt(2) for relu
         (He et al. 2015), 1 otherwise
     seed : an int or a numpy Generator
     norm_position : "before" the activation, as in the paper, or "after" it
 
-    A Dense that feeds a BatchNorm has no bias (section 3.2 of Ioffe & Szegedy 2015).
-    Returns a `Sequential`. Raises ValueError for a name it does not know.
+    A Dense that feeds a norm which cancels it has no bias (section 3.2 of Ioffe & Szegedy 2015).
+    Returns a `Sequential`. Raises ValueError for a name it does not know or a size below 1.
     """
-    if len(sizes) < 2 or min(sizes) < 1:
-        raise ValueError(f"mlp expected at least two positive sizes, got {list(sizes)}")
-    _choose("norm", norm, (None, "batch"))
-    _choose("activation", activation, tuple(ACTIVATIONS))
+    sizes = _sizes("mlp", "sizes", sizes)
     _choose("norm_position", norm_position, ("before", "after"))
-    scale = default_init_scale(activation) if init_scale is None else init_scale
-    rng = np.random.default_rng(seed)
+    make_norm, cancels_bias = _choose("norm", norm, NORMS)
+    make_activation = _choose("activation", activation, ACTIVATIONS)
+    scale, rng = _init_scale(init_scale, activation), generator(seed)
+    before = norm_position == "before"
     layers = []
-    for i, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:])):
-        last = i == len(sizes) - 2
-        before = norm == "batch" and norm_position == "before" and not last
+    for fan_in, fan_out in pairwise(sizes[:-1]):
+        bias = not (cancels_bias and before)
         std = scale * fan_in**-0.5
-        layers.append(Dense(fan_in, fan_out, bias=not before, std=std, rng=rng, dtype=dtype))
-        if last:
-            break
-        parts = [ACTIVATIONS[activation]()]
-        if norm == "batch":
-            parts.insert(0 if before else 1, BatchNorm(fan_out, dtype=dtype))
-        layers += parts
-    return Sequential(layers)
+        layers.append(Dense(fan_in, fan_out, bias=bias, std=std, rng=rng, dtype=dtype))
+        normed, active = make_norm(fan_out, dtype), [make_activation()]
+        layers += normed + active if before else active + normed
+    std = scale * sizes[-2] ** -0.5
+    return Sequential([*layers, Dense(*sizes[-2:], std=std, rng=rng, dtype=dtype)])
 
 
 def cnn(
-    channels=(1, 16, 32),
-    norm=None,
-    activation="relu",
-    image_size=28,
-    num_classes=10,
-    init_scale=None,
-    seed=0,
-    dtype=np.float64,
-):
-    """A small convolutional network: Conv2d -> [BatchNorm] -> activation -> MaxPool2d, and a Dense.
+    channels: Iterable[int] = (1, 16, 32),
+    norm: str | None = None,
+    activation: str = "relu",
+    image_size: int = 28,
+    num_classes: int = 10,
+    init_scale: float | None = None,
+    seed: int | np.random.Generator = 0,
+    dtype: type = np.float64,
+) -> Sequential:
+    """A small convolutional network: Conv2d -> [norm] -> activation -> MaxPool2d, and a Dense.
 
     One such block for each entry of ``channels`` after the first: a 3x3 convolution that keeps the
     image's size (padding 1), then 2x2 pooling that halves it. ``Flatten`` and ``Dense`` turn the
     last feature maps into ``num_classes`` logits. The same seed gives the same weights with and
-    without normalization. A Conv2d that feeds a BatchNorm has no bias.
+    without normalization. A Conv2d that feeds a norm which cancels it has no bias.
 
     Parameters
     ----------
     channels : of the image and of each block's feature maps
-    norm : None or "batch"
+    norm : a name in `NORMS`: None or "batch"
     activation : "relu", "sigmoid" or "tanh"
     image_size : side of the square images
     init_scale : weights start as N(0, init_scale^2 / fan_in), fan_in = C * 9 for a convolution;
@@ -258,38 +320,51 @@ def cnn(
     Returns a `Sequential` for x (N, channels[0], image_size, image_size). Raises ValueError for a
     name it does not know or an image that is too small for so many blocks.
     """
+    channels = _sizes("cnn", "channels", channels)
     blocks = len(channels) - 1
-    if blocks < 1 or min(channels) < 1:
-        raise ValueError(f"cnn expected at least two positive channels, got {tuple(channels)}")
-    if image_size < 2**blocks:
+    if check_int("cnn expected image_size", image_size) < 2**blocks:
         raise ValueError(
             f"cnn expected image_size >= {2**blocks} for {blocks} blocks, each of which halves the "
             f"image, got {image_size}"
         )
-    _choose("norm", norm, (None, "batch"))
-    _choose("activation", activation, tuple(ACTIVATIONS))
-    scale = default_init_scale(activation) if init_scale is None else init_scale
-    rng = np.random.default_rng(seed)
+    make_norm, cancels_bias = _choose("norm", norm, NORMS)
+    make_activation = _choose("activation", activation, ACTIVATIONS)
+    scale, rng = _init_scale(init_scale, activation), generator(seed)
     layers = []
     for c_in, c_out in pairwise(channels):
         std = scale * (c_in * 9) ** -0.5
-        layers.append(
-            Conv2d(c_in, c_out, 3, padding=1, bias=norm is None, std=std, rng=rng, dtype=dtype)
-        )
-        if norm == "batch":
-            layers.append(BatchNorm(c_out, dtype=dtype))
-        layers += [ACTIVATIONS[activation](), MaxPool2d(2)]
+        bias = not cancels_bias
+        layers.append(Conv2d(c_in, c_out, 3, padding=1, bias=bias, std=std, rng=rng, dtype=dtype))
+        layers += [*make_norm(c_out, dtype), make_activation(), MaxPool2d(2)]
     features = channels[-1] * (image_size // 2**blocks) ** 2
     std = scale * features**-0.5
     layers += [Flatten(), Dense(features, num_classes, std=std, rng=rng, dtype=dtype)]
     return Sequential(layers)
 
 
-def default_init_scale(activation):
+def default_init_scale(activation: str) -> float:
     """sqrt(2) for "relu", which halves the mean square of the signal (He et al. 2015), else 1."""
     return math.sqrt(2) if activation == "relu" else 1.0
 
 
+def _init_scale(init_scale, activation):
+    if init_scale is None:
+        return default_init_scale(activation)
+    return check_real("expected init_scale >= 0", init_scale)
+
+
+def _sizes(function, name, sizes):
+    try:
+        sizes = list(sizes)
+        checked = [check_int(name, size) for size in sizes]
+    except (TypeError, ValueError):
+        checked = []
+    if len(checked) < 2:
+        raise ValueError(f"{function} expected at least two positive {name}, got {sizes!r:.80}")
+    return checked
+
+
 def _choose(name, value, known):
-    if value not in known:
-        raise ValueError(f"{name} expected one of {known}, got {value!r}")
+    if not isinstance(value, (str, type(None))) or value not in known:
+        raise ValueError(f"{name} expected one of {tuple(known)}, got {value!r:.80}")
+    return known[value] if isinstance(known, dict) else value

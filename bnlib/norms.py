@@ -158,7 +158,7 @@ class BatchNorm(Layer):
             running += weight * new
 
     def _check(self, x):
-        if np.ndim(x) < 2 or np.shape(x)[1] != self.num_features:
+        if not isinstance(x, np.ndarray) or x.ndim < 2 or x.shape[1] != self.num_features:
             check_array(x)
             c = self.num_features
             hint = "the batch is the first axis" + (

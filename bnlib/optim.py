@@ -1,6 +1,11 @@
 """Stochastic gradient descent."""
 
+from __future__ import annotations
+
 import numpy as np
+
+from bnlib.network import Sequential
+from bnlib.views import check_real
 
 
 class SGD:
@@ -10,20 +15,22 @@ class SGD:
 
     Works on the flat parameter buffer of a `bnlib.Sequential`, so a step is a few array
     operations however many layers there are. Weight decay also acts on biases, gamma and beta,
-    as PyTorch's does by default. Raises ValueError for a setting out of range.
+    as PyTorch's does by default. ``lr`` may be changed between steps.
+    Raises ValueError for a setting out of range.
     """
 
-    def __init__(self, net, lr, momentum=0.0, weight_decay=0.0):
-        if not 0 < lr < np.inf:
-            raise ValueError(f"SGD expected a finite lr > 0, got {lr}")
-        if not 0 <= momentum < 1:
-            raise ValueError(f"SGD expected momentum in [0, 1), got {momentum}")
-        if weight_decay < 0:
-            raise ValueError(f"SGD expected weight_decay >= 0, got {weight_decay}")
+    def __init__(
+        self, net: Sequential, lr: float, momentum: float = 0.0, weight_decay: float = 0.0
+    ):
+        if not check_real("SGD expected lr > 0", lr) > 0:
+            raise ValueError(f"SGD expected lr > 0, a finite number, got {lr!r}")
+        if check_real("SGD expected momentum in [0, 1)", momentum) >= 1:
+            raise ValueError(f"SGD expected momentum in [0, 1), got {momentum!r}")
+        check_real("SGD expected weight_decay >= 0", weight_decay)
         self.net, self.lr, self.momentum, self.weight_decay = net, lr, momentum, weight_decay
         self.velocity = np.zeros_like(net.flat_params)
 
-    def step(self):
+    def step(self) -> None:
         """Update the network's parameters from its gradients."""
         w, g = self.net.flat_params, self.net.flat_grads
         if self.weight_decay:

@@ -96,6 +96,18 @@ def check_array(x: np.ndarray, name: str = "x") -> None:
         )
 
 
+def as_array(name: str, value: np.ndarray) -> np.ndarray:
+    """``value`` as an array of real numbers; raises TypeError for what is none."""
+    try:
+        array = np.asarray(value)
+        masked = isinstance(value, np.ma.MaskedArray)
+    except ValueError:  # rows of different lengths
+        masked = True
+    if masked or array.dtype.kind not in "fiu":
+        raise TypeError(f"expected real numbers in {name}, got {value!r:.80}")
+    return array
+
+
 def check_input(x: np.ndarray, eps: float, **vectors: np.ndarray) -> tuple:
     """Check the arguments of a normalization over channels.
 
@@ -129,7 +141,7 @@ def check_eps(eps: float, dtype: np.dtype) -> float:
 
 def check_vector(x: np.ndarray, name: str, v: np.ndarray) -> np.ndarray:
     """Check that ``v`` has one number per channel of ``x``; returns it as a column of x.dtype."""
-    came, v = v, np.asarray(v)
+    v = as_array(name, v)
     if v.shape != (x.shape[1],):
         hint = (
             "did you mean x.T?"
@@ -140,21 +152,17 @@ def check_vector(x: np.ndarray, name: str, v: np.ndarray) -> np.ndarray:
             f"expected {name} of shape ({x.shape[1]},) for x of shape {x.shape}, "
             f"got {v.shape}: {hint}"
         )
-    if v.dtype.kind not in "fiu" or isinstance(came, np.ma.MaskedArray):
-        raise TypeError(f"expected real numbers in {name}, got {came!r:.80}")
     return v.astype(x.dtype, copy=False)[:, None]
 
 
 def check_gradient(dy: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """Check that ``dy`` is real and has ``shape``, the shape of y; returns it as ``dtype``."""
-    came, dy = dy, np.asarray(dy)
+    dy = as_array("dy", dy)
     if dy.shape != shape:
         raise ValueError(
             f"backward expected dy of shape {shape}, the shape of y, got {dy.shape}: dy is the "
             "gradient of the loss with respect to y"
         )
-    if dy.dtype.kind not in "fiu" or isinstance(came, np.ma.MaskedArray):
-        raise TypeError(f"backward expected real numbers in dy, got {came!r:.80}")
     return dy.astype(dtype, copy=False)
 
 

@@ -411,7 +411,8 @@ def test_folding_into_a_convolution_of_any_settings(bias):
         (np.zeros((2, 4, 8, 8)), ValueError, r"Conv2d\(3, 2, 3\) expected .*\(2, 4, 8, 8\)"),
         (np.zeros((2, 8, 8)), ValueError, r"x\[:, None\]"),
         (np.zeros((2, 784)), ValueError, r'shape="image"'),
-        (np.zeros((2, 3, 8, 8), np.uint8), TypeError, "float64 weights, got x of dtype uint8"),
+        (np.zeros((2, 3, 8, 8), np.uint8), TypeError, "float32 or float64 array, got a uint8"),
+        ([[1.0]], TypeError, "float32 or float64 array, got a list"),
         (np.zeros((2, 3, 8, 8), np.float32), TypeError, "float64 weights, got x of dtype float32"),
         (np.zeros((2, 3, 2, 8)), ValueError, "pooled once too often"),
         (np.zeros((0, 3, 8, 8)), ValueError, r"got x of shape \(0, 3, 8, 8\)"),
@@ -425,7 +426,7 @@ def test_conv_explains_a_wrong_input(x, error, words):
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ((0, 2, 3), ValueError, "in_channels >= 1, got 0"),
+        ((0, 2, 3), ValueError, "in_channels >= 1, a whole number, got 0"),
         ((2, 2, 0), ValueError, "kernel_size as an int >= 1 or a pair"),
         ((2, 2, (3, 3, 3)), ValueError, "kernel_size"),
         ((2, 2, 3, 0), ValueError, "stride"),

@@ -126,3 +126,46 @@ def test_anything_but_float64_is_refused(value):
 def test_gradients_of_wrong_name_or_shape_are_refused(gradients, message):
     with pytest.raises(ValueError, match=message):
         gradcheck(cube, lambda dy: gradients, {"x": X})
+
+
+def test_the_upstream_gradient_is_not_what_the_caller_drew_for_x():
+    """x from default_rng(seed), dy proportional to it: the direction in which dx is 0."""
+    x, cache = np.random.default_rng(0).standard_normal((8, 5)), {}
+
+    def forward(x):
+        y, cache["cache"] = batch_norm(x, np.ones(5), np.zeros(5))
+        return y
+
+    def backward(dy):
+        assert not np.allclose(dy / x, (dy / x)[0, 0])
+        return {"x": batch_norm_backward(dy, cache["cache"])[0]}
+
+    assert gradcheck(forward, backward, {"x": x}).passed
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-13, 1e-5, 1e5, 1e150, 1e200, 1e280])
+def test_the_size_of_the_gradient_does_not_matter(size):
+    def check(factor):
+        return gradcheck(
+            lambda x: size * x**3, lambda dy: {"x": factor * size * 3 * X**2 * dy}, {"x": X}
+        )
+
+    assert check(1).passed
+    for factor in (1.0001, -1, 0, 2):
+        assert not check(factor).passed
+
+
+@pytest.mark.parametrize("values", [1e301, np.nan, np.inf])
+def test_what_is_beyond_all_differences_is_refused(values):
+    with pytest.raises(ValueError, match="finite float64 numbers below 1e300"):
+        gradcheck(lambda x: x + values, lambda dy: {"x": dy}, {"x": X})
+    with pytest.raises(ValueError, match=r"a step of 1e-05 counts, got x up to"):
+        gradcheck(cube, lambda dy: {"x": dy}, {"x": np.full((4, 3), values)})
+
+
+@pytest.mark.parametrize(
+    "settings", [{"directions": 0}, {"directions": 2.0}, {"step": 0}, {"tol": float("nan")}]
+)
+def test_bad_settings_are_refused(settings):
+    with pytest.raises(ValueError, match=f"gradcheck expected {next(iter(settings))} >"):
+        check_cube(**settings)

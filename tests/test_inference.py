@@ -137,14 +137,26 @@ def test_bad_sizes_are_refused(batch_size, n):
         population_statistics(trained(), DATA, batch_size, n)
 
 
-def test_momentum_and_mode_survive_an_error():
+def test_nothing_has_changed_after_an_error():
     class Broken:
         x_train = DATA.x_train
 
         def batch(self, indices, dtype):
-            raise OSError("disk")
+            if indices.start:
+                raise OSError("disk")
+            return DATA.batch(indices, dtype)
 
     net = trained().eval()
+    before = bits(net)
     with pytest.raises(OSError):
         population_statistics(net, Broken(), 20)
     assert net.layers[1].momentum == 0.1 and not net.training
+    assert bits(net) == before
+
+
+def test_folding_an_impossible_variance_is_refused():
+    net = Sequential([Dense(4, 3), BatchNorm(3, eps=0)])
+    for var in (-1.0, 0.0):
+        net.layers[1].running_var[1] = var
+        with pytest.raises(ValueError, match=r"running_var >= 0 .* in BatchNorm\(3\), got"):
+            fold_batchnorm(net)

@@ -77,6 +77,9 @@ def test_logits_are_left_alone():
         (np.ones((2, 2)), np.eye(2, dtype=int), ValueError, r"got \(2, 2\) and \(2, 2\)"),
         (np.ones((2, 2)), [0.0, 1.0], TypeError, "integer labels, got float64"),
         (np.ones((2, 2)), [0, 2], ValueError, r"labels in \[0, 2\), got 0 to 2"),
+        ([[1.0, 2.0]], [0], TypeError, "expected logits as a float32 or float64 array, got a list"),
+        (np.ones((0, 2)), np.ones(0, int), ValueError, r"got \(0, 2\) and \(0,\)"),
+        (np.ones((2, 2)), [[0], [0, 1]], TypeError, "real numbers in labels"),
         (np.ones((2, 2)), [-1, 0], ValueError, r"labels in \[0, 2\), got -1 to 0"),
     ],
 )

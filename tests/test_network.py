@@ -1,5 +1,8 @@
 """Sequential and mlp."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from cases import close
@@ -7,7 +10,7 @@ from cases import close
 from bnlib.gradients import gradcheck
 from bnlib.layers import Dense, ReLU, Sigmoid
 from bnlib.losses import softmax_cross_entropy
-from bnlib.network import Sequential, default_init_scale, mlp
+from bnlib.network import NORMS, Norm, Sequential, cnn, default_init_scale, mlp
 from bnlib.norms import BatchNorm
 from bnlib.optim import SGD
 
@@ -168,6 +171,62 @@ def test_layers_of_two_dtypes_are_refused():
         Sequential([Dense(2, 2), Dense(2, 2, dtype=np.float32)])
 
 
+def test_a_layer_that_stands_twice_is_refused():
+    """It keeps one batch for its backward pass: the first one's gradients would be wrong."""
+    act = ReLU()
+    with pytest.raises(ValueError, match=r"same ReLU\(\) twice, at index 3 the second time"):
+        Sequential([Dense(6, 5), act, Dense(5, 5), act])
+    dense = Dense(5, 5)
+    with pytest.raises(ValueError, match=r"same Dense\(5, 5\) twice"):
+        Sequential([dense, dense])
+
+
+@pytest.mark.parametrize("layers", [[ReLU], [None], [Dense(2, 2), np.tanh], [mlp([2, 2])]])
+def test_what_is_no_layer_is_refused(layers):
+    with pytest.raises(TypeError, match=f"got a .* at index {len(layers) - 1}"):
+        Sequential(layers)
+
+
+def test_no_layer_is_refused():
+    with pytest.raises(ValueError, match="at least one layer"):
+        Sequential([])
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_a_copy_of_a_network_can_be_trained(copied):
+    """Its parameters are views into its own flat array, and it learns as the original does."""
+    net = mlp([6, 5, 3], "batch")
+    twin = copied(net)
+    for a in (net, twin):
+        a.backward(softmax_cross_entropy(a(X), LABELS)[1])
+        SGD(a, 0.5).step()
+    assert np.array_equal(net(X), twin(X))
+    assert not np.array_equal(net(X), mlp([6, 5, 3], "batch")(X))
+    assert all(np.shares_memory(p, twin.flat_params) for p in twin.params.values())
+    assert all(np.shares_memory(g, twin.flat_grads) for g in twin.grads.values())
+    assert not np.shares_memory(net.flat_params, twin.flat_params)
+
+
+def test_after_an_error_nothing_is_half_new():
+    """The second BatchNorm refuses what the first one has let through."""
+    net = mlp([6, 5, 4, 3], "batch")
+    net(X)
+    net.backward(softmax_cross_entropy(net(X), LABELS)[1])
+    before = {name: v.tobytes() for name, v in net.state_dict().items()}
+    net.layers[3].weight[0, 0] = np.nan
+    with pytest.raises(ValueError, match="NaN or infinity in channel 0"):
+        net(X)
+    after = {name: v.tobytes() for name, v in net.state_dict().items()}
+    assert [name for name in after if after[name] != before[name]] == ["3.weight"]
+    net.layers[3].weight[0, 0] = 0
+    net(X)
+    dlogits = np.zeros((7, 3))
+    dlogits[0, 0] = np.nan
+    with pytest.raises(ValueError, match="dy"):
+        net.backward(dlogits)
+    assert not net.flat_grads.any()
+
+
 def test_repr_reads_like_a_summary():
     lines = repr(mlp([784, 100, 10], "batch")).splitlines()
     assert lines[0] == "Sequential, 79,610 parameters, float64"
@@ -214,6 +273,10 @@ def test_state_crosses_to_another_network():
         (lambda s: s.pop("3.bias"), KeyError, "missing"),
         (lambda s: s.update({"9.weight": 1}), KeyError, "has 4 layers, the state dict also names"),
         (lambda s: s.update({"0.bias": np.ones(5)}), KeyError, "does not know"),
+        (lambda s: s.update({3: 1}), KeyError, "also names 3"),
+        (lambda s: s.update({"3.weight": None}), TypeError, "real numbers in weight of layer 3"),
+        (lambda s: s.update({"3.weight": np.full((3, 5), np.nan)}), ValueError, "finite numbers"),
+        (lambda s: s.update({"1.running_var": -np.ones(5)}), ValueError, "running_var >= 0"),
         (
             lambda s: s.update({"3.weight": np.ones((5, 3))}),
             ValueError,
@@ -233,6 +296,21 @@ def test_a_bad_state_dict_changes_nothing(change, error, message):
     assert all(np.array_equal(after[name], before[name]) for name in before)
 
 
+def test_what_is_no_dict_is_refused():
+    with pytest.raises(TypeError, match="expected a state dict, name -> array, got list"):
+        mlp([6, 5, 3]).load_state_dict([1, 2])
+
+
+def test_saved_weights_load_under_the_same_name(tmp_path):
+    net, other = mlp([6, 5, 3], "batch", seed=1), mlp([6, 5, 3], "batch", seed=2)
+    net(X)
+    assert net.save(tmp_path / "net") == tmp_path / "net.npz"
+    assert other.load(tmp_path / "net") is other
+    assert all(np.array_equal(v, other.state_dict()[k]) for k, v in net.state_dict().items())
+    with pytest.raises(KeyError, match="was it saved from another architecture"):
+        mlp([6, 5, 5, 3]).load(tmp_path / "net")
+
+
 # -- mlp ------------------------------------------------------------------------------------------
 
 
@@ -247,6 +325,15 @@ def test_mlp_puts_batch_norm_where_it_is_asked_for():
     after = ["Dense", "Sigmoid", "BatchNorm", "Dense"]
     assert kinds(mlp([6, 5, 3], "batch", "sigmoid", norm_position="after")) == after
     assert kinds(mlp([6, 3], "batch")) == ["Dense"]
+
+
+def test_a_norm_that_cancels_no_bias_keeps_it(monkeypatch):
+    """The table decides, not the fact that there is a norm."""
+    keeps = Norm(lambda channels, dtype: [ReLU()], cancels_bias=False)
+    monkeypatch.setitem(NORMS, "keeps", keeps)
+    for net in (mlp([6, 5, 3], "keeps"), cnn((1, 2), "keeps", image_size=4)):
+        assert net.layers[0].bias is not None and kinds(net)[1:3] == ["ReLU", "ReLU"]
+    assert cnn((1, 2), "batch", image_size=4).layers[0].bias is None
 
 
 def test_a_dense_that_feeds_a_batch_norm_has_no_bias():
@@ -313,6 +400,10 @@ def test_a_network_fits_a_small_problem(norm):
         ({"norm": "bacth"}, r"norm expected one of \(None, 'batch'.*\), got 'bacth'"),
         ({"activation": "gelu"}, "activation expected one of .*, got 'gelu'"),
         ({"norm_position": "behind"}, "norm_position expected one of .*, got 'behind'"),
+        ({"norm": ["batch"]}, "norm expected one of"),
+        ({"init_scale": float("nan")}, "init_scale >= 0, a finite number, got nan"),
+        ({"sizes": [4, 2.5]}, r"at least two positive sizes, got \[4, 2.5\]"),
+        ({"sizes": 4}, "at least two positive sizes, got 4"),
         ({"sizes": [4]}, r"at least two positive sizes, got \[4\]"),
         ({"sizes": [4, 0, 2]}, r"at least two positive sizes, got \[4, 0, 2\]"),
     ],
@@ -320,6 +411,12 @@ def test_a_network_fits_a_small_problem(norm):
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         mlp(**{"sizes": [4, 2]} | settings)
+
+
+def test_a_seed_that_is_none_is_refused():
+    for seed in ("zero", -1, 1.5):
+        with pytest.raises(TypeError, match="expected a seed, a whole number >= 0"):
+            mlp([4, 2], seed=seed)
 
 
 def test_a_wrong_batch_shape_is_refused_by_the_first_layer():
