@@ -8,8 +8,7 @@ import pytest
 from exercises import styles
 
 from bnlib import exercises
-from bnlib.exercises import compare
-from bnlib.exercises.engine import Exercise
+from bnlib.exercises.engine import Exercise, compare
 
 ALL = list(exercises.available.values())
 MISTAKES = [pytest.param(e, m, id=f"{e.name}-{m.id}") for e in ALL for m in e.mistakes]
@@ -134,7 +133,7 @@ def test_every_property_holds_for_the_solution_on_every_probe(exercise):
 
 
 def compare_trial(exercise, row):
-    from bnlib.exercises.trial import run
+    from bnlib.exercises.engine.trial import run
 
     return run(exercise.answer, row, exercise.returns)
 

@@ -650,13 +650,12 @@ def test_the_example_in_contributing_works(root):
 
 
 def test_a_module_put_into_the_package_is_found(root, tmp_path):
+    import shutil
     import subprocess
 
     folder = root / "bnlib" / "exercises"
     copy = tmp_path / "copied"
-    copy.mkdir()
-    for file in folder.glob("*.py"):
-        (copy / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("__pycache__"))
     (copy / "more.py").write_text(
         "from .engine import Exercise\n"
         "def double(x):\n    '''Twice x.'''\n    return 2 * x\n"

@@ -22,8 +22,8 @@ from bnlib.exercises import (
     standardize,
     update_running,
 )
-from bnlib.exercises.precision import single_outputs
-from bnlib.exercises.trial import run
+from bnlib.exercises.engine.precision import single_outputs
+from bnlib.exercises.engine.trial import run
 
 PER_CHANNEL = {"axis": (0, 2, 3), "keepdims": True}
 

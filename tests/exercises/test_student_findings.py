@@ -7,7 +7,7 @@ import pytest
 
 from bnlib import exercises
 from bnlib.exercises import bn_backward, bn_forward, standardize
-from bnlib.exercises.precision import single_tolerances
+from bnlib.exercises.engine.precision import single_tolerances
 
 F32 = np.float32
 

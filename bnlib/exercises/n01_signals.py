@@ -6,7 +6,7 @@ The initial scale is that of He et al. 2015 (arXiv:1502.01852, section 2.2).
 import numpy as np
 
 from .engine import Exercise, Mistake
-from .probes import Probe
+from .engine.probes import Probe
 
 # ================================================================ init_std
 

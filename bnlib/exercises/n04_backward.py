@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from . import properties
-from .engine import Exercise, Mistake
-from .probes import dense_probes, gammas, gradients
+from .engine import Exercise, Mistake, properties
+from .engine.probes import dense_probes, gammas, gradients
 
 # ---------------------------------------------------------------- solution
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .engine import Exercise, Mistake
-from .probes import Probe, betas, gammas
+from .engine.probes import Probe, betas, gammas
 
 # ---------------------------------------------------------------- solution, reference
 

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from . import properties
-from .engine import Exercise, Mistake
-from .probes import betas, conv_probes, gammas, gradients
+from .engine import Exercise, Mistake, properties
+from .engine.probes import betas, conv_probes, gammas, gradients
 
 # ---------------------------------------------------------------- solutions
 

@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import properties
-from .engine import Exercise, Mistake
-from .probes import betas, dense_probes, gammas
+from .engine import Exercise, Mistake, properties
+from .engine.probes import betas, dense_probes, gammas
 
 # ---------------------------------------------------------------- solutions
 
