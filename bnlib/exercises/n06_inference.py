@@ -1,8 +1,10 @@
 """Notebook 06: normalising with the running statistics, and how they are collected."""
 
+from __future__ import annotations
+
 import numpy as np
 
-from .engine import Exercise, Mistake, Probe, properties
+from .engine import Exercise, Probe, properties
 from .engine.probes import batch, betas, dense_probes, gammas, other_middle
 
 # ================================================================ bn_inference
@@ -21,156 +23,6 @@ def bn_inference(x, gamma, beta, running_mean, running_var, eps):
 def _inference(x, gamma, beta, mean, var, eps):
     scale = gamma * (var + eps) ** -0.5
     return np.einsum("nd,d->nd", x - mean, scale) + beta
-
-
-def _using(mean_of=None, var_of=None):
-    """Other statistics: functions of (x, running value)."""
-
-    def wrong(x, gamma, beta, mean, var, eps):
-        m = mean_of(x, mean) if mean_of else mean
-        v = var_of(x, var) if var_of else var
-        return _inference(x, gamma, beta, m, v, eps)
-
-    return wrong
-
-
-def _inference_over(divisor):
-    def wrong(x, gamma, beta, mean, var, eps):
-        return gamma * (x - mean) / divisor(var, eps) + beta
-
-    return wrong
-
-
-def _inference_affine(formula):
-    def wrong(x, gamma, beta, mean, var, eps):
-        return formula((x - mean) / np.sqrt(var + eps), gamma, beta)
-
-    return wrong
-
-
-INFERENCE_MISTAKES = (
-    Mistake(
-        "batch-statistics",
-        "The batch is normalised with its own mean and variance, as in training. What is then the "
-        "output for a batch of one image, and whom does an image's prediction depend on?",
-        _using(lambda x, m: x.mean(0), lambda x, v: x.var(0)),
-    ),
-    Mistake(
-        "batch-mean",
-        "The mean is that of the batch, the variance the running one. Which statistics are known "
-        "for a single image?",
-        _using(mean_of=lambda x, m: x.mean(0)),
-    ),
-    Mistake(
-        "batch-variance",
-        "The variance is that of the batch, the mean the running one. Which statistics are known "
-        "for a single image?",
-        _using(var_of=lambda x, v: x.var(0)),
-    ),
-    Mistake(
-        "statistics-mixed",
-        "The statistics are first updated with this batch (momentum 0.1), then used. May the "
-        "test data change the model?",
-        _using(lambda x, m: 0.9 * m + 0.1 * x.mean(0), lambda x, v: 0.9 * v + 0.1 * x.var(0)),
-    ),
-    Mistake(
-        "mean-not-subtracted",
-        "The running mean is not subtracted. What should y be for x = running_mean?",
-        _using(mean_of=lambda x, m: 0.0),
-    ),
-    Mistake(
-        "mean-added",
-        "The running mean is added. What should y be for x = running_mean?",
-        _using(mean_of=lambda x, m: -m),
-    ),
-    Mistake(
-        "not-divided",
-        "The spread is not normalised: running_var is not used. What is it kept for?",
-        _inference_over(lambda var, eps: 1.0),
-    ),
-    Mistake(
-        "mean-variance-swapped",
-        "running_mean and running_var have changed places. Which one is subtracted?",
-        lambda x, gamma, beta, mean, var, eps: _inference(x, gamma, beta, var, mean, eps),
-    ),
-    Mistake(
-        "variance-not-root",
-        "You divide by the running variance. If x is in metres, what is the unit of your xhat? "
-        "Which function is missing?",
-        _inference_over(lambda var, eps: var + eps),
-    ),
-    Mistake(
-        "root-twice",
-        "The square root is taken twice. Does running_var hold a variance or a standard deviation?",
-        _inference_over(lambda var, eps: np.sqrt(np.sqrt(var) + eps)),
-    ),
-    Mistake(
-        "multiplied",
-        "You multiply by the standard deviation. Should features of large spread become larger or "
-        "smaller?",
-        lambda x, gamma, beta, mean, var, eps: gamma * (x - mean) * np.sqrt(var + eps) + beta,
-    ),
-    Mistake(
-        "eps-missing",
-        "eps is not used. The network was trained with it: what about a feature whose running "
-        "variance is nearly zero?",
-        _inference_over(lambda var, eps: np.sqrt(var)),
-    ),
-    Mistake(
-        "eps-outside-root",
-        "eps is added after the square root. To what does training add it?",
-        _inference_over(lambda var, eps: np.sqrt(var) + eps),
-    ),
-    Mistake(
-        "eps-as-floor",
-        "The variance is replaced by eps only where it is smaller. In the formula eps is added "
-        "always: what is the divisor for a variance of 0.5 and an eps of 0.1?",
-        _inference_over(lambda var, eps: np.sqrt(np.maximum(var, eps))),
-    ),
-    Mistake(
-        "eps-hard-coded",
-        "Your code uses eps = 1e-5 whatever eps it is given. Where does the parameter eps go?",
-        _inference_over(lambda var, eps: np.sqrt(var + 1e-5)),
-    ),
-    Mistake(
-        "bessel-correction",
-        "The running variance is multiplied by N / (N - 1). Was the correction not made when it "
-        "was collected, and what has the size of the test batch to do with it?",
-        _using(var_of=lambda x, v: v * len(x) / (len(x) - 1)),
-    ),
-    Mistake(
-        "gamma-beta-missing",
-        "The output is xhat itself: gamma and beta are not used. Did the network learn them for "
-        "training only?",
-        _inference_affine(lambda xhat, gamma, beta: xhat),
-    ),
-    Mistake(
-        "gamma-missing",
-        "gamma is not used. With what should xhat be multiplied?",
-        _inference_affine(lambda xhat, gamma, beta: xhat + beta),
-    ),
-    Mistake(
-        "beta-missing",
-        "beta is not used. What should y be for x = running_mean?",
-        _inference_affine(lambda xhat, gamma, beta: gamma * xhat),
-    ),
-    Mistake(
-        "gamma-beta-swapped",
-        "gamma and beta have changed places. Which of them scales, and which shifts?",
-        _inference_affine(lambda xhat, gamma, beta: beta * xhat + gamma),
-    ),
-    Mistake(
-        "beta-scaled",
-        "beta is added before the multiplication by gamma, so it is scaled as well. What is the "
-        "order of scale and shift?",
-        _inference_affine(lambda xhat, gamma, beta: gamma * (xhat + beta)),
-    ),
-    Mistake(
-        "gamma-absolute",
-        "The sign of gamma is lost. gamma is learned: what if it has become negative?",
-        _inference_affine(lambda xhat, gamma, beta: np.abs(gamma) * xhat + beta),
-    ),
-)
 
 
 def _inference_arguments(rng, x, eps) -> dict:
@@ -227,7 +79,6 @@ bn_inference = Exercise(
     bn_inference,
     reference=_inference,
     returns=["y"],
-    mistakes=INFERENCE_MISTAKES,
     probes=lambda: dense_probes(_inference_arguments, one_may_raise=False),
     properties=(rows_are_independent, at_the_running_mean, slope),
     hints=(
@@ -236,6 +87,7 @@ bn_inference = Exercise(
         "1. xhat: x minus running_mean, over the root of running_var + eps.  2. y as before.",
         "No mean(), var() or std() is called at all: every statistic is an argument.",
     ),
+    why="A prediction now depends on its own image alone, and a batch of one is as good as any.",
 )
 
 
@@ -258,212 +110,6 @@ def _update(mean, var, x, m):
     batch_mean = np.einsum("nd->d", x) / len(x)
     batch_var = np.einsum("nd,nd->d", x - batch_mean, x - batch_mean) / (len(x) - 1)
     return mean + m * (batch_mean - mean), var + m * (batch_var - var)
-
-
-def _average(of_mean, of_var=None, flip=False):
-    """A step of the averages with other batch statistics; flip weighs the old value by momentum."""
-
-    def wrong(mean, var, x, m):
-        new = 1 - m if flip else m
-        v = of_var(x) if of_var else x.var(0, ddof=1)
-        return (1 - new) * mean + new * of_mean(x), (1 - new) * var + new * v
-
-    return wrong
-
-
-def _mean(x):
-    return x.mean(0)
-
-
-def _update_with(of_mean=None, of_var=None):
-    """Right, but for one or both outputs: functions of (old, batch statistic, momentum)."""
-
-    def wrong(mean, var, x, m):
-        new_mean, new_var = _update(mean, var, x, m)
-        if of_mean:
-            new_mean = of_mean(mean, x.mean(0), m)
-        if of_var:
-            new_var = of_var(var, x.var(0, ddof=1), m)
-        return new_mean, new_var
-
-    return wrong
-
-
-UPDATE_MISTAKES = (
-    Mistake(
-        "momentum-flipped",
-        "momentum weighs the old value; that is the convention of Keras and Flax. In PyTorch's, "
-        "which this exercise uses, momentum is the weight of the new batch: with momentum = 0.1, "
-        "how much of the old value is kept?",
-        _average(_mean, flip=True),
-    ),
-    Mistake(
-        "biased-variance",
-        "The batch's variance is divided by N. That is what Keras and Flax keep; PyTorch and the "
-        "paper keep the unbiased one. By what is the sum of the squared deviations divided then?",
-        _average(_mean, lambda x: x.var(0)),
-    ),
-    Mistake(
-        "momentum-flipped-biased-variance",
-        "Both conventions are those of Keras and Flax: momentum weighs the old value, and the "
-        "variance is divided by N. Which two things does PyTorch do otherwise?",
-        _average(_mean, lambda x: x.var(0), flip=True),
-    ),
-    Mistake(
-        "flipped-mean-only",
-        "In new_mean, momentum weighs the old value. In this exercise it is the weight of the new "
-        "batch: with momentum = 0.1, how much of the old mean is kept?",
-        lambda mean, var, x, m: (m * mean + (1 - m) * x.mean(0), _update(mean, var, x, m)[1]),
-    ),
-    Mistake(
-        "flipped-variance-only",
-        "In new_var, momentum weighs the old value. In this exercise it is the weight of the new "
-        "batch: with momentum = 0.1, how much of the old variance is kept?",
-        _update_with(of_var=lambda old, new, m: m * old + (1 - m) * new),
-    ),
-    Mistake(
-        "standard-deviation-kept",
-        "The standard deviation of the batch is averaged, but running_var holds variances. Later "
-        "code takes the root of it: what would it get?",
-        _average(_mean, lambda x: x.std(0, ddof=1)),
-    ),
-    Mistake(
-        "biased-standard-deviation-kept",
-        "The standard deviation of the batch (with N) is averaged, but running_var holds "
-        "variances. What does std() return, and what is to be kept?",
-        _average(_mean, lambda x: x.std(0)),
-    ),
-    Mistake(
-        "correction-twice",
-        "The variance is made unbiased twice: N / (N - 1) times a variance that is divided by N - "
-        "1 already. What does ddof=1 do?",
-        _average(_mean, lambda x: x.var(0, ddof=1) * len(x) / (len(x) - 1)),
-    ),
-    Mistake(
-        "correction-inverted",
-        "The unbiased variance is larger than the other, yours is smaller: (N - 1) / N times it. "
-        "Which way round is the factor?",
-        _average(_mean, lambda x: x.var(0) * (len(x) - 1) / len(x)),
-    ),
-    Mistake(
-        "divided-by-n-plus-one",
-        "The squared deviations are divided by N + 1. One degree of freedom is used up by the "
-        "mean: does the number grow or shrink?",
-        _average(_mean, lambda x: ((x - x.mean(0)) ** 2).sum(0) / (len(x) + 1)),
-    ),
-    Mistake(
-        "sum-of-squares",
-        "The squared deviations are summed, not averaged. What happens to running_var when the "
-        "batch is twice as large?",
-        _average(_mean, lambda x: ((x - x.mean(0)) ** 2).sum(0)),
-    ),
-    Mistake(
-        "second-moment",
-        "The batch's variance is the mean of x squared. From what should the distance be measured "
-        "before it is squared?",
-        _average(_mean, lambda x: (x**2).mean(0)),
-    ),
-    Mistake(
-        "around-the-running-mean",
-        "The deviations are taken from the running mean. Whose variance is to be averaged, and "
-        "around which mean does that batch lie?",
-        lambda mean, var, x, m: (
-            _update(mean, var, x, m)[0],
-            (1 - m) * var + m * ((x - mean) ** 2).sum(0) / (len(x) - 1),
-        ),
-    ),
-    Mistake(
-        "around-the-new-mean",
-        "The deviations are taken from the updated running mean. Whose variance is to be averaged, "
-        "and around which mean does that batch lie?",
-        lambda mean, var, x, m: (
-            _update(mean, var, x, m)[0],
-            (1 - m) * var + m * ((x - _update(mean, var, x, m)[0]) ** 2).sum(0) / (len(x) - 1),
-        ),
-    ),
-    Mistake(
-        "features-axis",
-        "The batch's statistics are taken over the features of each example (axis 1). How many "
-        "means do D features have?",
-        _average(lambda x: x.mean(1), lambda x: x.var(1, ddof=1)),
-    ),
-    Mistake(
-        "global-statistics",
-        "There is one mean and one variance for the whole batch array. How many means do D "
-        "features have?",
-        _average(lambda x: x.mean(), lambda x: x.var(ddof=1)),
-    ),
-    Mistake(
-        "batch-only",
-        "The old value is forgotten: you return the statistic of this batch. What is an average "
-        "over many batches good for?",
-        _update_with(lambda old, new, m: new, lambda old, new, m: new),
-    ),
-    Mistake(
-        "not-updated",
-        "The old value is returned unchanged. Where do the statistics of x come in?",
-        _update_with(lambda old, new, m: old, lambda old, new, m: old),
-    ),
-    Mistake(
-        "mean-not-updated",
-        "The running mean is returned unchanged. Where does the mean of x come in?",
-        _update_with(of_mean=lambda old, new, m: old),
-    ),
-    Mistake(
-        "variance-not-updated",
-        "The running variance is returned unchanged. Is only the mean of the inputs needed at test "
-        "time?",
-        _update_with(of_var=lambda old, new, m: old),
-    ),
-    Mistake(
-        "old-not-weighted",
-        "The old value keeps its full weight and the batch is added: the sum grows from step to "
-        "step. What should the two weights add up to?",
-        _update_with(lambda old, new, m: old + m * new, lambda old, new, m: old + m * new),
-    ),
-    Mistake(
-        "batch-not-weighted",
-        "The batch has weight 1, next to an old value of weight 1 - momentum. What should the two "
-        "weights add up to?",
-        _update_with(
-            lambda old, new, m: (1 - m) * old + new, lambda old, new, m: (1 - m) * old + new
-        ),
-    ),
-    Mistake(
-        "step-away",
-        "The averages step away from the batch: the sign of the difference is wrong. If the "
-        "batch's mean is larger than the running mean, should that grow or shrink?",
-        _update_with(
-            lambda old, new, m: old - m * (new - old), lambda old, new, m: old - m * (new - old)
-        ),
-    ),
-    Mistake(
-        "plain-average",
-        "The old value and the batch weigh the same. Where does momentum come in?",
-        _update_with(lambda old, new, m: (old + new) / 2, lambda old, new, m: (old + new) / 2),
-    ),
-    Mistake(
-        "momentum-hard-coded",
-        "Your code uses momentum = 0.1 whatever momentum it is given. Where does the parameter go?",
-        _update_with(
-            lambda old, new, m: 0.9 * old + 0.1 * new, lambda old, new, m: 0.9 * old + 0.1 * new
-        ),
-    ),
-    Mistake(
-        "outputs-swapped",
-        "The new variance is returned first. What is the order in `return new_mean, new_var`?",
-        lambda mean, var, x, m: _update(mean, var, x, m)[::-1],
-    ),
-    Mistake(
-        "one-pass-variance",
-        "The variance loses its digits when the mean is large, because large numbers cancel in it "
-        "(as in the mean of x squared minus the squared mean). What could be subtracted before "
-        "squaring?",
-        _average(_mean, lambda x: ((x**2).mean(0) - x.mean(0) ** 2) * len(x) / (len(x) - 1)),
-        only_on="large mean",
-        confirm=properties.variance_loses_digits,
-    ),
-)
 
 
 def _update_probes() -> list[Probe]:
@@ -622,9 +268,9 @@ update_running = Exercise(
     update_running,
     reference=_update,
     returns=["new_mean", "new_var"],
-    mistakes=UPDATE_MISTAKES,
     probes=_update_probes,
     properties=(old_weight, batch_statistics, batch_weight),
+    hard={"large mean": properties.variance_loses_digits},
     hints=(
         "Each running value moves a little from where it is towards the batch's value. momentum "
         "says how far.",
@@ -633,4 +279,6 @@ update_running = Exercise(
         "x.var(axis=0) divides by N; with ddof=1 it divides by N - 1. Do not change the arrays "
         "that you are given: `running_mean *= ...` would.",
     ),
+    why="After some hundred such steps the network knows the statistics that it needs when there "
+    "is no batch.",
 )

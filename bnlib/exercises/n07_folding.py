@@ -1,9 +1,11 @@
 """Notebook 04: folding the normalization into the layer before it."""
 
+from __future__ import annotations
+
 import numpy as np
 
-from .engine import Exercise, Mistake
-from .engine.probes import Probe, betas, gammas
+from .engine import Exercise, Probe
+from .engine.probes import betas, gammas
 
 # ---------------------------------------------------------------- solution, reference
 
@@ -25,165 +27,6 @@ def _fold(W, b, gamma, beta, mean, var, eps):
     inputs = np.vstack([np.zeros(len(W)), np.eye(len(W))])
     outputs = gamma * (inputs @ W + b - mean) * (var + eps) ** -0.5 + beta
     return outputs[1:] - outputs[0], outputs[0]
-
-
-def _fold_with(W2=None, b2=None, scale=None):
-    """Right, but for parts: W2 and b2 functions of a dictionary, scale of (gamma, var, eps)."""
-
-    def wrong(W, b, gamma, beta, mean, var, eps):
-        s = scale(gamma, var, eps) if scale else gamma / np.sqrt(var + eps)
-        v = {
-            "W": W,
-            "b": b,
-            "gamma": gamma,
-            "beta": beta,
-            "mean": mean,
-            "var": var,
-            "eps": eps,
-            "s": s,
-        }
-        return W2(v) if W2 else W * s, b2(v) if b2 else (b - mean) * s + beta
-
-    return wrong
-
-
-FOLD_MISTAKES = (
-    Mistake(
-        "rows-scaled",
-        "The rows of W are scaled. In y = x @ W + b, does a row or a column of W belong to one "
-        "output?",
-        _fold_with(W2=lambda v: v["W"] * v["s"][:, None]),
-    ),
-    Mistake(
-        "weights-not-scaled",
-        "W is returned as it was. By how much does the normalization stretch the layer's output?",
-        _fold_with(W2=lambda v: v["W"]),
-    ),
-    Mistake(
-        "bias-not-folded",
-        "b is returned as it was. What is the normalised output for x = 0?",
-        _fold_with(b2=lambda v: v["b"]),
-    ),
-    Mistake(
-        "layer-bias-forgotten",
-        "The layer's own bias b is missing in b2. The normalization sees x @ W + b: what becomes "
-        "of b?",
-        _fold_with(b2=lambda v: v["beta"] - v["mean"] * v["s"]),
-    ),
-    Mistake(
-        "layer-bias-not-scaled",
-        "b is added to b2 unscaled. The normalization scales the whole of x @ W + b: also b?",
-        _fold_with(b2=lambda v: v["b"] - v["mean"] * v["s"] + v["beta"]),
-    ),
-    Mistake(
-        "mean-forgotten",
-        "The mean is missing in b2. What does the normalization subtract first?",
-        _fold_with(b2=lambda v: v["b"] * v["s"] + v["beta"]),
-    ),
-    Mistake(
-        "mean-not-scaled",
-        "The mean is subtracted from b2 unscaled. Is it subtracted before or after the division by "
-        "the standard deviation?",
-        _fold_with(b2=lambda v: v["b"] * v["s"] - v["mean"] + v["beta"]),
-    ),
-    Mistake(
-        "b-and-mean-not-scaled",
-        "b - mean is not scaled in b2. The normalization scales the whole of x @ W + b - mean: "
-        "what is that for x = 0?",
-        _fold_with(b2=lambda v: v["b"] - v["mean"] + v["beta"]),
-    ),
-    Mistake(
-        "mean-added",
-        "The mean is added. What does the normalization do with it?",
-        _fold_with(b2=lambda v: (v["b"] + v["mean"]) * v["s"] + v["beta"]),
-    ),
-    Mistake(
-        "bias-sign",
-        "b is subtracted from the mean: (mean - b) in place of (b - mean). What does the "
-        "normalization subtract from what?",
-        _fold_with(b2=lambda v: (v["mean"] - v["b"]) * v["s"] + v["beta"]),
-    ),
-    Mistake(
-        "beta-forgotten",
-        "beta is missing in b2. What is the last step of the normalization?",
-        _fold_with(b2=lambda v: (v["b"] - v["mean"]) * v["s"]),
-    ),
-    Mistake(
-        "beta-scaled",
-        "beta is scaled as well. Is it added before or after the scaling?",
-        _fold_with(b2=lambda v: (v["b"] - v["mean"] + v["beta"]) * v["s"]),
-    ),
-    Mistake(
-        "beta-only",
-        "b2 is beta alone. What about the mean, and the layer's own bias?",
-        _fold_with(b2=lambda v: v["beta"]),
-    ),
-    Mistake(
-        "gamma-missing",
-        "gamma is not used. What multiplies xhat in the normalization?",
-        _fold_with(scale=lambda gamma, var, eps: 1 / np.sqrt(var + eps)),
-    ),
-    Mistake(
-        "gamma-only",
-        "The scale is gamma alone: nothing is divided by the standard deviation. What turns x - "
-        "mean into xhat?",
-        _fold_with(scale=lambda gamma, var, eps: gamma),
-    ),
-    Mistake(
-        "gamma-missing-in-weights",
-        "W is divided by the standard deviation but not multiplied by gamma. Which factor stands "
-        "before x in the normalised output?",
-        _fold_with(W2=lambda v: v["W"] / np.sqrt(v["var"] + v["eps"])),
-    ),
-    Mistake(
-        "gamma-missing-in-bias",
-        "In b2, b - mean is divided by the standard deviation but not multiplied by gamma. What "
-        "multiplies xhat?",
-        _fold_with(b2=lambda v: (v["b"] - v["mean"]) / np.sqrt(v["var"] + v["eps"]) + v["beta"]),
-    ),
-    Mistake(
-        "variance-not-root",
-        "The scale is gamma over the variance. Which function is missing?",
-        _fold_with(scale=lambda gamma, var, eps: gamma / (var + eps)),
-    ),
-    Mistake(
-        "eps-missing",
-        "eps is not used. The folded layer is to give the same numbers: which divisor did the "
-        "normalization have?",
-        _fold_with(scale=lambda gamma, var, eps: gamma / np.sqrt(var)),
-    ),
-    Mistake(
-        "eps-outside-root",
-        "eps is added after the square root. Which divisor did the normalization have?",
-        _fold_with(scale=lambda gamma, var, eps: gamma / (np.sqrt(var) + eps)),
-    ),
-    Mistake(
-        "eps-as-floor",
-        "The variance is replaced by eps only where it is smaller. In the normalization eps is "
-        "added always: what is the divisor for a variance of 0.5 and an eps of 0.1?",
-        _fold_with(scale=lambda gamma, var, eps: gamma / np.sqrt(np.maximum(var, eps))),
-    ),
-    Mistake(
-        "eps-hard-coded",
-        "Your code uses eps = 1e-5 whatever eps it is given. Where does the parameter eps go?",
-        _fold_with(scale=lambda gamma, var, eps: gamma / np.sqrt(var + 1e-5)),
-    ),
-    Mistake(
-        "multiplied",
-        "The weights are multiplied by the standard deviation. What does the normalization do?",
-        _fold_with(scale=lambda gamma, var, eps: gamma * np.sqrt(var + eps)),
-    ),
-    Mistake(
-        "gamma-absolute",
-        "The sign of gamma is lost. gamma is learned: what if it has become negative?",
-        _fold_with(scale=lambda gamma, var, eps: np.abs(gamma) / np.sqrt(var + eps)),
-    ),
-    Mistake(
-        "weights-transposed",
-        "W2 is transposed. PyTorch stores weights as (out, in); which shape has W here?",
-        _fold_with(W2=lambda v: (v["W"] * v["s"]).T),
-    ),
-)
 
 
 def _fold_probes() -> list[Probe]:
@@ -295,7 +138,6 @@ fold_bn = Exercise(
     fold_bn,
     reference=_fold,
     returns=["W2", "b2"],
-    mistakes=FOLD_MISTAKES,
     probes=_fold_probes,
     properties=(folded_output_at_a_unit, folded_output_at_zero),
     hints=(
@@ -306,4 +148,5 @@ fold_bn = Exercise(
         "s = gamma / np.sqrt(var + eps) has the shape (D,). W * s multiplies column j of W by "
         "s[j]. For b2, put b through the test-time formula with the given mean and var.",
     ),
+    why="The network predicts the same without its normalization, which then costs nothing at all.",
 )

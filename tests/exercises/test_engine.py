@@ -1,7 +1,11 @@
 """What a check says about functions of the wrong form, and how it treats strange ones."""
 
 import functools
+import re
+import shutil
+import subprocess
 import sys
+import tomllib
 import warnings
 
 import numpy as np
@@ -626,8 +630,6 @@ def test_every_exercise_is_found_by_its_name():
 
 
 def test_importing_the_exercises_makes_no_probes():
-    import subprocess
-
     code = (
         "import bnlib.exercises as e, sys; "
         "assert not any('rows' in vars(x) for x in e.available.values()); "
@@ -636,31 +638,33 @@ def test_importing_the_exercises_makes_no_probes():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_example_in_contributing_works(root):
+@pytest.fixture
+def section(root):
+    """The section of CONTRIBUTING.md about exercises: its code blocks by language."""
     text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Adding an exercise")[1]
-    source = text.split("```python\n")[1].split("```")[0]
-    space = {}
-    exec(compile(source, "centre.py", "exec"), space)
-    exercise = space["centre"]
-    assert exercise.check(exercise.answer).passed
-    assert exercise.check(exercise.mistakes[0].function).diagnosis == "rows"
-    result = exercise.check(lambda x: x - np.median(x, axis=0))
-    assert (result.outcome, result.diagnosis) == ("not yet", None)
-    assert "has the mean" in result.message
+    blocks = re.findall(r"```(\w+)\n(.*?)```", text, flags=re.DOTALL)
+    return {kind: [code for k, code in blocks if k == kind] for kind in ("python", "toml")}
 
 
-def test_a_module_put_into_the_package_is_found(root, tmp_path):
-    import shutil
-    import subprocess
-
-    folder = root / "bnlib" / "exercises"
-    copy = tmp_path / "copied"
-    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "more.py").write_text(
-        "from .engine import Exercise\n"
-        "def double(x):\n    '''Twice x.'''\n    return 2 * x\n"
-        "double = Exercise(double, reference=double, returns=['y'], mistakes=(), probes=list,\n"
-        "                  properties=(), hints=('', '', ''))\n"
+def test_the_example_in_contributing_works(section, root, tmp_path):
+    copied = tmp_path / "copied"
+    ignore = shutil.ignore_patterns("__pycache__", "n*")
+    shutil.copytree(root / "bnlib" / "exercises", copied, ignore=ignore)
+    (copied / "n14_more.py").write_text(section["python"][0])
+    (copied / "n14_more.toml").write_text(section["toml"][1])
+    (tmp_path / "use.py").write_text(
+        "import copied, numpy as np\n"
+        "assert list(copied.available) == ['centre'] and copied.centre.check(copied.centre.answer)\n"
+        "[rows] = copied.centre.mistakes\n"
+        "assert copied.centre.check(rows.function).diagnosis == 'rows'\n"
+        "result = copied.centre.check(lambda x: x - np.median(x, axis=0))\n"
+        "assert (result.outcome, result.diagnosis) == ('not yet', None)\n"
+        "assert 'has the mean' in result.message\n"
     )
-    code = "import copied; assert copied.double.name == 'double'; assert len(copied.available) > 6"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+    subprocess.run([sys.executable, "use.py"], check=True, cwd=tmp_path)
+
+
+def test_the_mistake_in_contributing_is_a_true_one(section, root):
+    [shown] = tomllib.loads(section["toml"][0])["mistake"]
+    file = root / "bnlib" / "exercises" / "n03_forward.toml"
+    assert shown in tomllib.loads(file.read_text(encoding="utf-8"))["mistake"]

@@ -7,7 +7,6 @@ import pytest
 
 from bnlib import exercises
 from bnlib.exercises import bn_backward, bn_forward, standardize
-from bnlib.exercises.engine.precision import single_tolerances
 
 F32 = np.float32
 
@@ -284,16 +283,6 @@ def test_a_right_result_that_is_converted_to_float32_is_accepted(name):
 
 def test_a_list_of_arrays_is_still_a_list_of_arrays():
     assert standardize.check(lambda x, eps: xh(x, eps).tolist()).passed
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_the_limits_of_float32_are_those_of_float32(name):
-    """On problems that are not ill-conditioned: between one and a few hundred units of the last."""
-    exercise = exercises.available[name]
-    row = exercise.rows[0]
-    limits = single_tolerances(exercise.answer, exercise.reference, row.probe.args, row.expected)
-    for limit in limits.values():
-        assert 1e-8 < limit < 2e-5
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -3,8 +3,8 @@
 exercise.py is the place to start: `Exercise.check`, step by step.
 """
 
-from .catalogue import Mistake
 from .exercise import Exercise
+from .mistakes import Mistake
 from .probes import Probe
 
 __all__ = ["Exercise", "Mistake", "Probe"]

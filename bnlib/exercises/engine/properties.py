@@ -59,7 +59,8 @@ def columns_are_independent(case):
         rows(_output(case, case.call(x=x)))[:, 1:],
         rows(_output(case, case.got))[:, 1:],
         "Changing {entry}, which is in {column} 0, changes another {column} of {output}, from "
-        "{want} to {got} in one entry: each {column} should depend on that {column} of x alone.",
+        "{want} to {got} in one entry: each {column} should depend on that {column} of x alone. Is "
+        "there a sum or a mean without its axis?",
         **_words(case),
     )
 
@@ -185,7 +186,7 @@ def xhat_behind_dgamma(case):
     So the xhat that was used can be read from dgamma, and held against what is true of an xhat.
     """
     x, dy = case.given.x, rows(case.given.dy)
-    if close(case.got.dgamma, case.want.dgamma, case.tol("dgamma")) or len(dy) > 50:
+    if close(case.got.dgamma, case.want.dgamma, case.tol["dgamma"]) or len(dy) > 50:
         return None
     one_row = [np.zeros_like(dy) for _ in dy]
     for i, array in enumerate(one_row):
@@ -227,7 +228,8 @@ def dx_columns_are_independent(case):
             rows(case.call(**{name: other}).dx)[:, 1:],
             rows(case.got.dx)[:, 1:],
             "Changing {entry}, which is in {column} 0, changes another {column} of dx, from {want} "
-            "to {got} in one entry: they should not influence each other.",
+            "to {got} in one entry: they should not influence each other. Is there a sum or a mean "
+            "without its axis?",
             **(words | {"entry": words["entry"].replace("x", name)}),
         )
         if said:
