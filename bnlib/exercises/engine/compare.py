@@ -57,19 +57,18 @@ class Case:
 
     def wrong_entry(self, name: str, sentence: str) -> str | None:
         """None if this output is right; else sentence about one failing entry."""
-        slack = self.tol[name] / self.probe.tol
-        return self.differ(getattr(self.got, name), getattr(self.want, name), sentence, slack)
+        return self.differ(
+            getattr(self.got, name), getattr(self.want, name), sentence, self.tol[name]
+        )
 
-    def differ(self, got, want, sentence: str, slack: float = 10.0, **words) -> str | None:
+    def differ(self, got, want, sentence: str, tol: float | None = None, **words) -> str | None:
         """None if got agrees with want; else sentence with {got} and {want} of one failing entry.
 
         {at} is the entry's index in brackets, {i} its last number, the column; words fills in more:
-        texts, or arrays of which entry i is shown. slack: how many times the probe's tol an error
-        may be.
+        texts, or arrays of which entry i is shown. tol: ten times the probe's unless given.
         """
         got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
-        tol = slack * self.probe.tol
-        if close(got, want, tol):
+        if close(got, want, max(10 * self.probe.tol, 1e-13) if tol is None else tol):
             return None
         at = failing_entry(got, want)
         i = at[-1] if at else 0

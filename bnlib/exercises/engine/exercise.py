@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import textwrap
 import warnings
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ from .call import attempt, describe_error, text_of
 from .card import Result, Source, Text
 from .compare import CannotTell, Case
 from .function import argument_order, check_function, is_untouched, reads_globals
+from .keep import keep
 from .mistakes import Catalogue, Mistake, read_mistakes
 from .outputs import read_outputs
 from .probes import Probe
@@ -65,6 +67,7 @@ class Exercise:
         self.parameters = tuple(inspect.signature(solution).parameters)
         self.returns = tuple(returns)
         self.answer, self.reference, self.why = solution, reference, why
+        self.log: list[tuple[str, object]] = []  # what was asked, for the report
         self._make_probes, self._hints = probes, hints
         self._feature, self._hard = feature, hard or {}
         self.properties = (
@@ -80,12 +83,24 @@ class Exercise:
 
     def check(self, function: Callable) -> Result:
         """Say whether function is correct, and if not, what is wrong with it. Never raises."""
+        result = self.judge(function)
+        self.log.append(("check", result))
+        return result
+
+    def judge(self, function: Callable) -> Result:
+        """A check that does not count in the report."""
         try:
             with np.errstate(all="ignore"):
                 return self._check(function)
         except (Exception, SystemExit, GeneratorExit) as error:  # only a very strange object
             reason = f"{type(error).__name__}: {text_of(error)}"
             return self._result("error", f"The check could not judge this function ({reason}).")
+
+    def keep(self, function: Callable, folder: str | os.PathLike = ".") -> Text:
+        """Write a function that passes into my_bn.py (of this folder); see keep.py."""
+        from .. import available
+
+        return keep(function, self.name, available, folder)
 
     def example(self) -> tuple:
         """The designed batch, on which most messages show their numbers: the arguments in order.
@@ -99,23 +114,32 @@ class Exercise:
         """A hint: level 1 is an idea, level 2 a plan, level 3 nearly the code."""
         if level not in (1, 2, 3):
             raise ValueError(f"hint(level) expected level 1, 2 or 3, got {level!r}")
+        self.log.append(("hint", level))
         return Text(self._hints[level - 1], f"{self.name} · Hint {level} of 3")
 
     def solution(self) -> Source:
         """The source code of a solution; a string, shown as a card."""
-        return Source(textwrap.dedent(inspect.getsource(self.answer)), f"{self.name} · Solution")
+        self.log.append(("solution", None))
+        return Source(self._source, f"{self.name} · Solution")
+
+    @property
+    def _source(self) -> str:
+        return textwrap.dedent(inspect.getsource(self.answer))
 
     @property
     def stub(self) -> str:
         """The source code to start from: signature, docstring and `...`."""
-        source = self.solution()
+        source = self._source
         documentation = ast.parse(source).body[0].body[0]
         head = source.splitlines()[: documentation.end_lineno]
         return "\n".join([*head, "    return ...  # your code\n"])
 
     def __repr__(self) -> str:
         call = f"{self.name}({', '.join(self.parameters)}) -> {', '.join(self.returns)}"
-        return f"Exercise {call}: .check(function), .hint(level), .example(), .solution()"
+        return (
+            f"Exercise {call}: .check(function), .hint(level), .example(), .solution(), "
+            ".keep(function)"
+        )
 
     # ------------------------------------------------------------ computed once
 
