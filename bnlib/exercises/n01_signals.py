@@ -96,6 +96,12 @@ def _exp_overflows(case) -> bool:
     )
 
 
+RANDOM = (
+    *((7, 3), (24, 24), (101, 2), (150, 4), (3, 41), (2, 130), (8, 8), (13, 5), (50, 10), (1, 1)),
+    *((300, 1), (6, 4), (3, 7)),
+)
+
+
 def _saturated_probes() -> list[Probe]:
     rng = np.random.default_rng(5)
     grid = np.linspace(-8, 8, 800).reshape(32, 25)
@@ -127,23 +133,7 @@ def _saturated_probes() -> list[Probe]:
         Probe("z at the limit", {"z": np.array([[-4.3566, -4.3565], [4.3565, 4.3566]])}),
         *(
             Probe(f"random z {i + 1} of shape {shape}", {"z": rng.normal(0.0, 5.0, shape)})
-            for i, shape in enumerate(
-                [
-                    (7, 3),
-                    (24, 24),
-                    (101, 2),
-                    (150, 4),
-                    (3, 41),
-                    (2, 130),
-                    (8, 8),
-                    (13, 5),
-                    (50, 10),
-                    (1, 1),
-                    (300, 1),
-                    (6, 4),
-                    (3, 7),
-                ]
-            )
+            for i, shape in enumerate(RANDOM)
         ),
     ]
 

@@ -155,7 +155,7 @@ def test_the_example_is_the_designed_batch_and_reproduces_a_failure_by_hand(name
     if found:
         output = wrong.function(*exercise.example())
         output = output[0] if isinstance(output, tuple) else output
-        assert f"{output[eval(found[1] or '()')]:.3g}" == found[2]
+        assert f"{output[tuple(eval(found[1] or '()'))]:.3g}" == found[2]
 
 
 @pytest.mark.parametrize("name", list(exercises.available))

@@ -77,7 +77,7 @@ def test_one_array_for_each_shape():
 
     result = bn_forward.check(function)
     assert result.diagnosis == "shared-output"
-    assert "calls with the same shape share one array" in result.message
+    assert "they share one array" in result.message
 
 
 def test_one_array_for_another_shape_than_the_first():

@@ -262,9 +262,7 @@ class Exercise:
         mistake, names = found
         shown = [t for t in trials if t.failed and (t.attempt.error or {*t.wrong} & {*names})]
         shown = next((t for t in shown if t.probe.tag == mistake.only_on), shown[0])
-        outcome = "not yet"
         if shown.attempt.error is not None:
-            outcome = "error"
             numbers = describe_error(shown.attempt.error, sentences.call(self.name, shown))
         elif shown.problem:
             numbers = f"{shown.problem.message} ({sentences.on(shown)})"
@@ -272,7 +270,7 @@ class Exercise:
             entry = compare.pattern_of_difference(self._case(None, shown, names))
             numbers = f"In numbers, {sentences.on(shown)}: {entry}"
         return self._result(
-            outcome,
+            "not yet" if shown.attempt.error is None else "error",
             mistake.message,
             mistake.id,
             numbers,
@@ -287,28 +285,13 @@ class Exercise:
         bad = next((t for t in trials if t.failed and (t.attempt.error or t.problem)), None)
         if bad is None:
             return None
-        start = ""
-        if bad is not trials[0]:
-            state = "right for" if not trials[0].failed else "wrong already for"
-            but = "But" if not trials[0].failed else "And on another input"
-            start = f"Your function is {state} {trials[0].probe.name}. {but}:\n"
+        start = sentences.before(bad, trials[0])
         if bad.attempt.error is not None:
-            outcome, diagnosis, right = "error", None, ()
-            message = describe_error(bad.attempt.error, sentences.call(self.name, bad))
-        else:
-            outcome, diagnosis = "not yet", bad.problem.id
-            right = [n for n in self.returns if n not in bad.wrong]
-            message = f"{bad.problem.message} ({sentences.on(bad)})"
-        order = argument_order(function, self.parameters)
-        return self._result(
-            outcome,
-            order.message if order else "",
-            order.id if order else diagnosis,
-            start + message,
-            f"Right so far: {sentences.and_list(right)}." if right else "",
-            reads_globals(function),
-            sentences.observed(trials[0]),
-        )
+            said = describe_error(bad.attempt.error, sentences.call(self.name, bad))
+            return self._undiagnosed(function, trials, "error", None, start + said)
+        said = f"{start}{bad.problem.message} ({sentences.on(bad)})"
+        right = sentences.right_outputs(self.returns, bad.wrong)
+        return self._undiagnosed(function, trials, "not yet", bad.problem.id, said, right)
 
     def _violated(self, function, trials) -> Result:
         """The first property that does not hold, with numbers."""
@@ -318,19 +301,25 @@ class Exercise:
         entry = compare.pattern_of_difference(case)
         first, _, relation = entry.partition(". ")
         example = relation if first.rstrip(".") in found else f"For example, {entry}"
-        order = argument_order(function, self.parameters)
-        return self._result(
+        return self._undiagnosed(
+            function,
+            trials,
             "not yet",
-            order.message if order else "",
-            order.id if order else None,
+            None,
             f"{found}\nThis is {sentences.on(failed)}.",
             example if entry not in found else "",
             sentences.right_outputs(self.returns, self._wrong_outputs(trials)),
             sentences.where(trials, self.rows),
             sentences.hard(trials),
-            reads_globals(function),
-            sentences.observed(trials[0]),
         )
+
+    def _undiagnosed(self, function, trials, outcome, diagnosis, *said) -> Result:
+        """What was found, with the reasons that a look at the function suggests."""
+        order = argument_order(function, self.parameters)
+        more = reads_globals(function), sentences.observed(trials[0])
+        if order:
+            return self._result(outcome, order.message, order.id, *said, *more)
+        return self._result(outcome, said[0], diagnosis, *said[1:], *more)
 
     def _wrong_outputs(self, trials) -> list[str]:
         return [name for name in self.returns if any(name in t.wrong for t in trials if t.failed)]

@@ -12,6 +12,15 @@ def on(trial: Trial) -> str:
     return f"for {trial.probe.name}"
 
 
+def before(bad: Trial, first: Trial) -> str:
+    """What is known of the designed probe, where the fault that is told is on another."""
+    if bad is first:
+        return ""
+    state = "wrong already" if first.failed else "right"
+    but = "And on another input" if first.failed else "But"
+    return f"Your function is {state} for {first.probe.name}. {but}:\n"
+
+
 def call(name: str, trial: Trial) -> str:
     """The call with the dtype and shape of each argument."""
     args = trial.probe.args
