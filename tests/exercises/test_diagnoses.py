@@ -8,68 +8,42 @@ from bnlib import exercises
 from bnlib.exercises import (
     bn_backward,
     bn_conv_backward,
-    bn_conv_forward,
     bn_forward,
-    fold_bn,
     init_std,
     saturated_fraction,
     standardize,
     update_running,
 )
+from bnlib.exercises.engine.mistakes import edited
 
 # ---------------------------------------------------------------- named
 
 
-NAMED = {  # the wrong dx, and the id it now has
-    "variance-spread-along-x": lambda dy, x, g, eps, std, z: (
-        g / std * (dy - dy.mean(0)) - x * (dy * g * z).mean(0) / std**2
-    ),
-    "projection-along-x": lambda dy, x, g, eps, std, z: (
-        g / std * (dy - dy.sum(0) / len(x) - x * (dy * z).sum(0) / len(x))
-    ),
-    "divided-by-features": lambda dy, x, g, eps, std, z: (
-        g / std * (dy - dy.sum(0) / x.shape[1] - z * (dy * z).sum(0) / x.shape[1])
-    ),
-    "divided-by-size": lambda dy, x, g, eps, std, z: (
-        g / std * (dy - dy.sum(0) / x.size - z * (dy * z).sum(0) / x.size)
-    ),
-    "direct-path-not-divided": lambda dy, x, g, eps, std, z: (
-        g * dy - g / std * (dy.mean(0) + z * (dy * z).mean(0))
-    ),
-    "variance-path-not-averaged": lambda dy, x, g, eps, std, z: (
-        g / std * (dy - dy.mean(0) - z * (dy * z).sum(0))
-    ),
-    "gamma-missing-in-variance-path": lambda dy, x, g, eps, std, z: (
-        g / std * (dy - dy.mean(0)) - z * (dy * z).mean(0) / std
-    ),
-    "gamma-twice-in-variance-path": lambda dy, x, g, eps, std, z: (
-        g / std * (dy - dy.mean(0) - g * z * (dy * z).mean(0))
-    ),
+DX = "dxhat / std + dvar * 2 * (x - mean) / n + dmean / n"
+CLOSED = "gamma / std * (dy - dy.mean(axis=0) - xhat * (dy * xhat).mean(axis=0))"
+# dx in the closed form, which few edits of the catalogue use: the id, and what is wrong in it
+NAMED = {
+    "variance-spread-along-x": {"xhat * (dy": "x / std * (dy"},
+    "projection-along-x": {"xhat * (dy": "x * (dy"},
+    "divided-by-features": {".mean(axis=0)": ".sum(axis=0) / x.shape[1]"},
+    "divided-by-size": {".mean(axis=0)": ".sum(axis=0) / x.size"},
+    "direct-path-not-divided": {"(dy - ": "(dy * std - "},
+    "variance-path-not-averaged": {"xhat).mean(": "xhat).sum("},
+    "gamma-missing-in-variance-path": {
+        " - xhat * (dy * xhat).mean(axis=0))": ") - xhat * (dy * xhat).mean(axis=0) / std"
+    },
+    "gamma-twice-in-variance-path": {"- xhat": "- gamma * xhat"},
 }
 
 
 @pytest.mark.parametrize("which", list(NAMED))
 def test_the_likely_slips_of_the_backward_pass_have_names(which):
-    result = bn_backward.check(dx_only(NAMED[which]))
+    closed = CLOSED
+    for right, wrong in NAMED[which].items():
+        closed = closed.replace(right, wrong)
+    result = bn_backward.check(edited(bn_backward.answer, {DX: closed}))
     assert result.diagnosis == which, result
     assert "dgamma and dbeta are right" in result.message
-
-
-@pytest.mark.parametrize("name", ["bn_backward", "bn_conv_backward"])
-def test_a_one_pass_variance_in_the_backward_pass_is_named(name):
-    axes = (0,) if name == "bn_backward" else (0, 2, 3)
-
-    def one_pass(dy, x, gamma, eps):
-        keep = {"axis": axes, "keepdims": True}
-        gamma = gamma.reshape((-1,) + (1,) * (x.ndim - 2))
-        std = ((x * x).mean(**keep) - x.mean(**keep) ** 2 + eps) ** 0.5
-        z = (x - x.mean(**keep)) / std
-        dx = gamma / std * (dy - dy.mean(**keep) - z * (dy * z).mean(**keep))
-        return dx, (dy * z).sum(axes), dy.sum(axes)
-
-    result = exercises.available[name].check(one_pass)
-    assert result.diagnosis == "one-pass-variance", result
-    assert "loses its digits" in result.message
 
 
 def test_other_variances_that_lose_their_digits_get_a_true_message():
@@ -86,33 +60,6 @@ def test_other_variances_that_lose_their_digits_get_a_true_message():
         assert result.diagnosis == "one-pass-variance"
         assert "large numbers cancel in it" in result.message
         assert "you subtract" not in result.message
-
-
-def test_an_xhat_that_is_not_centred_is_one_mistake():
-    def function(dy, x, gamma, eps):
-        std = np.sqrt(x.var(0) + eps)
-        z = x / std
-        dg, db = (dy * z).sum(0), dy.sum(0)
-        return gamma / std * (dy - db / len(x) - z * dg / len(x)), dg, db
-
-    assert bn_backward.check(function).diagnosis == "xhat-not-centred"
-
-
-def test_statistics_without_keepdims_are_named():
-    for right, found in ((True, "statistics-along-width"), (False, "all-along-width")):
-
-        def function(x, gamma, beta, eps, right=right):
-            if right:
-                gamma, beta = gamma[:, None, None], beta[:, None, None]
-            return gamma * (x - x.mean((0, 2, 3))) / np.sqrt(x.var((0, 2, 3)) + eps) + beta
-
-        result = bn_conv_forward.check(function)
-        assert result.diagnosis == found
-        assert "keepdims" in result.message
-
-
-def test_brackets_around_one_half():
-    assert "`** 1/2`" in init_std.check(lambda fan_in: (2 / fan_in) ** 1 / 2).message
 
 
 @pytest.mark.parametrize(
@@ -211,16 +158,6 @@ def test_a_flipped_mean_says_nothing_about_the_variance():
     assert "new_var is wrong too" in result.message
 
 
-def test_a_scaled_bias_in_folding_does_not_judge_the_weights():
-    def function(W, b, gamma, beta, mean, var, eps):
-        s = gamma / np.sqrt(var + eps)
-        return (W - mean) * s, b * s + beta
-
-    message = fold_bn.check(function).message
-    assert "another reason" not in message
-    assert "W2 is wrong too" in message
-
-
 # ---------------------------------------------------------------- wrong for large numbers only
 
 
@@ -245,14 +182,6 @@ def test_what_fails_for_large_means_only_is_not_always_a_one_pass_variance(which
     assert (result.outcome, result.diagnosis) == ("not yet", None), result
     assert "Only large means are a problem" in result.message
     assert "relative tolerance" in result.message
-
-
-def test_a_guard_in_the_running_variance_is_not_a_one_pass_variance():
-    def function(mean, var, x, m):
-        new = 0 * var if np.allclose(x, x.mean(0)) else x.var(0, ddof=1)
-        return (1 - m) * mean + m * x.mean(0), (1 - m) * var + m * new
-
-    assert update_running.check(function).diagnosis is None
 
 
 def sigmoid(z):
@@ -293,178 +222,75 @@ def test_an_overflow_in_any_form_is_named(sign):
 # ---------------------------------------------------------------- properties
 
 
-def forward(xhat=lambda x, eps: (x - x.mean(0)) / np.sqrt(x.var(0) + eps), y=None):
-    return lambda x, gamma, beta, eps: (y or (lambda h, g, b: g * h + b))(xhat(x, eps), gamma, beta)
-
-
-def backward(**wrong):
-    """bn_backward with dx, dgamma or dbeta replaced by a function of all intermediate results."""
-
-    def function(dy, x, gamma, eps):
-        std = np.sqrt(x.var(0) + eps)
-        xhat = (x - x.mean(0)) / std
-        v = {"dy": dy, "x": x, "gamma": gamma, "std": std, "xhat": xhat, "n": len(x)}
-        right = {
-            "dx": lambda v: (
-                v["gamma"]
-                / v["std"]
-                * (v["dy"] - v["dy"].mean(0) - v["xhat"] * (v["dy"] * v["xhat"]).mean(0))
-            ),
-            "dgamma": lambda v: (v["dy"] * v["xhat"]).sum(0),
-            "dbeta": lambda v: v["dy"].sum(0),
-        }
-        return tuple((right | wrong)[name](v) for name in right)
-
-    return function
-
-
+Q = "(x - mean) / np.sqrt(var + eps)"
+V = "((x - mean) ** 2).mean(axis=0)"
+Y = "gamma * xhat + beta"
+MEAN, VAR = "momentum * x.mean(axis=0)", "momentum * x.var(axis=0, ddof=1)"
 CASES = [
-    # exercise, wrong function, what the message must contain
-    ("standardize", lambda x, eps: (x - x[0]) / np.sqrt(x.var(0) + eps), ["column means", "0"]),
-    (
-        "standardize",
-        lambda x, eps: np.tanh((x - x.mean(0)) / np.sqrt(x.var(0) + eps)),
-        ["column", "expected"],
-    ),
-    (
-        "standardize",
-        lambda x, eps: np.clip((x - x.mean(0)) / np.sqrt(x.var(0) + eps), -4, 4),
-        ["one outlier", "right on"],
-    ),
-    (
-        "standardize",
-        lambda x, eps: (x - x.mean(0)) / np.sqrt(x.var(0) + max(eps, 1e-3)),
-        ["eps = 1e-05", "right on", "variance of column"],
-    ),
-    (
-        "standardize",
-        lambda x, eps: np.nan_to_num((x - x.mean(0)) / x.std(0)),
-        ["does not change when eps changes from 0.1"],
-    ),
-    (
-        "standardize",
-        lambda x, eps: (x - x.mean(0)) / (np.sqrt(x.var(0) + eps) + 1e-8),
-        ["nearly right"],
-    ),
-    (
-        "standardize",
-        lambda x, eps: (x - x.mean(0)) / np.sqrt(np.abs(x - x.mean(0)).max(0) + eps),
-        ["variance of column"],
-    ),
-    (
-        "standardize",
-        lambda x, eps: (x - x.mean(0)) / np.sqrt(((x - x.mean(0)) ** 2).sum(0) / 6 + eps),
-        ["right on", "wrong"],  # N = 6 of the designed batch written into the code
-    ),
-    ("bn_forward", forward(y=lambda h, g, b: g**2 * h + b), ["variance of column", "gamma^2"]),
-    ("bn_forward", forward(y=lambda h, g, b: g * h + b.mean()), ["column means", "not beta"]),
-    ("bn_forward", forward(y=lambda h, g, b: g.mean() * h + b), ["variance of column"]),
-    ("bn_forward", forward(y=lambda h, g, b: g * h + g * b + b), ["column means"]),
-    ("bn_forward", forward(y=lambda h, g, b: np.maximum(g * h + b, 0)), ["column means"]),
-    ("bn_forward", forward(y=lambda h, g, b: g[::-1] * h + b), ["variance of column"]),
-    ("bn_forward", forward(y=lambda h, g, b: g * h[::-1] + b), ["rises by"]),
+    # exercise, an edit of its solution that no catalogue has, what the message must contain
+    ("standardize", {"return (x - mean)": "return (x - x[0])"}, ["column means", "0"]),
+    ("standardize", {Q: f"np.tanh({Q})"}, ["column", "expected"]),
+    ("standardize", {Q: f"np.clip({Q}, -4, 4)"}, ["one outlier", "right on"]),
+    ("standardize", {"+ eps": "+ max(eps, 1e-3)"}, ["eps = 1e-05", "right on", "variance of"]),
+    ("standardize", {Q: "np.nan_to_num((x - mean) / x.std(0))"}, ["does not change when eps"]),
+    ("standardize", {Q: "(x - mean) / (np.sqrt(var + eps) + 1e-8)"}, ["nearly right"]),
+    ("standardize", {V: "np.abs(x - mean).max(axis=0)"}, ["variance of column"]),
+    ("standardize", {V: "((x - mean) ** 2).sum(axis=0) / 6"}, ["right on", "wrong"]),
+    ("standardize", {"x.mean(axis=0)": "x.mean()"}, ["without its axis"]),
+    ("bn_forward", {Y: "gamma**2 * xhat + beta"}, ["variance of column", "gamma^2"]),
+    ("bn_forward", {Y: "gamma * xhat + beta.mean()"}, ["column means", "not beta"]),
+    ("bn_forward", {Y: "gamma.mean() * xhat + beta"}, ["variance of column"]),
+    ("bn_forward", {Y: "gamma * xhat + gamma * beta + beta"}, ["column means"]),
+    ("bn_forward", {Y: "np.maximum(gamma * xhat + beta, 0)"}, ["column means"]),
+    ("bn_forward", {Y: "gamma[::-1] * xhat + beta"}, ["variance of column"]),
+    ("bn_forward", {Y: "gamma * xhat[::-1] + beta"}, ["rises by"]),
     (
         "bn_backward",
-        backward(dx=lambda v: v["gamma"] / v["std"] * (v["dy"] - v["dy"].mean())),
-        ["column", "dgamma and dbeta are right"],
+        {DX: "(dxhat - dxhat.mean()) / std"},
+        ["without its axis", "dgamma and dbeta are"],
     ),
     (
         "bn_backward",
-        backward(
-            dx=lambda v: (
-                v["gamma"]
-                / v["std"]
-                * (v["dy"] - v["dy"].mean(0) - v["xhat"] ** 2 * (v["dy"] * v["xhat"]).mean(0))
-            )
-        ),
+        {"dvar * 2 * (x - mean)": "dvar * 2 * (x - mean) ** 2"},
         ["column sums of dx are not zero", "expected 0"],
     ),
+    ("bn_backward", {"(x - mean) / n": "(x - mean) / (n - 1)"}, ["sum of dx * xhat", "variance"]),
+    ("bn_backward", {"(dy * xhat).sum(axis=0)": "(dy * xhat).sum(axis=0) + 1"}, ["dgamma["]),
     (
         "bn_backward",
-        backward(
-            dx=lambda v: (
-                v["gamma"]
-                / v["std"]
-                * (
-                    v["dy"]
-                    - v["dy"].mean(0)
-                    - v["xhat"] * (v["dy"] * v["xhat"]).sum(0) / (v["n"] - 1)
-                )
-            )
-        ),
-        ["sum of dx * xhat", "variance"],
-    ),
-    (
-        "bn_backward",
-        backward(dgamma=lambda v: (v["dy"] * v["xhat"]).sum(0) + 1),
-        ["dgamma[", "dx and dbeta are right"],
-    ),
-    (
-        "bn_backward",
-        backward(dbeta=lambda v: (v["dy"] * v["xhat"]).sum(0)),
-        ["dbeta changes when x changes", "dx and dgamma are right"],
+        {"dy.sum(axis=0)": "(dy * xhat).sum(axis=0)"},
+        ["dbeta changes when x changes"],
     ),
     (
         "update_running",
-        lambda m, v, x, p: ((1 - p) * m + p * x.mean(0), (1 - p) ** 2 * v + p * x.var(0, ddof=1)),
+        {"(1 - momentum) * running_var": "(1 - momentum) ** 2 * running_var"},
         ["running_var grows by 1", "0.49", "0.7"],
     ),
-    (
-        "update_running",
-        lambda m, v, x, p: ((1 - p) * m + p**2 * x.mean(0), (1 - p) * v + p * x.var(0, ddof=1)),
-        ["When all of x grows by 1", "0.09", "0.3"],
-    ),
-    (
-        "update_running",
-        lambda m, v, x, p: ((1 - p) * m + p * x.mean(0), (1 - p) * v + p * x.var(0, ddof=2)),
-        ["momentum = 1", "unbiased variance"],
-    ),
+    ("update_running", {MEAN: f"momentum * {MEAN}"}, ["all of x grows by 1", "0.09", "0.3"]),
+    ("update_running", {"ddof=1": "ddof=2"}, ["momentum = 1", "unbiased variance"]),
+    ("bn_inference", {Y: f"{Y} + eps"}, ["For x = running_mean"]),
     (
         "bn_inference",
-        lambda x, g, b, m, v, eps: g * (x - m) / np.sqrt(v + eps) + b + eps,
-        ["For x = running_mean"],
-    ),
-    (
-        "bn_inference",
-        lambda x, g, b, m, v, eps: g * (x - m) / np.sqrt(v + x.var(0) + eps) + b,
+        {"running_var + eps": "running_var + x.var(axis=0) + eps"},
         ["last row", "row 0"],
     ),
-    (
-        "fold_bn",
-        lambda W, b, g, be, m, v, e: (
-            W * g / np.sqrt(v + e) + be,
-            (b - m) * g / np.sqrt(v + e) + be,
-        ),
-        ["W2 changes when beta changes", "b2 is right"],
-    ),
-    (
-        "fold_bn",
-        lambda W, b, g, be, m, v, e: (W * g / np.sqrt(v + e), (b - m @ W.T @ W) * g + be),
-        ["b2", "W2 is right"],
-    ),
+    ("fold_bn", {"W * scale": "W * scale + beta"}, ["W2 changes when beta changes", "b2 is right"]),
+    ("fold_bn", {"(b - mean)": "(b - mean @ W.T @ W)"}, ["b2", "W2 is right"]),
     (
         "bn_conv_forward",
-        lambda x, g, b, e: (
-            g[:, None, None]
-            * (x - x.mean((2, 3), keepdims=True))
-            / np.sqrt(x.var((0, 2, 3), keepdims=True) + e)
-            + b[:, None, None]
-        ),
+        {"xhat = (x - mean)": "xhat = (x - x.mean(axis=(2, 3), keepdims=True))"},
         ["change places"],
     ),
-    (
-        "bn_conv_backward",
-        lambda dy, x, g, e: exercises.bn_conv_backward.answer(dy, x, g, 2 * e),
-        ["expected"],
-    ),
-    ("init_std", lambda fan_in: (3 / fan_in) ** 0.5, ["1.5", "expected 1"]),
-    ("saturated_fraction", lambda z: np.mean(abs(z) > 4), ["every z is 4.25"]),
+    ("bn_conv_backward", {"var + eps": "var + 2 * eps"}, ["expected"]),
+    ("init_std", {"2 / fan_in": "3 / fan_in"}, ["1.5", "expected 1"]),
+    ("saturated_fraction", {"0.05": "0.0706"}, ["every z is 4"]),
 ]
 
 
-@pytest.mark.parametrize(("name", "function", "parts"), CASES)
-def test_the_numbers_point_at_the_fault(name, function, parts):
-    result = exercises.available[name].check(function)
+@pytest.mark.parametrize(("name", "edits", "parts"), CASES)
+def test_the_numbers_point_at_the_fault(name, edits, parts):
+    exercise = exercises.available[name]
+    result = exercise.check(edited(exercise.answer, edits))
     assert result.outcome == "not yet", result
     assert result.diagnosis is None, result
     for part in parts:
@@ -505,16 +331,6 @@ def conv_backward(dx):
         return dx(dy, z, gamma[:, None, None] / std), *right
 
     return function
-
-
-def test_the_number_of_entries_of_a_channel_is_not_called_n():
-    def times_hw(dy, z, scale):
-        all_paths = dy - dy.mean(**PER_CHANNEL) - z * (dy * z).mean(**PER_CHANNEL)
-        return scale * all_paths * dy.shape[2] * dy.shape[3]
-
-    message = bn_conv_backward.check(conv_backward(times_hw)).message
-    assert "N * H * W = 30" in message
-    assert "N = 30" not in message
 
 
 @pytest.mark.parametrize("axes", [0, (2, 3)])
@@ -621,12 +437,6 @@ def test_variables_of_the_notebook_come_last():
 
 
 # ---------------------------------------------------------------- wording
-
-
-def test_the_same_entry_is_not_given_twice():
-    for change in (lambda z: np.round(z, 5), lambda z: z + 1e-7):
-        message = standardize.check(lambda x, eps, f=change: f(xh(x, eps))).message
-        assert message.count("expected ") == 1, message
 
 
 def test_grammar():

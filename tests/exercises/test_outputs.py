@@ -141,10 +141,6 @@ def test_a_boolean_of_any_shape_is_a_comparison(name, function):
     assert "integers" not in result.message
 
 
-def test_unsigned_integers_of_the_wrong_shape_are_judged():
-    assert bn_forward.check(lambda *args: np.ones(3, np.uint8)).diagnosis == "wrong-shape"
-
-
 def test_half_precision_is_rejected_and_single_precision_is_named():
     result = standardize.check(lambda x, eps: xh(x, eps).astype(np.float16))
     assert result.diagnosis == "half-precision"

@@ -42,7 +42,6 @@ def read_mistakes(solution: Callable, feature: str = "feature") -> list[Mistake]
     """
     home = Path(inspect.getfile(solution))
     files = sorted(home.parent.glob("*.toml"), key=lambda file: (file.stem != home.stem, file.stem))
-    source = textwrap.dedent(inspect.getsource(solution))
     found: dict[str, Mistake] = {}
     for file in files:
         for entry in _entries(file):
@@ -57,7 +56,10 @@ def read_mistakes(solution: Callable, feature: str = "feature") -> list[Mistake]
             if entry["id"] in found:
                 raise ValueError(f"{where}: {solution.__name__} has a mistake of that id already")
             message = " ".join(entry["say"].split()).replace("{feature}", feature)
-            function = _edited(source, entry["edit"], solution, where)
+            try:
+                function = edited(solution, entry["edit"])
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from None
             found[entry["id"]] = Mistake(entry["id"], message, function, entry.get("only_on", ""))
     return list(found.values())
 
@@ -70,17 +72,21 @@ def _entries(file: Path) -> list[dict]:
         raise ValueError(f"{file.name} is no valid TOML: {error}") from None
 
 
-def _edited(source: str, edits: dict[str, str], solution: Callable, where: str) -> Callable:
-    """The function that the edited source defines, in the solution's own module."""
+def edited(solution: Callable, edits: dict[str, str]) -> Callable:
+    """The function that the edited source defines, in the solution's own module.
+
+    Raises ValueError if a text does not stand in the source, or if the result is no Python.
+    """
+    source = textwrap.dedent(inspect.getsource(solution))
     for old, new in edits.items():
         if old not in source:
-            raise ValueError(f"{where}: {old!r} does not stand in {solution.__name__}:\n{source}")
+            raise ValueError(f"{old!r} does not stand in {solution.__name__}:\n{source}")
         source = source.replace(old, new)
     space = dict(solution.__globals__)
     try:
-        exec(compile(source, f"<{where}>", "exec"), space)
+        exec(compile(source, f"<{solution.__name__}, edited>", "exec"), space)
     except SyntaxError as error:
-        raise ValueError(f"{where}: the edited source is no Python: {error}\n{source}") from None
+        raise ValueError(f"the edited source is no Python: {error}\n{source}") from None
     return space[solution.__name__]
 
 
