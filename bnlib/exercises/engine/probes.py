@@ -32,12 +32,6 @@ class Probe:
     tag: str = ""
     may_raise: bool = False
 
-    def fits_in_single(self, converted) -> bool:
-        """False if an array named in converted loses what matters when it becomes a float32."""
-        if self.single or not self.tag.endswith("large mean"):
-            return True
-        return all(np.abs(self.args[name]).max() < 1000 for name in converted)
-
     @property
     def arrays(self) -> dict[str, np.ndarray]:
         """The arguments that are arrays."""
@@ -64,8 +58,8 @@ DENSE = {
     "one": "1x3",
     "single feature": "5x1",
     "large": "100x3",
-    "random": "9x5 12x8 4x7 33x2 3x11 17x6 64x10 5x40 40x1 2x12 3x30 16x16 2x2",
-    "more": "7x3 8x2 10x4 13x5 15x2 20x6 24x24 25x3 32x7 50x4 6x6 7x7 10x10 3x41 4x64 2x150 101x2 "
+    "random": "9x5 12x8 4x7 33x2 3x11 17x6 64x10 5x40 40x1 2x12 3x30 16x16 2x2 "
+    "7x3 8x2 10x4 13x5 15x2 20x6 24x24 25x3 32x7 50x4 6x6 7x7 10x10 3x41 4x64 2x150 101x2 "
     "128x1 150x2 257x1 9x20 14x9 18x1 19x15 22x13 28x25 11x50 2x100 1x41",
     "huge": "400x1",
 }
@@ -80,8 +74,8 @@ CONV = {
     "single feature": "3x1x2x2",
     "large": "5x3x8x4",
     "random": "2x3x4x3 2x3x3x5 3x3x2x4 3x3x3x3 2x5x1x4 7x2x3x1 1x3x4x2 1x2x3x3 4x6x2x3 2x4x5x6 "
-    "3x8x2x2 12x2x6x1 9x3x1x5 6x1x5x4 1x3x9x8",
-    "more": "7x3x2x3 16x3x3x2 5x5x5x5 8x8x3x3 1x2x12x12 2x41x2x1 10x4x5x7 3x6x6x6 2x50x1x1 "
+    "3x8x2x2 12x2x6x1 9x3x1x5 6x1x5x4 1x3x9x8 "
+    "7x3x2x3 16x3x3x2 5x5x5x5 8x8x3x3 1x2x12x12 2x41x2x1 10x4x5x7 3x6x6x6 2x50x1x1 "
     "101x2x1x1 1x7x7x7 6x3x10x2 24x24x1x1 2x3x20x5 4x4x2x2 5x2x1x30 20x1x4x2 13x2x2x2 1x64x2x2",
     "huge": "4x1x10x10",
 }
@@ -108,11 +102,75 @@ def other_middle(x):
     return np.ascontiguousarray(np.moveaxis(rows, -1, 1))
 
 
+def _constant_feature(x):
+    x[:, -1] = 3.0
+
+
+def _outlier(x):
+    x[0] += 500.0
+
+
+def _in_place_relu(x):
+    x[:] = _relu(x)
+
+
+# Name, which of the shapes, eps, and what else: mean and scale of x, a change of x, dtype, Probe's
+# tol and tag. Those named after eps are left out where there is no eps.
+TABLE = (
+    ("the designed {batch}", "main", 0.1, {}),
+    ("a {batch} with {equal}", "square", 0.1, {}),
+    ("eps = 1e-5", "small", 1e-5, {}),
+    ("features whose variance is near eps", "small", 1e-3, {"scale": 0.02}),
+    ("a large eps", "small", 5.0, {}),
+    ("a {batch} of two", "two", 0.1, {}),
+    ("a {batch} of two, small eps", "two", 1e-5, {}),
+    ("a {batch} of three", "three", 0.02, {}),
+    ("a single feature", "single feature", 0.1, {}),
+    ("a feature that is constant", "small", 1e-5, {"change": _constant_feature}),
+    ("features of tiny variance", "small", 1e-5, {"scale": 1e-4}),
+    ("features of hardly any variance", "small", 1e-14, {"scale": 1e-7}),
+    ("features of large variance", "small", 1e-3, {"scale": 300.0}),
+    ("one outlier in a large {batch}", "large", 1e-3, {"change": _outlier}),
+    ("only negative inputs", "small", 1e-3, {"mean": -50.0}),
+    ("a {batch} of one", "one", 0.1, {}),
+    ("float32", "main", 1e-3, {"dtype": np.float32, "tol": 1e-4}),
+    ("float32, a large {batch}", "large", 1e-5, {"dtype": np.float32, "tol": 5e-4}),
+    (
+        "float32, features of tiny variance",
+        "main",
+        1e-10,
+        {"scale": 1e-5, "dtype": np.float32, "tol": 1e-4},
+    ),
+    (
+        "means near 10,000",
+        "main",
+        1e-3,
+        {"mean": 1e4, "scale": 0.3, "tol": 1e-5, "tag": "rather large mean"},
+    ),
+    (
+        "float32 with means near 10,000",
+        "main",
+        1e-3,
+        {"mean": 1e4, "dtype": np.float32, "tol": 0.1, "tag": "large mean"},
+    ),
+    ("means near 100,000,000", "main", 1e-3, {"mean": 1e8, "tol": 1e-5, "tag": "large mean"}),
+    ("eps = 1e-7, as small as the variances", "small", 1e-7, {"scale": 3e-4}),
+    ("eps = 1e-8, as small as the variances", "small", 1e-8, {"scale": 1e-4}),
+    ("eps = 1e-10, as small as the variances", "small", 1e-10, {"scale": 1e-5}),
+    ("eps = 1e-8, variances near 1", "small", 1e-8, {}),
+    ("an eps of 40", "small", 40.0, {"scale": 5.0}),
+    ("an eps of 1000", "small", 1000.0, {"scale": 30.0}),
+    ("one outlier in a huge {batch}", "huge", 1e-3, {"change": _outlier}),
+    ("inputs with many zeros, as behind a ReLU", "small", 1e-3, {"change": _in_place_relu}),
+)
+
 # The same batch with other arguments: name, the arguments to replace (all must exist), and by what.
 # Four numbers fit the four features of the designed batch. tol: where the outputs are small.
 VARIANTS = (
     ("another eps", {"eps": 0.7}, {}),
+    ("a gamma of zero (gamma[1] = 0)", {"gamma": lambda gamma: gamma * [1, 0, 1, 1]}, {}),
     ("a beta of zero (beta[1] = 0)", {"beta": lambda beta: beta * [1, 0, 1, 1]}, {}),
+    ("gamma = 1", {"gamma": _one}, {}),
     ("gamma = 1 and beta = 0, where training starts", {"gamma": _one, "beta": _zero}, {}),
     ("gamma = -1", {"gamma": lambda gamma: -_one(gamma)}, {}),
     ("small gamma", {"gamma": lambda gamma: gamma * [2e-6, 1e-4, 3e-3, 0.05]}, {"tol": 1e-12}),
@@ -127,130 +185,106 @@ VARIANTS = (
         {"running_mean": _zero, "running_var": _one},
         {},
     ),
-    (
-        "a running variance of zero",
-        {"running_mean": lambda m: m, "running_var": lambda v: v * [1, 0, 1, 1], "eps": 0.01},
-        {},
-    ),
+    ("a running variance of zero", {"running_var": lambda v: v * [1, 0, 1, 1]}, {}),
     (
         "a running mean far away",
-        {"running_mean": lambda mean: mean + np.array([10, -100, 1e3, 1e4]), "eps": 1e-3},
+        {"running_mean": lambda mean: mean + np.array([10, -100, 1e3, 1e5])},
         {},
     ),
+    ("a momentum of 0", {"momentum": 0.0}, {}),
+    ("a momentum of 1e-6", {"momentum": 1e-6}, {}),
+    ("a momentum of 1", {"momentum": 1.0}, {}),
+    (
+        "large running statistics",
+        {
+            "running_mean": lambda m: m * [10, 300, 1e4, 1e5],
+            "running_var": lambda v: v * [10, 1e3, 1e4, 1e6],
+        },
+        {},
+    ),
+    (
+        "a tiny x and tiny running statistics",
+        {
+            "running_mean": lambda m: 1e-7 * m,
+            "running_var": lambda v: 1e-14 * v,
+            "x": lambda x: 1e-7 * x,
+            "momentum": 0.3,
+        },
+        {"tol": 1e-21},
+    ),
+    (
+        "mean = 0 and var = 1, where training starts",
+        {"gamma": _one, "beta": _zero, "mean": _zero, "var": _one},
+        {},
+    ),
+    ("a variance of zero", {"var": lambda v: v * [1, 0, 1, 1]}, {}),
+    ("b = 0", {"b": _zero}, {}),
+    ("large b and mean", {"b": lambda b: 12 * b, "mean": lambda m: m * [-20, 1e3, 1e4, 1]}, {}),
+    ("W = 0", {"W": _zero}, {}),
+    ("large weights", {"W": lambda W: W * [20, 1e3, 1e4, 1]}, {}),
+    ("other numbers in the middle of W", {"W": other_middle}, {}),
     ("other numbers in the middle of x", {"x": other_middle}, {}),
 )
 
 
-def dense_probes(complete: Callable, one_may_raise: bool = True) -> list[Probe]:
+def dense_probes(
+    complete: Callable,
+    *,
+    called: tuple[str, str, str] = ("batch", "x", "N = D"),
+    one: str = "may raise",
+) -> list[Probe]:
     """Probes for exercises on a batch x (N, D).
 
     complete(rng, x, eps) -> dict of all arguments in calling order. The first is the designed
     probe, on which most messages show their numbers: N = 6, unequal means and scales, eps = 0.1.
-    one_may_raise: whether a ValueError is a sensible answer to a batch of one.
+    called: what the first array is, its name, and when it is square.  one: whether a batch of one
+    "may raise" a ValueError, is "right" as any other, or is "left out".
     """
-    return _probes(complete, DENSE, "N = D", one_may_raise)
+    return _probes(complete, DENSE, called, one)
 
 
 def conv_probes(complete: Callable) -> list[Probe]:
     """The same for feature maps x (N, C, H, W)."""
-    return _probes(complete, CONV, "N = C = H = W", one_may_raise=True)
+    return _probes(complete, CONV, ("batch", "x", "N = C = H = W"), "may raise")
 
 
-def _probes(complete, named_shapes, equal, one_may_raise):
+def _probes(complete, named_shapes, called, one):
     shapes = {
         name: [tuple(map(int, shape.split("x"))) for shape in text.split()]
         for name, text in named_shapes.items()
     }
-    main, small, large = (shapes[name][0] for name in ("main", "small", "large"))
     rng = np.random.default_rng(1502_03167)
+    found = []
 
-    def probe(
-        name, shape, eps, *, mean=0.0, scale=1.0, dtype=np.float64, change=None, rng=rng, **more
-    ):
+    def add(name, shape, eps, *, mean=0.0, scale=1.0, dtype=np.float64, change=None, **more):
         x = batch(rng, shape, mean, scale)
         if change is not None:
             change(x)
         args = complete(rng, x.astype(dtype), eps)
         args = {k: v.astype(dtype) if isinstance(v, np.ndarray) else v for k, v in args.items()}
-        return Probe(f"{name} (x of shape {shape}, eps = {eps:g})", args, **more)
+        single = x.size == x.shape[1]  # of each feature
+        if ("eps" in name and "eps" not in args) or (single and one == "left out"):
+            return
+        last, value = list(args.items())[-1]
+        number = "" if isinstance(value, np.ndarray) else f", {last} = {value:g}"
+        name = (
+            name.format(batch=called[0], equal=called[2])
+            + f" ({called[1]} of shape {shape}{number})"
+        )
+        found.append(Probe(name, args, may_raise=single and one == "may raise", **more))
 
-    def constant_feature(x):
-        x[:, -1] = 3.0
-
-    def outlier(x):
-        x[0] += 500.0
-
-    def relu(x):
-        x[:] = _relu(x)
-
-    found = [
-        probe("the designed batch", main, 0.1),
-        probe(f"a batch with {equal}", shapes["square"][0], 0.1),
-        probe("eps = 1e-5", small, 1e-5),
-        probe("features whose variance is near eps", small, 1e-3, scale=0.02),
-        probe("a large eps", small, 5.0),
-        probe("a batch of two", shapes["two"][0], 0.1),
-        probe("a batch of two, small eps", shapes["two"][0], 1e-5),
-        probe("a batch of three", shapes["three"][0], 0.02),
-        probe("a single feature", shapes["single feature"][0], 0.1),
-        probe("a feature that is constant", small, 1e-5, change=constant_feature),
-        probe("features of tiny variance", small, 1e-5, scale=1e-4),
-        probe("features of large variance", small, 1e-3, scale=300.0),
-        probe("one outlier in a large batch", large, 1e-3, change=outlier),
-        probe("only negative inputs", small, 1e-3, mean=-50.0),
-        probe("a batch of one", shapes["one"][0], 0.1, may_raise=one_may_raise),
-        probe("float32", main, 1e-3, dtype=np.float32, tol=1e-4),
-        probe("float32, a large batch", large, 1e-5, dtype=np.float32, tol=5e-4),
-        probe(
-            "means near 10,000", main, 1e-3, mean=1e4, scale=0.3, tol=1e-5, tag="rather large mean"
-        ),
-        probe(
-            "float32 with means near 10,000",
-            main,
-            1e-3,
-            mean=1e4,
-            dtype=np.float32,
-            tol=0.1,
-            tag="large mean",
-        ),
-        probe("means near 100,000,000", main, 1e-3, mean=1e8, tol=1e-5, tag="large mean"),
-    ]
+    for name, shape, eps, more in TABLE:
+        add(name, shapes[shape][0], eps, **more)
     for i, shape in enumerate(shapes["random"]):
-        eps = (1e-5, 1e-3, 0.1, 0.5)[i % 4]
-        scale = float(rng.uniform(0.3, 4.0))
-        found.append(probe(f"random batch {i + 1}", shape, eps, scale=scale))
-    args = found[0].args
-    columns = {k: np.asfortranarray(v) if isinstance(v, np.ndarray) else v for k, v in args.items()}
-    found.insert(2, Probe("the designed batch in column-major memory", columns))
-    if "gamma" in args:
-        zero = np.where(np.arange(len(args["gamma"])) == 1, 0.0, args["gamma"])
-        found.append(Probe("a gamma of zero (gamma[1] = 0)", {**args, "gamma": zero}))
-        ones = np.ones_like(zero)
-        found.append(Probe("gamma = 1", {**args, "gamma": ones}))
-    # From here on with numbers of their own, so that those above (and the texts of checks that are
-    # stored in notebooks) stay what they are when something is added.
-    rng = np.random.default_rng(3)
-    found += [
-        probe("eps = 1e-7, as small as the variances", small, 1e-7, scale=3e-4, rng=rng),
-        probe("eps = 1e-8, as small as the variances", small, 1e-8, scale=1e-4, rng=rng),
-        probe("eps = 1e-10, as small as the variances", small, 1e-10, scale=1e-5, rng=rng),
-        probe("eps = 1e-8, variances near 1", small, 1e-8, rng=rng),
-        probe("an eps of 40", small, 40.0, scale=5.0, rng=rng),
-        probe("an eps of 1000", small, 1000.0, scale=30.0, rng=rng),
-        probe("one outlier in a huge batch", shapes["huge"][0], 1e-3, change=outlier, rng=rng),
-        probe("inputs with many zeros, as behind a ReLU", small, 1e-3, change=relu, rng=rng),
-    ]
-    for i, shape in enumerate(shapes["more"]):
         eps = (1e-5, 1e-3, 0.1, 0.5, 1e-7, 2.0)[i % 6]
-        scale = float(rng.uniform(0.3, 4.0))
-        single = np.prod(shape) == shape[1]
-        name = f"random batch {len(shapes['random']) + i + 1}"
-        may_raise = single and one_may_raise
-        found.append(probe(name, shape, eps, scale=scale, rng=rng, may_raise=may_raise))
+        add(f"random {called[0]} {i + 1}", shape, eps, scale=float(rng.uniform(0.3, 4.0)))
+    args, designed = found[0].args, f"the designed {called[0]}"
+    columns = {k: np.asfortranarray(v) if isinstance(v, np.ndarray) else v for k, v in args.items()}
+    found.insert(2, Probe(f"{designed} in column-major memory", columns))
     for name, changes, more in VARIANTS:
         if changes.keys() <= args.keys():
             new = {k: c(args[k]) if callable(c) else c for k, c in changes.items()}
-            found.append(Probe(f"the designed batch with {name}", args | new, **more))
+            found.append(Probe(f"{designed} with {name}", args | new, **more))
     return found
 
 

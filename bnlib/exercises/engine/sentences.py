@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from .contract import text_of
+from .call import text_of
 from .trial import Row, Trial
 
 
 def on(trial: Trial) -> str:
     return f"for {trial.probe.name}"
+
+
+def before(bad: Trial, first: Trial) -> str:
+    """What is known of the designed probe, where the fault that is told is on another."""
+    if bad is first:
+        return ""
+    state = "wrong already" if first.failed else "right"
+    but = "And on another input" if first.failed else "But"
+    return f"Your function is {state} for {first.probe.name}. {but}:\n"
 
 
 def call(name: str, trial: Trial) -> str:
@@ -44,22 +53,14 @@ def total(trials: list[Trial], rows: list[Row]) -> str:
     return f"all {len(rows)}" if len(trials) == len(rows) else f"{len(trials)} of {len(rows)}"
 
 
-def _left_out(trials, rows) -> tuple[int, int]:
-    """How many probes were not tried because they are large, and because of their large means."""
-    tried = {t.probe.name for t in trials}
-    rest = [row.probe for row in rows if row.probe.name not in tried]
-    large = sum(probe.fits_in_single(probe.arrays) for probe in rest)
-    return large, len(rest) - large
-
-
-def left_out(trials: list[Trial], rows: list[Row]) -> str:
+def left_out(trials: list[Trial], rows: list[Row], single: bool) -> str:
     """Why some of the test inputs do not count for a calculation in float32."""
-    _, unfit = _left_out(trials, rows)
-    if not unfit:
+    missing = len(rows) - len(trials)
+    if not single or not missing or any(t.failed for t in trials):
         return ""
     return (
-        f"{unfit} of {len(rows)} test inputs, with large means, do not fit into a float32 and are "
-        "not counted."
+        f"{missing} of {len(rows)} test inputs, with large means, do not fit into a float32 and "
+        "are not counted."
     )
 
 
@@ -67,11 +68,10 @@ def where(trials: list[Trial], rows: list[Row]) -> str:
     """On which probes the function is right: often the pointer to the fault."""
     right = [t for t in trials if not t.failed]
     wrong = [t for t in trials if t.failed]
-    large, _ = _left_out(trials, rows)
     smaller = f"{len(trials)} smaller ones of {len(rows)}"
-    of = f"of the {smaller}" if large else f"of {len(rows)}"
+    of = f"of the {smaller}" if len(trials) < len(rows) else f"of {len(rows)}"
     if not right:
-        on_all = f"all {smaller}" if large else total(trials, rows)
+        on_all = f"all {smaller}" if len(trials) < len(rows) else total(trials, rows)
         return f"It is wrong on {on_all} test inputs."
     named = "; ".join(t.probe.name for t in wrong[:3]) + ("; ..." if len(wrong) > 3 else ".")
     if right[0] is trials[0] or len(wrong) <= 3:

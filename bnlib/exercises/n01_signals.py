@@ -3,10 +3,11 @@
 The initial scale is that of He et al. 2015 (arXiv:1502.01852, section 2.2).
 """
 
+from __future__ import annotations
+
 import numpy as np
 
-from .engine import Exercise, Mistake
-from .probes import Probe
+from .engine import Exercise, Probe
 
 # ================================================================ init_std
 
@@ -19,73 +20,6 @@ def init_std(fan_in):
     """
     # A ReLU lets half of the mean square through: fan_in * std**2 / 2 = 1.
     return np.sqrt(2 / fan_in)
-
-
-INIT_MISTAKES = (
-    Mistake(
-        "relu-forgotten",
-        "That is sqrt(1 / fan_in), right for a linear layer. Which part of a symmetric signal's "
-        "mean square passes a ReLU?",
-        lambda fan_in: (1 / fan_in) ** 0.5,
-    ),
-    Mistake(
-        "relu-factor-inverted",
-        "The factor for the ReLU is on the wrong side: yours makes the weights smaller. Has a ReLU "
-        "to be made up for by larger or smaller weights?",
-        lambda fan_in: (1 / (2 * fan_in)) ** 0.5,
-    ),
-    Mistake(
-        "relu-factor-outside-root",
-        "The 2 is outside the root. Does a ReLU halve the mean square of the signal or its "
-        "standard deviation?",
-        lambda fan_in: 2 / fan_in**0.5,
-    ),
-    Mistake(
-        "variance-not-root",
-        "That is the variance of the weights. What is asked for?",
-        lambda fan_in: 2 / fan_in,
-    ),
-    Mistake(
-        "linear-variance-not-root",
-        "1 / fan_in is a variance, and that of a linear layer. What is asked for, and what does "
-        "the ReLU take away? Or is `** 1/2` missing brackets, as in `** (1/2)`?",
-        lambda fan_in: 1 / fan_in,
-    ),
-    Mistake(
-        "root-of-two-only",
-        "Only the 2 is under the root. A sum of fan_in independent terms: does its standard "
-        "deviation grow like fan_in or like the root of it?",
-        lambda fan_in: 2**0.5 / fan_in,
-    ),
-    Mistake(
-        "fraction-inverted",
-        "The fraction is upside down: the weights grow with fan_in. What happens to a sum of more "
-        "and more terms?",
-        lambda fan_in: (fan_in / 2) ** 0.5,
-    ),
-    Mistake(
-        "multiplied-by-fan-in",
-        "The weights grow with fan_in. What happens to a sum of more and more terms?",
-        lambda fan_in: (2 * fan_in) ** 0.5,
-    ),
-    Mistake(
-        "uniform-limit",
-        "That is the limit a of a uniform distribution on [-a, a], not its standard deviation. How "
-        "are the two related?",
-        lambda fan_in: (6 / fan_in) ** 0.5,
-    ),
-    Mistake(
-        "fan-in-minus-one",
-        "fan_in is reduced by one, as in an unbiased variance. How many weighted inputs does a "
-        "unit add up?",
-        lambda fan_in: (2 / (fan_in - 1)) ** 0.5 if fan_in > 1 else float("inf"),
-    ),
-    Mistake(
-        "constant",
-        "0.01 whatever fan_in is. What happens to a sum of more and more terms?",
-        lambda fan_in: 0.01,
-    ),
-)
 
 
 def mean_square_is_kept(case):
@@ -109,7 +43,6 @@ init_std = Exercise(
     init_std,
     reference=lambda fan_in: (2 / fan_in) ** 0.5,
     returns=["std"],
-    mistakes=INIT_MISTAKES,
     probes=lambda: [
         # std shrinks like the root: the error counts relative to a number below 1
         Probe(f"fan_in = {n}", {"fan_in": n}, tol=1e-12)
@@ -123,6 +56,8 @@ init_std = Exercise(
         "negative half to zero, so half of it is left.  3. The product should be 1.",
         "Solve fan_in * std^2 / 2 = 1 for std; np.sqrt or ** 0.5 gives the root.",
     ),
+    why="A ReLU network with these weights passes on a signal of the same size through any number "
+    "of layers, so that its last layer learns from the first step on.",
 )
 
 
@@ -150,20 +85,6 @@ def _sigmoid(z):
     return 1 / (1 + np.exp(-np.clip(z, -50, 50)))
 
 
-def _share(condition):
-    """The share of entries for which condition(z, s, derivative) is true."""
-
-    def wrong(z):
-        s = _sigmoid(z)
-        return float(np.mean(condition(z, s, s * (1 - s))))
-
-    return wrong
-
-
-def _overflowing(z):
-    return float(np.mean(np.exp(z) / (1 + np.exp(z)) ** 2 < 0.0125))
-
-
 def _exp_overflows(case) -> bool:
     """Is one sign right as far as exp(z) is finite, up to 709.78, and wrong behind that?"""
 
@@ -175,82 +96,9 @@ def _exp_overflows(case) -> bool:
     )
 
 
-SATURATED_MISTAKES = (
-    Mistake(
-        "absolute-threshold",
-        "The derivative is compared with 0.05 itself. 5 % of what? What is the largest value of "
-        "the sigmoid's derivative?",
-        _share(lambda z, s, d: d < 0.05),
-    ),
-    Mistake(
-        "output-near-its-limits",
-        "You count outputs below 5 % or above 95 %. The definition speaks of the derivative: how "
-        "large is it where the sigmoid is 0.95?",
-        _share(lambda z, s, d: (s < 0.05) | (s > 0.95)),
-    ),
-    Mistake(
-        "largest-of-the-batch",
-        "The derivative is compared with the largest one in z. What if all units are saturated? "
-        "The largest value that the derivative can have is a constant.",
-        _share(lambda z, s, d: d < 0.05 * d.max()),
-    ),
-    Mistake(
-        "upper-side-only",
-        "Only large positive inputs are counted. What is the derivative far on the left?",
-        _share(lambda z, s, d: (d < 0.0125) & (z > 0)),
-    ),
-    Mistake(
-        "lower-side-only",
-        "Only large negative inputs are counted. What is the derivative far on the right?",
-        _share(lambda z, s, d: (d < 0.0125) & (z < 0)),
-    ),
-    Mistake(
-        "complement",
-        "You count the units that are not saturated. On which side of the limit is a small "
-        "derivative?",
-        _share(lambda z, s, d: d >= 0.0125),
-    ),
-    Mistake(
-        "count",
-        "You return a number of units. Of how many is that the share?",
-        lambda z: float(np.sum(np.abs(z) > 2 * np.arccosh(np.sqrt(20.0)))),
-    ),
-    Mistake(
-        "per-cent",
-        "You return per cent. A fraction lies between 0 and 1: by what is yours too large?",
-        lambda z: 100 * _saturated(z),
-    ),
-    Mistake(
-        "derivative-of-the-input",
-        "z * (1 - z) is the derivative only if z is the sigmoid's output. Here z is its input: "
-        "which step comes first?",
-        _share(lambda z, s, d: z * (1 - z) < 0.0125),
-    ),
-    Mistake(
-        "sigmoid-twice",
-        "The sigmoid is applied twice. Is z the input or the output of the units?",
-        _share(lambda z, s, d: _sigmoid(s) * (1 - _sigmoid(s)) < 0.0125),
-    ),
-    Mistake(
-        "tanh",
-        "That is the derivative of tanh. What is the derivative of the sigmoid, and its largest "
-        "value?",
-        _share(lambda z, s, d: 1 - np.tanh(z) ** 2 < 0.05),
-    ),
-    Mistake(
-        "per-unit",
-        "You return one number for each of the D units. The fraction is over all entries: which "
-        "axes does mean() take?",
-        lambda z: np.mean(np.abs(z) > 2 * np.arccosh(np.sqrt(20.0)), axis=0),
-    ),
-    Mistake(
-        "overflow",
-        "Right for moderate z, but exp(z) overflows for large ones, and infinity over infinity is "
-        "not a number. In which form is the sigmoid safe for |z| = 1000?",
-        _overflowing,
-        only_on="large z",
-        confirm=_exp_overflows,
-    ),
+RANDOM = (
+    *((7, 3), (24, 24), (101, 2), (150, 4), (3, 41), (2, 130), (8, 8), (13, 5), (50, 10), (1, 1)),
+    *((300, 1), (6, 4), (3, 7)),
 )
 
 
@@ -285,23 +133,7 @@ def _saturated_probes() -> list[Probe]:
         Probe("z at the limit", {"z": np.array([[-4.3566, -4.3565], [4.3565, 4.3566]])}),
         *(
             Probe(f"random z {i + 1} of shape {shape}", {"z": rng.normal(0.0, 5.0, shape)})
-            for i, shape in enumerate(
-                [
-                    (7, 3),
-                    (24, 24),
-                    (101, 2),
-                    (150, 4),
-                    (3, 41),
-                    (2, 130),
-                    (8, 8),
-                    (13, 5),
-                    (50, 10),
-                    (1, 1),
-                    (300, 1),
-                    (6, 4),
-                    (3, 7),
-                ]
-            )
+            for i, shape in enumerate(RANDOM)
         ),
     ]
 
@@ -329,9 +161,9 @@ saturated_fraction = Exercise(
     saturated_fraction,
     reference=_saturated,
     returns=["fraction"],
-    mistakes=SATURATED_MISTAKES,
     probes=_saturated_probes,
     properties=(one_entry_counts,),
+    hard={"large z": _exp_overflows},
     hints=(
         "Draw the sigmoid and its derivative. Where is the derivative largest, and how large is it "
         "there?",
@@ -340,4 +172,6 @@ saturated_fraction = Exercise(
         "The derivative is largest for z = 0, where s = 1/2. np.mean of an array of True and False "
         "is the share of True.",
     ),
+    why="A saturated unit passes on next to no gradient: this number says how much of a layer has "
+    "stopped learning.",
 )

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from .contract import unassigned
+from .call import unassigned
 from .probes import Probe
 
 
@@ -53,27 +53,22 @@ class Case:
     want: SimpleNamespace
     call: Callable = field(repr=False)
     reference: Callable = field(repr=False)
-    tols: dict[str, float] = field(default_factory=dict)  # of outputs judged as float32
-
-    def tol(self, name: str) -> float:
-        """The error that is allowed for this output."""
-        return self.tols.get(name, self.probe.tol)
+    tol: dict[str, float]  # the error that is allowed, by output
 
     def wrong_entry(self, name: str, sentence: str) -> str | None:
         """None if this output is right; else sentence about one failing entry."""
-        slack = self.tol(name) / self.probe.tol
-        return self.differ(getattr(self.got, name), getattr(self.want, name), sentence, slack)
+        return self.differ(
+            getattr(self.got, name), getattr(self.want, name), sentence, self.tol[name]
+        )
 
-    def differ(self, got, want, sentence: str, slack: float = 10.0, **words) -> str | None:
+    def differ(self, got, want, sentence: str, tol: float | None = None, **words) -> str | None:
         """None if got agrees with want; else sentence with {got} and {want} of one failing entry.
 
         {at} is the entry's index in brackets, {i} its last number, the column; words fills in more:
-        texts, or arrays of which entry i is shown. slack: how many times the probe's tol an error
-        may be.
+        texts, or arrays of which entry i is shown. tol: ten times the probe's unless given.
         """
         got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
-        tol = slack * self.probe.tol
-        if close(got, want, tol):
+        if close(got, want, max(10 * self.probe.tol, 1e-13) if tol is None else tol):
             return None
         at = failing_entry(got, want)
         i = at[-1] if at else 0
@@ -152,7 +147,7 @@ def few_digits_lost(case: Case) -> str | None:
     if not all(close(g, getattr(case.want, n), 3e-6) for n, g in _items(case)):
         return None
     for name, _ in _items(case):
-        said = case.tol(name) < 1e-6 and case.wrong_entry(name, "{at} is {got}, expected {want}")
+        said = case.tol[name] < 1e-6 and case.wrong_entry(name, "{at} is {got}, expected {want}")
         if said:
             gradient = ", or is it a numerical derivative" if hasattr(case.given, "dy") else ""
             return (
@@ -212,63 +207,45 @@ def pattern_of_difference(case: Case) -> str | None:
         want = getattr(case.want, name)
         said = case.wrong_entry(name, "{at} is {got}, expected {want}.")
         if said:
-            relation = _relation(got, want, name, case.tol(name))
+            relation = _relation(got, want, name, case.tol[name])
             return f"{name}{said}" + (f" {relation}" if relation else "")
     return None
 
 
 def _relation(got, want, name, tol) -> str:
+    """Is it a multiple of the expected one, or which columns (channels) and rows are wrong?"""
     if got.shape != want.shape or not np.isfinite(got).all():
         return ""
-    if got.ndim == 0:
-        return f"That is {number(got / want)} times the expected number." if want and got else ""
-    if close(got, -want, tol):
-        return f"Every entry of {name} has the wrong sign."
-    if got.ndim > 1 and got.shape == got.T.shape and close(got, want.T, tol):
-        return f"Your {name} is the transpose of the expected one."
-    size = np.abs(want).max()
-    if size > 0:
-        factor = float(got.ravel()[np.abs(want).argmax()] / want.ravel()[np.abs(want).argmax()])
-        if close(got, factor * want, tol):
-            return f"Every entry of {name} is {_times(factor, 'expected one')}."
-    shift = float((got - want).ravel()[0])
-    if close(got, want + shift, tol):
-        return f"Every entry of {name} is {_too(shift)}."
-    return _columns(got, want, name, tol)
-
-
-def _times(factor: float, expected: str) -> str:
-    return f"{numbers(factor, 1.0)[0]} times the {expected}" if factor else "0"
-
-
-def _some(indices) -> str:
-    """A list of indices, cut short where it is long."""
-    found = indices.tolist()
-    return str(found) if len(found) <= 8 else f"[{', '.join(map(str, found[:6]))}, ...]"
-
-
-def _too(shift: float) -> str:
-    return f"too {'large' if shift > 0 else 'small'} by {number(abs(shift))}"
-
-
-def _columns(got, want, name, tol) -> str:
-    """Which columns (channels) and rows are wrong, and how the first wrong column is related."""
-    wrong = ~(_error(got, want) <= tol * _size(want))
-    if got.ndim == 1:
-        right = np.flatnonzero(~wrong)
-        return f"Right are the entries {_some(right)}." if len(right) else ""
-    said = []
+    factor = _factor(got, want, tol)
+    if factor is not None:
+        return f"Every entry of {name} is {_times(factor)} one."
+    if got.ndim < 2:
+        return ""
+    wrong, said = ~(_error(got, want) <= tol * _size(want)), []
     words = ("row", "column") if got.ndim == 2 else ("image", "channel")
     for axis, word in enumerate(words):
         bad = wrong.any(axis=tuple(a for a in range(got.ndim) if a != axis))
         if not bad.all():
             said.append(f"Only {word}(s) {_some(np.flatnonzero(bad))} of {name} are wrong.")
     column = int(np.flatnonzero(bad)[0])
-    mine, right = got[:, column].ravel(), want[:, column].ravel()
-    biggest = int(np.abs(right).argmax())
-    factor = mine[biggest] / right[biggest] if right[biggest] else 0.0
-    if len(mine) > 2 and close(mine - right, np.full_like(mine, mine[0] - right[0]), tol):
-        said.append(f"All of {words[1]} {column} is {_too(mine[0] - right[0])}.")
-    elif len(mine) > 2 and close(mine, right * factor, tol):
-        said.append(f"All of {words[1]} {column} is {_times(factor, 'expected')}.")
+    factor = _factor(got[:, column], want[:, column], tol) if len(got) > 2 else None
+    if factor is not None:
+        said.append(f"All of {words[1]} {column} is {_times(factor)}.")
     return " ".join(said)
+
+
+def _factor(got, want, tol) -> float | None:
+    """By what want is multiplied everywhere in got; None if there is no such number."""
+    at = np.unravel_index(np.abs(want).argmax(), want.shape)
+    factor = float(got[at] / want[at]) if want[at] else 0.0
+    return factor if factor and close(got, factor * want, tol) else None
+
+
+def _times(factor: float) -> str:
+    return f"{numbers(factor, 1.0)[0]} times the expected"
+
+
+def _some(indices) -> str:
+    """A list of indices, cut short where it is long."""
+    found = indices.tolist()
+    return str(found) if len(found) <= 8 else f"[{', '.join(map(str, found[:6]))}, ...]"

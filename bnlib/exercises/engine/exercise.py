@@ -1,22 +1,21 @@
 """Exercises that say which mistake was made.
 
-An `Exercise` knows a solution, a reference, a catalogue of named mistakes, probes (inputs) and
-properties. `check(function)` asks four questions, in this order:
+An `Exercise` knows a solution, a reference, named mistakes, probes (inputs) and properties.
+`check(function)` asks four questions, in this order:
 
 1. Form: can it be called, does it return the right number of float arrays of the right shape, does
-   it leave its arguments alone, does it return the same again?              (contract.py)
-2. Values: do the outputs equal the reference's on every probe? Only then it is correct. (trial.py)
-   A function that calculates in float32 is held to what float32 can give.     (precision.py)
-3. If not: do they equal those of a named mistake? Then that is the diagnosis.  (catalogue.py)
-4. If not: the first property that the outputs violate, with the numbers.     (compare.py)
-
-One file defines an exercise; CONTRIBUTING.md shows how.
+   it leave its arguments alone, does it return the same again?  (function, call, outputs, trial)
+2. Values: do the outputs equal the reference's on every probe? Only then it is correct. (compare)
+   What is calculated in float32 is held to what float32 can give.                      (single)
+3. If not: do they equal those of a named mistake? Then that is the diagnosis.        (mistakes)
+4. If not: the first property that the outputs violate, with the numbers.     (compare, properties)
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
+import os
 import textwrap
 import warnings
 from collections.abc import Callable, Sequence
@@ -25,32 +24,30 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from . import compare, report
+from . import compare, sentences
+from .call import attempt, describe_error, text_of
 from .card import Result, Source, Text
-from .catalogue import Catalogue, Mistake
 from .compare import CannotTell, Case
-from .contract import (
-    argument_order,
-    attempt,
-    check_function,
-    describe_error,
-    is_untouched,
-    read_outputs,
-    text_of,
-)
-from .precision import single_outputs, single_tolerances
+from .function import argument_order, check_function, is_untouched, reads_globals
+from .keep import keep
+from .mistakes import Catalogue, Mistake, read_mistakes
+from .outputs import read_outputs
 from .probes import Probe
-from .student import reads_globals
+from .single import allowed, rounds
 from .trial import Row, Trial, run, unsound
 
 
 class Exercise:
-    """One exercise: `check(function)`, `hint(level)`, `solution()`, and the `stub` to start from.
+    """One exercise: `check(function)`, `hint(level)`, `solution()`, `example()`, and the `stub`.
 
     solution: the function that students are shown on request; its name is the exercise's, its
     signature and docstring make the stub.  reference: the same values by other means, in float64.
     returns: names of the outputs.  probes: makes the inputs; the designed one comes first.
     properties: functions of a `Case` that return None, or a sentence with the violating numbers.
+    hints: an idea, a plan, nearly the code.  why: what a correct solution buys, in one sentence.
+    feature: what a feature is called here.  hard: for mistakes with `only_on`, see `Catalogue`.
+
+    The mistakes stand in the TOML file beside the solution's file (see mistakes.py).
     """
 
     def __init__(
@@ -59,19 +56,20 @@ class Exercise:
         *,
         reference: Callable,
         returns: Sequence[str],
-        mistakes: Sequence[Mistake],
         probes: Callable[[], list[Probe]],
         properties: Sequence[Callable[[Case], str | None]],
         hints: tuple[str, str, str],
+        why: str,
+        feature: str = "feature",
+        hard: dict[str, Callable[[Case], bool]] | None = None,
     ):
         self.name = solution.__name__
         self.parameters = tuple(inspect.signature(solution).parameters)
         self.returns = tuple(returns)
-        self.answer, self.reference = solution, reference
-        self.mistakes = tuple(mistakes)
-        self.catalogue = Catalogue(self.mistakes, self.returns, self._outputs)
+        self.answer, self.reference, self.why = solution, reference, why
+        self.log: list[tuple[str, object]] = []  # what was asked, for the report
         self._make_probes, self._hints = probes, hints
-        self._tolerances: dict[str, dict[str, float]] = {}
+        self._feature, self._hard = feature, hard or {}
         self.properties = (
             compare.not_finite,
             compare.rounded,
@@ -83,8 +81,14 @@ class Exercise:
 
     # ------------------------------------------------------------ what students call
 
-    def check(self, function) -> Result:
+    def check(self, function: Callable) -> Result:
         """Say whether function is correct, and if not, what is wrong with it. Never raises."""
+        result = self.judge(function)
+        self.log.append(("check", result))
+        return result
+
+    def judge(self, function: Callable) -> Result:
+        """A check that does not count in the report."""
         try:
             with np.errstate(all="ignore"):
                 return self._check(function)
@@ -92,34 +96,70 @@ class Exercise:
             reason = f"{type(error).__name__}: {text_of(error)}"
             return self._result("error", f"The check could not judge this function ({reason}).")
 
+    def keep(self, function: Callable, folder: str | os.PathLike = ".") -> Text:
+        """Write a function that passes into my_bn.py (of this folder); see keep.py."""
+        from .. import available
+
+        return keep(function, self.name, available, folder)
+
+    def example(self) -> tuple:
+        """The designed batch, on which most messages show their numbers: the arguments in order.
+
+        Copies: `bn_forward(*exercises.bn_forward.example())` is the call that the check makes.
+        """
+        args = self.rows[0].probe.args.values()
+        return tuple(v.copy() if isinstance(v, np.ndarray) else v for v in args)
+
     def hint(self, level: int = 1) -> Text:
         """A hint: level 1 is an idea, level 2 a plan, level 3 nearly the code."""
         if level not in (1, 2, 3):
             raise ValueError(f"hint(level) expected level 1, 2 or 3, got {level!r}")
+        self.log.append(("hint", level))
         return Text(self._hints[level - 1], f"{self.name} · Hint {level} of 3")
 
     def solution(self) -> Source:
         """The source code of a solution; a string, shown as a card."""
-        return Source(textwrap.dedent(inspect.getsource(self.answer)), f"{self.name} · Solution")
+        self.log.append(("solution", None))
+        return Source(self._source, f"{self.name} · Solution")
+
+    @property
+    def _source(self) -> str:
+        return textwrap.dedent(inspect.getsource(self.answer))
 
     @property
     def stub(self) -> str:
         """The source code to start from: signature, docstring and `...`."""
-        source = self.solution()
+        source = self._source
         documentation = ast.parse(source).body[0].body[0]
         head = source.splitlines()[: documentation.end_lineno]
         return "\n".join([*head, "    return ...  # your code\n"])
 
     def __repr__(self) -> str:
         call = f"{self.name}({', '.join(self.parameters)}) -> {', '.join(self.returns)}"
-        return f"Exercise {call}: .check(function), .hint(level), .solution()"
+        return (
+            f"Exercise {call}: .check(function), .hint(level), .example(), .solution(), "
+            ".keep(function)"
+        )
 
     # ------------------------------------------------------------ computed once
 
     @cached_property
+    def catalogue(self) -> Catalogue:
+        mistakes = read_mistakes(self.answer, self._feature)
+        return Catalogue(mistakes, self._outputs, self._hard)
+
+    @property
+    def mistakes(self) -> list[Mistake]:
+        """The mistakes that the check knows by name."""
+        return self.catalogue.mistakes
+
+    @cached_property
     def rows(self) -> list[Row]:
         """The probes with the reference's outputs."""
-        return [Row(probe, self._expected(probe.args)) for probe in self._make_probes()]
+        return [
+            Row(probe, self._expected(probe.args), dict.fromkeys(self.returns, probe.tol))
+            for probe in self._make_probes()
+        ]
 
     def _expected(self, args: dict) -> dict[str, np.ndarray]:
         return self._outputs(self.reference, _in_float64(args))
@@ -141,7 +181,7 @@ class Exercise:
         problem = check_function(function, self.name, self.parameters)
         if problem:
             return self._result("error", problem.message, problem.id)
-        first = run(function, self.rows[0], self.returns)
+        first = run(function, self.rows[0])
         if is_untouched(first.attempt, function):
             return self._result(
                 "not attempted",
@@ -149,16 +189,14 @@ class Exercise:
                 f"For a start: bnlib.exercises.{self.name}.hint(1)",
             )
         trials, earlier = self._try_all(function, self.rows, first), []
-        single, converted = set(), set()
-        if any(t.failed for t in trials) and not trials[-1].interrupted:
-            single, converted = single_outputs(function, self.reference, trials)
-        if single:  # fewer digits are asked for; means near 1e8 do not fit into a float32 at all
-            rows = [r for r in self.rows if r.probe.fits_in_single(converted)]
-            rows = [self._in_single(row, single) for row in rows]
-            trials, earlier = self._try_all(function, rows), trials
-        if trials[-1].interrupted:
+        single = {}
+        if any(t.failed for t in trials) and not trials[-1].final:
+            single = rounds(lambda args: self._call(function, args), self._expected, trials)
+        if single:
+            trials, earlier = self._try_all(function, self._in_single(single)), trials
+        if trials[-1].final:
             return self._malformed(function, trials[-1:])
-        problem = unsound(function, trials, self.returns, earlier)
+        problem = unsound(function, trials, earlier)
         if problem:
             return self._result("not yet", problem.message, problem.id)
         if not any(t.failed for t in trials):
@@ -169,26 +207,33 @@ class Exercise:
             or self._violated(function, trials)
         )
 
-    def _in_single(self, row: Row, names: set[str]) -> Row:
-        # A large mean that is subtracted before anything is converted costs no digits.
-        like = row if row.probe.fits_in_single(row.probe.arrays) else self.rows[0]
-        key = like.probe.name
-        if key not in self._tolerances:
-            self._tolerances[key] = single_tolerances(
-                self.answer, self.reference, like.probe.args, self.returns
-            )
-        return row.in_single({n: t for n, t in self._tolerances[key].items() if n in names})
+    def _call(self, function, args: dict) -> dict[str, np.ndarray] | None:
+        """The outputs of the student's function; None if it raises or they have a wrong form."""
+        done = attempt(function, args)
+        if done.error is not None:
+            return None
+        outputs, problem = read_outputs(done.value, self.returns, self._expected(args))
+        return None if problem else outputs
+
+    def _in_single(self, rounded: dict[str, set[str]]) -> list[Row]:
+        """The rows as they are judged in float32, without those that it cannot represent."""
+
+        def solve(args):
+            return self._outputs(self.answer, args)
+
+        rows = [(row, allowed(solve, row, rounded)) for row in self.rows]
+        return [row.in_single(tol) for row, tol in rows if max(tol.values()) < 0.05]
 
     def _try_all(self, function, rows, first: Trial | None = None) -> list[Trial]:
         """The trials of all rows. If one fails on a small row, those of the small rows alone:
-        a wrong function may be a slow one too. Of an interrupted call, that trial alone.
+        a wrong function may be a slow one too. Of a call not to be repeated, that trial alone.
         """
         trials: dict[str, Trial] = {}
         for row in sorted(rows, key=lambda row: row.probe.large and row is not rows[0]):
             if row.probe.large and any(t.failed for t in trials.values()):
                 break
-            trial = first if first and row is rows[0] else run(function, row, self.returns)
-            if trial.interrupted:
+            trial = first if first and row is rows[0] else run(function, row)
+            if trial.final:
                 return [trial]
             trials[row.probe.name] = trial
         return [trials[row.probe.name] for row in rows if row.probe.name in trials]
@@ -197,13 +242,14 @@ class Exercise:
         agree = "agrees" if len(self.returns) == 1 else "agree"
         return self._result(
             "correct",
-            f"{report.and_list(self.returns)} {agree} with the reference on "
-            f"{report.total(trials, self.rows)} test inputs, among them "
+            f"{sentences.and_list(self.returns)} {agree} with the reference on "
+            f"{sentences.total(trials, self.rows)} test inputs, among them "
             f"{trials[1].probe.name}.",
             None,
-            report.precision(trials, single),
-            report.left_out(trials, self.rows),
-            report.observed(trials[0]),
+            self.why,
+            sentences.precision(trials, single),
+            sentences.left_out(trials, self.rows, single),
+            sentences.observed(trials[0]),
         )
 
     def _diagnosed(self, function, trials) -> Result | None:
@@ -216,24 +262,22 @@ class Exercise:
         mistake, names = found
         shown = [t for t in trials if t.failed and (t.attempt.error or {*t.wrong} & {*names})]
         shown = next((t for t in shown if t.probe.tag == mistake.only_on), shown[0])
-        outcome = "not yet"
         if shown.attempt.error is not None:
-            outcome = "error"
-            numbers = describe_error(shown.attempt.error, report.call(self.name, shown))
+            numbers = describe_error(shown.attempt.error, sentences.call(self.name, shown))
         elif shown.problem:
-            numbers = f"{shown.problem.message} ({report.on(shown)})"
+            numbers = f"{shown.problem.message} ({sentences.on(shown)})"
         else:
             entry = compare.pattern_of_difference(self._case(None, shown, names))
-            numbers = f"In numbers, {report.on(shown)}: {entry}"
+            numbers = f"In numbers, {sentences.on(shown)}: {entry}"
         return self._result(
-            outcome,
+            "not yet" if shown.attempt.error is None else "error",
             mistake.message,
             mistake.id,
             numbers,
-            report.also_wrong([n for n in wrong if n not in names]),
-            report.right_outputs(self.returns, wrong),
+            sentences.also_wrong([n for n in wrong if n not in names]),
+            sentences.right_outputs(self.returns, wrong),
             reads_globals(function),
-            report.observed(trials[0]),
+            sentences.observed(trials[0]),
         )
 
     def _malformed(self, function, trials) -> Result | None:
@@ -241,28 +285,13 @@ class Exercise:
         bad = next((t for t in trials if t.failed and (t.attempt.error or t.problem)), None)
         if bad is None:
             return None
-        start = ""
-        if bad is not trials[0]:
-            state = "right for" if not trials[0].failed else "wrong already for"
-            but = "But" if not trials[0].failed else "And on another input"
-            start = f"Your function is {state} {trials[0].probe.name}. {but}:\n"
+        start = sentences.before(bad, trials[0])
         if bad.attempt.error is not None:
-            outcome, diagnosis, right = "error", None, ()
-            message = describe_error(bad.attempt.error, report.call(self.name, bad))
-        else:
-            outcome, diagnosis = "not yet", bad.problem.id
-            right = [n for n in self.returns if n not in bad.wrong]
-            message = f"{bad.problem.message} ({report.on(bad)})"
-        order = argument_order(function, self.parameters)
-        return self._result(
-            outcome,
-            order.message if order else "",
-            order.id if order else diagnosis,
-            start + message,
-            f"Right so far: {report.and_list(right)}." if right else "",
-            reads_globals(function),
-            report.observed(trials[0]),
-        )
+            said = describe_error(bad.attempt.error, sentences.call(self.name, bad))
+            return self._undiagnosed(function, trials, "error", None, start + said)
+        said = f"{start}{bad.problem.message} ({sentences.on(bad)})"
+        right = sentences.right_outputs(self.returns, bad.wrong)
+        return self._undiagnosed(function, trials, "not yet", bad.problem.id, said, right)
 
     def _violated(self, function, trials) -> Result:
         """The first property that does not hold, with numbers."""
@@ -272,20 +301,25 @@ class Exercise:
         entry = compare.pattern_of_difference(case)
         first, _, relation = entry.partition(". ")
         example = relation if first.rstrip(".") in found else f"For example, {entry}"
-        order = argument_order(function, self.parameters)
-        return self._result(
+        return self._undiagnosed(
+            function,
+            trials,
             "not yet",
-            order.message if order else "",
-            order.id if order else None,
-            f"{found}\nThis is {report.on(failed)}.",
+            None,
+            f"{found}\nThis is {sentences.on(failed)}.",
             example if entry not in found else "",
-            report.right_outputs(self.returns, self._wrong_outputs(trials)),
-            report.where(trials, self.rows),
-            report.left_out(trials, self.rows),
-            report.hard(trials),
-            reads_globals(function),
-            report.observed(trials[0]),
+            sentences.right_outputs(self.returns, self._wrong_outputs(trials)),
+            sentences.where(trials, self.rows),
+            sentences.hard(trials),
         )
+
+    def _undiagnosed(self, function, trials, outcome, diagnosis, *said) -> Result:
+        """What was found, with the reasons that a look at the function suggests."""
+        order = argument_order(function, self.parameters)
+        more = reads_globals(function), sentences.observed(trials[0])
+        if order:
+            return self._result(outcome, order.message, order.id, *said, *more)
+        return self._result(outcome, said[0], diagnosis, *said[1:], *more)
 
     def _wrong_outputs(self, trials) -> list[str]:
         return [name for name in self.returns if any(name in t.wrong for t in trials if t.failed)]
@@ -295,22 +329,18 @@ class Exercise:
         args = trial.probe.args
 
         def changed(changes: dict) -> dict:
+            new = args | changes
             return {
-                k: np.asarray(changes.get(k, v), v.dtype)
-                if isinstance(v, np.ndarray)
-                else changes.get(k, v)
-                for k, v in args.items()
+                k: np.asarray(v, args[k].dtype) if isinstance(args[k], np.ndarray) else v
+                for k, v in new.items()
             }
 
         def reference(**changes):
             return _namespace(self._expected(changed(changes)), names)
 
         def call(**changes):
-            done = attempt(function, changed(changes))
-            if done.error is not None:
-                raise CannotTell
-            outputs, problem = read_outputs(done.value, self.returns, vars(reference(**changes)))
-            if problem:
+            outputs = self._call(function, changed(changes))
+            if outputs is None:
                 raise CannotTell
             return _namespace(outputs, names)
 
@@ -321,7 +351,7 @@ class Exercise:
             _namespace(trial.row.expected, names),
             call,
             reference,
-            trial.row.single,
+            trial.row.tol,
         )
 
     def _result(self, outcome: str, message: str, diagnosis: str | None = None, *more) -> Result:

@@ -1,0 +1,169 @@
+"""Call a student's function safely, and say which exception it raised.
+
+Nothing the function does gets out of `attempt`: not its exception, not what it prints, not its
+warnings, and not its changes to the arguments, which are copies. While it runs, np.empty fills its
+arrays with a NaN that can be recognised, so that a forgotten entry is the same in every run. An
+endless loop cannot be caught from inside the same process: interrupting the kernel ends it, and
+the card says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import io
+import linecache
+import re
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+PRINTED = 10_000  # characters kept of what one call prints
+
+
+class _Output(io.StringIO):
+    """What is printed: the beginning of it. It stays open, whatever the student's code closes."""
+
+    def write(self, text: str) -> int:
+        super().write(text[: max(0, PRINTED - self.tell())])
+        return len(text)
+
+    def close(self):
+        pass
+
+
+@dataclass
+class Attempt:
+    """What one call of the student's function did."""
+
+    value: object = None
+    error: BaseException | None = None
+    printed: str = ""
+    warned: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+
+
+def attempt(function: Callable, args: dict) -> Attempt:
+    """Call function with copies of args, by position, and record all that happens."""
+    given = {
+        name: np.copy(v, order="K") if isinstance(v, np.ndarray) else v for name, v in args.items()
+    }
+    done, out = Attempt(), _Output()
+    with (
+        _empty_is_nan(),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(out),
+        warnings.catch_warnings(record=True) as caught,
+        np.errstate(all="warn", under="ignore"),
+    ):
+        warnings.simplefilter("always")
+        try:
+            done.value = function(*given.values())
+        except BaseException as error:  # SystemExit and an interrupted endless loop as well
+            done.error = error
+        _close_coroutines(done.value)
+    done.printed = out.getvalue()
+    done.warned = sorted({text_of(w.message) for w in caught})
+    done.changed = [n for n, v in args.items() if not _identical(given[n], v)]
+    return done
+
+
+# A quiet NaN with a number of its own. Arithmetic with it gives it back, like any other NaN.
+UNASSIGNED = np.array(0x7FC5B000, np.uint32).view(np.float32)
+
+
+def unassigned(array: np.ndarray) -> np.ndarray:
+    """True for entries that come from an entry of np.empty that was never assigned."""
+    array = np.ascontiguousarray(array, np.float64)
+    return array.view(np.uint64) == np.float64(UNASSIGNED).view(np.uint64)
+
+
+@contextlib.contextmanager
+def _empty_is_nan():
+    """np.empty and np.empty_like give arrays of UNASSIGNED, in place of what was in the memory."""
+    originals = {name: getattr(np, name) for name in ("empty", "empty_like")}
+
+    def filled(make):
+        @functools.wraps(make)
+        def wrapper(*args, **kwargs):
+            array = make(*args, **kwargs)
+            if array.dtype.kind == "f":
+                array[...] = UNASSIGNED
+            return array
+
+        return wrapper
+
+    try:
+        for name, make in originals.items():
+            setattr(np, name, filled(make))
+        yield
+    finally:
+        for name, make in originals.items():
+            setattr(np, name, make)
+
+
+def _close_coroutines(value):
+    """What an `async def` returns warns when it is thrown away, unless it is closed."""
+    for part in value if isinstance(value, tuple | list) else [value]:
+        if inspect.iscoroutine(part):
+            part.close()
+
+
+def _identical(a, b) -> bool:
+    if not isinstance(b, np.ndarray):
+        return True
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+
+
+def text_of(thing: object, limit: int = 600) -> str:
+    """str(thing) in a form that is safe to show: no memory addresses, not endless, no exception."""
+    try:
+        text = str(thing)[: 20 * limit]
+    except BaseException:  # SystemExit as well: it is the student's code that runs here
+        text = f"({type(thing).__name__}, which cannot be shown as text)"
+    text = re.sub(r"0x[0-9a-fA-F]{6,}", "0x...", text).encode("utf-8", "replace").decode()
+    return (text if len(text) <= limit else text[:limit] + " ...").strip()
+
+
+def describe_error(error: BaseException, call: str) -> str:
+    """The student's exception with the call and the line that caused it, without our traceback."""
+    lines = [f"{call} raised {type(error).__name__}: {text_of(error)}"]
+    where = _student_line(error)
+    if where:
+        lines.append(where)
+    message = text_of(error)
+    if isinstance(error, KeyboardInterrupt):
+        lines.append("The call was interrupted before it ended. Is there a loop that never stops?")
+    elif isinstance(error, SystemExit):
+        lines.append("exit() and quit() end the program: use return to leave a function.")
+    elif isinstance(error, RecursionError):
+        lines.append("The function calls itself and never stops.")
+    elif "ellipsis" in message.lower():
+        lines.append(
+            "There is a `...` left in your code, or in a function it calls: what belongs there?"
+        )
+    elif "matmul" in message:
+        lines.append(
+            "`@` is the matrix product: the columns of the left and the rows of the right have to "
+            "be as many. Should it be one, or should entry be multiplied by entry, with `*`?"
+        )
+    elif "broadcast" in message:
+        lines.append(
+            "Two shapes do not fit. Which axes has each of the arrays, and which should match?"
+        )
+    return "\n".join(lines)
+
+
+def _student_line(error) -> str:
+    """The deepest line of the student's own code (not of NumPy's) in the traceback."""
+    frames = list(traceback.walk_tb(error.__traceback__))[1:]  # the first frame is attempt()
+    if not frames:
+        return ""
+    theirs = frames[0][0].f_code.co_filename
+    frame, number = [f for f in frames if f[0].f_code.co_filename == theirs][-1]
+    line = linecache.getline(theirs, number, frame.f_globals).strip()
+    return f"in line {number}:  {line}" if line else ""

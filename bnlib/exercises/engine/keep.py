@@ -1,0 +1,240 @@
+"""Write a function that passed its check into my_bn.py, the learner's own library.
+
+The file is a list of blocks, one a kept function, between two comment lines; what stands outside
+of them is the learner's and stays. A block holds all that the function needs from the notebook.
+Nothing is written that does not pass its check when it is run from the file's new text alone, and
+what a second `keep` replaces stays in a numbered copy of the file.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import re
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from types import FunctionType, ModuleType
+
+from .card import Text
+from .function import loaded_globals, plain_function
+
+HEAD = '''"""My batch normalization: functions that passed their checks, kept from the notebooks.
+
+Edit what you like: `keep` replaces the block of the function that is kept, and nothing else.
+"""
+'''
+CONSTANTS = int | float | complex | str | bool | None
+
+
+class NotKept(Exception):
+    """Why a function cannot be kept, as a sentence for the learner."""
+
+
+def keep(function: Callable, name: str, exercises: dict, folder: str | os.PathLike = ".") -> Text:
+    """Write function as `name` into folder's my_bn.py; the card says what was done, or why not.
+
+    exercises: all of them by name; what the function calls may be one of them.
+    """
+    path = Path(folder) / "my_bn.py"
+    try:
+        said = _keep(plain_function(function), name, exercises, path)
+    except NotKept as reason:
+        return Text(str(reason), f"{name} · Not kept")
+    except OSError as error:
+        said = f"{path} cannot be written or read ({error.strerror}). Nothing is changed there."
+        return Text(said, f"{name} · Not kept")
+    return Text(said, f"{name} · Kept")
+
+
+def _keep(function, name, exercises, path) -> str:
+    result = exercises[name].judge(function)
+    if not result.passed:
+        raise NotKept(
+            f"Only what passes its check is kept, and this is: {result.headline}. What is in "
+            f"{path.name} stays as it is."
+        )
+    before = path.read_text(encoding="utf-8") if path.exists() else HEAD
+    try:
+        ast.parse(before)
+    except SyntaxError as error:
+        raise NotKept(
+            f"{path.name} is no valid Python in line {error.lineno} ({error.msg}). Mend or rename "
+            "it, then keep again: nothing is written into it before."
+        ) from None
+    blocks: dict[str, str] = {}
+    _collect(function, name, exercises, blocks)
+    after, replaced = before, False
+    for owner, code in blocks.items():
+        if owner != name and _block(after, owner) not in (None, code):
+            raise NotKept(
+                f"{name} calls {owner}, but {path.name} holds another {owner} than the notebook. "
+                f"Keep {owner} first, then {name}."
+            )
+        after, changed = _with_block(after, owner, code)
+        replaced |= changed
+    _refuse_clashes(after, path.name)
+    _try_out(after, name, exercises, path.name)
+    if after == before:
+        return f"{path.name} has this {name} already."
+    copy = _save(path, after, before if replaced else None)
+    lines = [f"It is in {path.name} now: `from my_bn import {name}`."]
+    if copy:
+        lines.append(f"The file as it was before is in {copy.name}.")
+    with_it = [owner for owner in blocks if owner != name]
+    if with_it:
+        lines.append(f"Kept with it, since it is called: {', '.join(with_it)}.")
+    return "\n".join(lines)
+
+
+# ---------------------------------------------------------------- the code of a block
+
+
+def _collect(function, name, exercises, blocks) -> None:
+    """Add the block of function, and those of the exercises' functions that it calls."""
+    imports, parts = {}, {}
+    _add(function, name, exercises, blocks, imports, parts)
+    blocks[name] = "\n\n".join(
+        [*(["\n".join(imports.values())] if imports else []), *parts.values()]
+    )
+
+
+def _add(function, name, exercises, blocks, imports, parts) -> None:
+    """Put into imports and parts, by name, what function needs, and its own source last."""
+    if function.__closure__:
+        raise NotKept(
+            f"{function.__name__} uses variables of the function around it: define it at the left "
+            "margin of a cell."
+        )
+    source = _source(function, name)
+    for needed in sorted(loaded_globals(function) - {function.__name__}):
+        if needed not in function.__globals__:  # a builtin, or a name that is missing: it is tried
+            continue
+        value = function.__globals__[needed]
+        if isinstance(value, ModuleType):
+            imports[needed] = f"import {value.__name__} as {needed}"
+            if value.__name__ == needed:
+                imports[needed] = f"import {needed}"
+        elif isinstance(value, CONSTANTS):
+            parts[needed] = f"{needed} = {value!r}"
+        elif getattr(sys.modules.get(_home(value)), getattr(value, "__name__", ""), 0) is value:
+            renamed = "" if value.__name__ == needed else f" as {needed}"
+            imports[needed] = f"from {_home(value)} import {value.__name__}{renamed}"
+        elif isinstance(value, FunctionType) and needed in exercises:
+            if not exercises[needed].judge(value).passed:
+                raise NotKept(f"{name} calls {needed}, which does not pass its own check.")
+            if needed not in blocks:
+                blocks[needed] = ""  # so that two that call each other come to an end
+                _collect(value, needed, exercises, blocks)
+        elif isinstance(value, FunctionType):
+            if needed not in parts:
+                parts[needed] = ""
+                _add(value, needed, exercises, blocks, imports, parts)
+        else:
+            raise NotKept(
+                f"{name} uses {needed}, a variable of the notebook (of type "
+                f"{type(value).__name__}). A file of functions does not have it: pass it as an "
+                "argument, or compute it inside."
+            )
+    parts.pop(name, None)  # after what it needs
+    parts[name] = source
+
+
+def _home(value) -> str:
+    """The module that a thing was imported from; "" for what the notebook itself defines."""
+    module = getattr(value, "__module__", None) or ""
+    return "" if module == "__main__" else module
+
+
+def _source(function, name) -> str:
+    """The source of a function, called name."""
+    try:
+        source = textwrap.dedent(inspect.getsource(function)).strip()
+        node = ast.parse(source).body[0]
+    except (OSError, TypeError, SyntaxError, IndexError):
+        node = None
+    if not isinstance(node, ast.FunctionDef):
+        raise NotKept(f"The source of {name} cannot be found: define it with `def` in a cell.")
+    if node.name != name:
+        source += f"\n\n\n{name} = {node.name}"
+    return source
+
+
+# ---------------------------------------------------------------- the text of the file
+
+
+def _marks(name) -> tuple[str, str]:
+    return f"# ---- {name} " + "-" * 60, f"# ---- end of {name}"
+
+
+def _pattern(name) -> re.Pattern:
+    start, end = map(re.escape, _marks(name))
+    return re.compile(f"^{start}\n(.*?)\n{end}$", re.DOTALL | re.MULTILINE)
+
+
+def _block(text, name) -> str | None:
+    found = _pattern(name).search(text)
+    return found[1] if found else None
+
+
+def _with_block(text, name, code) -> tuple[str, bool]:
+    """The text with the block in its place, or at the end; and whether that replaced another."""
+    old = _block(text, name)
+    if old == code:
+        return text, False
+    start, end = _marks(name)
+    block = f"{start}\n{code}\n{end}"
+    if old is None:
+        return f"{text.rstrip()}\n\n\n{block}\n", False
+    return _pattern(name).sub(lambda _: block, text), True
+
+
+def _refuse_clashes(text, file) -> None:
+    """Two different things of one name, of which the second would replace the first."""
+    seen: dict[str, str] = {}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef):
+            names = [node.name]
+        elif isinstance(node, ast.Assign):
+            names = [t.id for t in node.targets if isinstance(t, ast.Name)]
+        else:
+            continue
+        for name in names:
+            if seen.setdefault(name, ast.dump(node)) != ast.dump(node):
+                raise NotKept(
+                    f"{file} would then hold two different things called {name}, and the second "
+                    f"hides the first (line {node.lineno} of the new file). Give yours another "
+                    "name, or remove the other from the file; then keep again."
+                )
+
+
+def _try_out(text, name, exercises, file) -> None:
+    """Run the text by itself, and check all exercises' functions in it."""
+    space = {"__name__": "my_bn"}
+    try:
+        exec(compile(text, file, "exec"), space)
+    except Exception as error:
+        raise NotKept(f"{file} would not run: {type(error).__name__}: {error}") from None
+    result = exercises[name].judge(space[name])
+    if not result.passed:
+        raise NotKept(
+            f"By itself, without the notebook, the function does not pass: {result.message}"
+        )
+
+
+def _save(path, text, before) -> Path | None:
+    """Write text, all or nothing; before goes into a numbered copy, whose path is returned."""
+    copy = None
+    if before is not None:
+        numbers = (path.with_name(f"{path.name}.{i}") for i in range(1, 10_000))
+        copy = next(p for p in numbers if not p.exists())
+        copy.write_text(before, encoding="utf-8")
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return copy

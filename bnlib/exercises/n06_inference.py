@@ -1,0 +1,204 @@
+"""Notebook 06: normalising with the running statistics, and how they are collected."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from .engine import Exercise, Probe, properties
+from .engine.probes import betas, dense_probes, gammas
+
+# ================================================================ bn_inference
+
+
+def bn_inference(x, gamma, beta, running_mean, running_var, eps):
+    """Batch normalization at test time: with the running statistics, not with those of x.
+
+    x: array (N, D), also with N = 1.  gamma, beta, running_mean, running_var: arrays (D,).
+    eps: a small number > 0.  Returns y, array (N, D).
+    """
+    xhat = (x - running_mean) / np.sqrt(running_var + eps)
+    return gamma * xhat + beta
+
+
+def _inference(x, gamma, beta, mean, var, eps):
+    scale = gamma * (var + eps) ** -0.5
+    return np.einsum("nd,d->nd", x - mean, scale) + beta
+
+
+def _inference_arguments(rng, x, eps) -> dict:
+    d = x.shape[1]
+    spread = x.std(0) + 0.001 * min(1.0, np.abs(x).max())
+    return {
+        "x": x,
+        "gamma": gammas(rng, d),
+        "beta": betas(rng, d),
+        "running_mean": x.mean(0) + spread * rng.uniform(0.3, 1.5, d),
+        "running_var": spread**2 * rng.uniform(0.4, 3.0, d),
+        "eps": eps,
+    }
+
+
+def rows_are_independent(case):
+    """At test time the output for one example does not depend on the others."""
+    if len(case.given.x) < 2:
+        return None
+    x = case.given.x.copy()
+    x[-1] += 1.0 + np.abs(x[-1])
+    return case.differ(
+        case.call(x=x).y[0],
+        case.got.y[0],
+        "Changing the last row of x changes row 0 of y: y[0, {i}] goes from {want} to {got}. At "
+        "test time, should an example's output depend on the rest of its batch?",
+    )
+
+
+def at_the_running_mean(case):
+    """For x = running_mean the output is beta."""
+    x = np.broadcast_to(case.given.running_mean, case.given.x.shape)
+    return case.differ(
+        case.call(x=x).y[0],
+        case.given.beta,
+        "For x = running_mean, y in column {i} is {got}, expected beta[{i}] = {want}.",
+    )
+
+
+def slope(case):
+    """One unit of x changes y by gamma / sqrt(running_var + eps)."""
+    gamma, var, eps = case.given.gamma, case.given.running_var, case.given.eps
+    return case.differ(
+        case.call(x=case.given.x + 1.0).y[0] - case.got.y[0],
+        gamma / np.sqrt(var + eps),
+        "When x grows by 1, y in column {i} changes by {got}, expected gamma / sqrt(running_var + "
+        "eps) = {want} (gamma is {gamma}, running_var {var}).",
+        gamma=gamma,
+        var=var,
+    )
+
+
+bn_inference = Exercise(
+    bn_inference,
+    reference=_inference,
+    returns=["y"],
+    probes=lambda: dense_probes(_inference_arguments, one="right"),
+    properties=(rows_are_independent, at_the_running_mean, slope),
+    hints=(
+        "The formula is that of bn_forward. Which two numbers a feature are now given, and need "
+        "not be computed?",
+        "1. xhat: x minus running_mean, over the root of running_var + eps.  2. y as before.",
+        "No mean(), var() or std() is called at all: every statistic is an argument.",
+    ),
+    why="A prediction now depends on its own image alone, and a batch of one is as good as any.",
+)
+
+
+# ================================================================ update_running
+
+
+def update_running(running_mean, running_var, x, momentum):
+    """One step of the running statistics, with PyTorch's conventions.
+
+    running_mean, running_var: arrays (D,), the values so far.  x: array (N, D), the new batch.
+    momentum: between 0 and 1, the weight of the new batch.
+    Returns new_mean, new_var, arrays (D,). The batch's variance is the unbiased one (N - 1).
+    """
+    new_mean = (1 - momentum) * running_mean + momentum * x.mean(axis=0)
+    new_var = (1 - momentum) * running_var + momentum * x.var(axis=0, ddof=1)
+    return new_mean, new_var
+
+
+def _update(mean, var, x, m):
+    batch_mean = np.einsum("nd->d", x) / len(x)
+    batch_var = np.einsum("nd,nd->d", x - batch_mean, x - batch_mean) / (len(x) - 1)
+    return mean + m * (batch_mean - mean), var + m * (batch_var - var)
+
+
+def _update_probes() -> list[Probe]:
+    momenta = itertools.cycle((0.3, 0.1, 0.9, 0.01, 0.5, 0.7, 0.999, 0.2, 0.05, 0.45))
+
+    def arguments(rng, x, eps):
+        d, spread = x.shape[1], np.sqrt(np.mean((x - x.mean(0)) ** 2))
+        return {
+            "running_mean": x.mean(0) + spread * betas(rng, d),
+            "running_var": spread**2 * rng.uniform(0.1, 3.0, d),
+            "x": x,
+            "momentum": next(momenta),
+        }
+
+    return dense_probes(arguments, one="left out")
+
+
+def old_weight(case):
+    """The old value has the weight 1 - momentum."""
+    m = case.given.momentum
+    for out, old in (("new_mean", "running_mean"), ("new_var", "running_var")):
+        moved = getattr(case.call(**{old: getattr(case.given, old) + 1.0}), out)
+        gain = moved - getattr(case.got, out)
+        said = case.differ(
+            gain,
+            np.full_like(gain, 1 - m),
+            f"When {old} grows by 1, {out}[{{i}}] grows by {{got}}, expected 1 - momentum = "
+            "{want}.",
+        )
+        if said:
+            return said
+    return None
+
+
+def batch_weight(case):
+    """The batch's mean and variance have the weight momentum."""
+    if case.probe.tag:  # x + 1 would be rounded
+        return None
+    x, m = case.given.x, case.given.momentum
+    deviations = x - x.mean(0)
+    var = (deviations**2).sum(0) / (len(x) - 1)
+    return case.differ(
+        case.call(x=x + 1.0).new_mean - case.got.new_mean,
+        np.full(x.shape[1], m),
+        "When all of x grows by 1, new_mean[{i}] grows by {got}, expected momentum = {want}.",
+    ) or case.differ(
+        case.call(x=x + (2**0.5 - 1) * deviations).new_var - case.got.new_var,
+        m * var,
+        "When the variance of the batch is doubled, new_var[{i}] grows by {got}, expected momentum "
+        "* unbiased variance = {want} (momentum is {m}, the variance {var}).",
+        m=f"{m:g}",
+        var=var,
+    )
+
+
+def batch_statistics(case):
+    """With momentum = 1 the old value does not count: the result is the batch's statistic."""
+    alone = case.call(momentum=1.0)
+    n = len(case.given.x)
+    mean, deviations = case.given.x.mean(0), case.given.x - case.given.x.mean(0)
+    return case.differ(
+        alone.new_mean,
+        mean,
+        "With momentum = 1, new_mean[{i}] is {got}, expected the mean of that column of x, {want}.",
+    ) or case.differ(
+        alone.new_var,
+        (deviations**2).sum(0) / (n - 1),
+        "With momentum = 1, new_var[{i}] is {got}, expected the unbiased variance of that column "
+        f"of x, {{want}} (N = {n}: a sum of squared deviations over {n - 1}).",
+    )
+
+
+update_running = Exercise(
+    update_running,
+    reference=_update,
+    returns=["new_mean", "new_var"],
+    probes=_update_probes,
+    properties=(old_weight, batch_statistics, batch_weight),
+    hard={"large mean": properties.variance_loses_digits},
+    hints=(
+        "Each running value moves a little from where it is towards the batch's value. momentum "
+        "says how far.",
+        "1. The mean and the unbiased variance of the batch, D numbers each.  2. New value = old "
+        "value with weight 1 - momentum plus batch value with weight momentum.",
+        "x.var(axis=0) divides by N; with ddof=1 it divides by N - 1. Do not change the arrays "
+        "that you are given: `running_mean *= ...` would.",
+    ),
+    why="After some hundred such steps the network knows the statistics that it needs when there "
+    "is no batch.",
+)

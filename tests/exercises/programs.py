@@ -1,0 +1,90 @@
+"""Right functions, and changes that make wrong ones of them: what several tests need."""
+
+import numpy as np
+
+from bnlib import exercises
+
+F32 = np.float32
+
+
+def xh(x, eps):
+    return (x - x.mean(0)) / np.sqrt(x.var(0) + eps)
+
+
+def ref(dy, x, gamma, eps):
+    std, z = np.sqrt(x.var(0) + eps), xh(x, eps)
+    dx = gamma / std * (dy - dy.mean(0) - z * (dy * z).mean(0))
+    return dx, (dy * z).sum(0), dy.sum(0)
+
+
+def dx_only(change):
+    """ref with dx replaced: change(dy, x, gamma, eps, std, xhat)."""
+
+    def function(dy, x, gamma, eps):
+        right = ref(dy, x, gamma, eps)
+        return change(dy, x, gamma, eps, np.sqrt(x.var(0) + eps), xh(x, eps)), *right[1:]
+
+    return function
+
+
+def answer(name):
+    return exercises.available[name].answer
+
+
+def all_outputs(name, change):
+    """The solution, with change(output) in place of each of its outputs."""
+
+    def function(*args):
+        found = answer(name)(*args)
+        return tuple(map(change, found)) if isinstance(found, tuple) else change(found)
+
+    return function
+
+
+def argument(name, index, change):
+    """The solution, with change(argument, all) in place of the argument with this index."""
+
+    def function(*args):
+        return answer(name)(*args[:index], change(args[index]), *args[index + 1 :])
+
+    return function
+
+
+def first_output(name, change):
+    """The solution, with change(output, args) in place of its first output."""
+
+    def function(*args):
+        found = answer(name)(*args)
+        if isinstance(found, tuple):
+            return change(found[0], args), *found[1:]
+        return change(found, args)
+
+    return function
+
+
+def in_float32(f, *, back=False):
+    def function(*args):
+        given = [a.astype(F32) if isinstance(a, np.ndarray) else a for a in args]
+        found = f(*given)
+        if not back:
+            return found
+        many = isinstance(found, tuple)
+        return tuple(np.float64(a) for a in found) if many else np.float64(found)
+
+    return function
+
+
+def with_globals(source, name, **variables):
+    space = {"np": np, "xh": xh, **variables}
+    exec(source, space)
+    return space[name]
+
+
+PER_CHANNEL = {"axis": (0, 2, 3), "keepdims": True}
+
+
+PARAMETERS = {n: list(e.parameters) for n, e in exercises.available.items()}
+
+
+def at(name, parameter, change):
+    return argument(name, PARAMETERS[name].index(parameter), change)

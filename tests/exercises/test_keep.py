@@ -1,0 +1,179 @@
+"""my_bn.py: what passes is written there and works alone; nothing in the file is lost."""
+
+import linecache
+import os
+import runpy
+
+import numpy as np
+import pytest
+
+from bnlib.exercises import bn_forward, report, standardize
+
+IMPORT = "import numpy as np\n"
+STANDARDIZE = """
+def standardize(x, eps):
+    return (x - x.mean(0)) / np.sqrt(x.var(0) + eps)
+"""
+FORWARD = """
+def bn_forward(x, gamma, beta, eps):
+    return gamma * standardize(x, eps) + beta
+"""
+
+
+def cells(*sources, name="__main__"):
+    """The names that notebook cells define, each cell with a source that inspect can find."""
+    space = {"__name__": name}
+    for i, source in enumerate(sources):
+        file = f"<cell {i} {abs(hash(source))}>"
+        linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+        exec(compile(source, file, "exec"), space)
+    return space
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "my_bn.py"
+
+
+def kept(file):
+    """The names of the file, run by itself."""
+    return runpy.run_path(str(file))
+
+
+def test_what_passes_is_kept_source_and_all(file):
+    said = standardize.keep(cells(IMPORT, STANDARDIZE)["standardize"], file.parent)
+    assert "Kept" in said.title
+    assert "from my_bn import standardize" in said
+    assert STANDARDIZE.strip() in file.read_text(encoding="utf-8")
+    assert standardize.check(kept(file)["standardize"]).passed
+
+
+def test_what_does_not_pass_is_not_kept_and_changes_nothing(file):
+    standardize.keep(cells(IMPORT, STANDARDIZE)["standardize"], file.parent)
+    before = file.read_bytes()
+    for wrong in (STANDARDIZE.replace("+ eps", "- eps"), STANDARDIZE.split("return")[0] + "..."):
+        said = standardize.keep(cells(IMPORT, wrong)["standardize"], file.parent)
+        assert "Not kept" in said.title
+        assert "standardize · Not" in said
+    assert file.read_bytes() == before
+    assert os.listdir(file.parent) == ["my_bn.py"]
+
+
+def test_a_function_that_is_called_is_kept_with_it(file):
+    helper = "from numpy import mean, sqrt as root\nHALF = 0.5\ndef power(a):\n    return root(a)\n"
+    helper = helper.replace("root(a)", "root(mean([a, a], 0)) ** (HALF + HALF)")
+    forward = FORWARD.replace("standardize(x, eps)", "(x - x.mean(0)) / power(x.var(0) + eps)")
+    bn_forward.keep(cells(IMPORT, helper, forward)["bn_forward"], file.parent)
+    assert bn_forward.check(kept(file)["bn_forward"]).passed
+    text = file.read_text(encoding="utf-8")
+    for line in ("from numpy import mean\n", "from numpy import sqrt as root\n", "HALF = 0.5\n"):
+        assert line in text
+
+
+def test_an_exercise_that_is_called_gets_a_block_of_its_own(file):
+    space = cells(IMPORT, STANDARDIZE, FORWARD)
+    said = bn_forward.keep(space["bn_forward"], file.parent)
+    assert "Kept with it, since it is called: standardize" in said
+    assert "this standardize already" in standardize.keep(space["standardize"], file.parent)
+    assert file.read_text(encoding="utf-8").count("def standardize") == 1
+    wrong = cells(
+        IMPORT,
+        STANDARDIZE.replace("+ eps", "+ 2 * eps"),
+        FORWARD.replace(", eps)", ", eps / 2)", 2).replace("beta, eps / 2)", "beta, eps)"),
+    )
+    assert "does not pass its own check" in bn_forward.keep(wrong["bn_forward"], file.parent)
+
+
+def test_another_name_and_an_array_of_the_notebook(file):
+    renamed = cells(IMPORT, STANDARDIZE.replace("def standardize", "def mine"))["mine"]
+    standardize.keep(renamed, file.parent)
+    assert (
+        kept(file)["standardize"] is kept(file)["mine"]
+        or standardize.check(kept(file)["standardize"]).passed
+    )
+    before = file.read_bytes()
+    array = cells(IMPORT, "one = np.ones(1)", STANDARDIZE.replace("return", "return one *"))
+    said = standardize.keep(array["standardize"], file.parent)
+    assert "uses one, a variable of the notebook (of type ndarray)" in said
+    assert file.read_bytes() == before
+
+
+def test_a_second_keep_replaces_the_block_and_leaves_the_old_file_in_a_copy(file):
+    standardize.keep(cells(IMPORT, STANDARDIZE)["standardize"], file.parent)
+    by_hand = file.read_text(encoding="utf-8") + "\n\nMINE = 3  # my own line\n"
+    file.write_text(by_hand, encoding="utf-8")
+    other = STANDARDIZE.replace("x.var(0)", "x.std(0) ** 2")
+    for number, source in ((1, other), (2, STANDARDIZE)):
+        before = file.read_text(encoding="utf-8")
+        said = standardize.keep(cells(IMPORT, source)["standardize"], file.parent)
+        assert f"my_bn.py.{number}" in said
+        assert file.with_name(f"my_bn.py.{number}").read_text(encoding="utf-8") == before
+        assert "MINE = 3  # my own line" in file.read_text(encoding="utf-8")
+        assert source.strip() in file.read_text(encoding="utf-8")
+    assert "already" in standardize.keep(cells(IMPORT, STANDARDIZE)["standardize"], file.parent)
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "says"),
+    [
+        ("def standardize(x, eps):\n    return x\n", "two different things called standardize"),
+        ("def broken(:\n", "no valid Python in line 1"),
+        ("import nowhere_to_be_found\n", "would not run: ModuleNotFoundError"),
+    ],
+)
+def test_a_file_edited_by_hand_is_never_written_over(file, by_hand, says):
+    file.write_text(by_hand, encoding="utf-8")
+    said = standardize.keep(cells(IMPORT, STANDARDIZE)["standardize"], file.parent)
+    assert "Not kept" in said.title
+    assert says in said
+    assert file.read_text(encoding="utf-8") == by_hand
+
+
+def test_two_helpers_of_one_name_are_not_mixed_up(file):
+    helper = "def root(a):\n    return a**0.5\n"
+    mine = STANDARDIZE.replace("np.sqrt", "root")
+    standardize.keep(cells(IMPORT, helper, mine)["standardize"], file.parent)
+    before = file.read_bytes()
+    other = helper.replace("a**0.5", "np.sqrt(a)")
+    forward = FORWARD.replace("standardize(x, eps)", "(x - x.mean(0)) / root(x.var(0) + eps)")
+    said = bn_forward.keep(cells(IMPORT, other, forward)["bn_forward"], file.parent)
+    assert "two different things called root" in said
+    assert file.read_bytes() == before
+
+
+def test_functions_without_a_source_of_their_own(file):
+    function = cells(IMPORT, STANDARDIZE)["standardize"]
+    for odd in (lambda x, eps: function(x, eps), np.add, 3, None):
+        assert "Not kept" in standardize.keep(odd, file.parent).title
+    assert not file.exists()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    function = cells(IMPORT, STANDARDIZE)["standardize"]
+    assert "cannot be written" in standardize.keep(function, tmp_path / "missing")
+    standardize.keep(function, tmp_path)
+    before = (tmp_path / "my_bn.py").read_bytes()
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    other = STANDARDIZE.replace("x.var(0)", "x.std(0) ** 2")
+    said = standardize.keep(cells(IMPORT, other)["standardize"], tmp_path)
+    assert "No space left" in said
+    assert (tmp_path / "my_bn.py").read_bytes() == before
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
+
+
+def test_the_report_says_what_was_passed_with_diagnoses_and_hints(tmp_path, monkeypatch):
+    monkeypatch.setattr(standardize, "log", [])
+    monkeypatch.setattr(bn_forward, "log", [])
+    standardize.check(lambda x, eps: (x - x.mean(0)) / (x.var(0) + eps))
+    standardize.hint(2)
+    standardize.check(standardize.answer)
+    bn_forward.check(lambda x, gamma, beta, eps: ...)
+    text = report(tmp_path / "report.txt")
+    assert (tmp_path / "report.txt").read_text(encoding="utf-8") == text + "\n"
+    lines = {line.split()[0]: line.split() for line in text.splitlines()}
+    assert lines["standardize"] == ["standardize", "yes", "2", "2", "-", "variance-not-root"]
+    assert lines["bn_forward"][1:3] == ["-", "0"]

@@ -1,0 +1,280 @@
+"""Wrong programs are never called correct, and always get numbers."""
+
+import re
+
+import numpy as np
+import pytest
+from exercises import variants
+from exercises.programs import F32, PARAMETERS, all_outputs, answer, at, dx_only, first_output, xh
+
+from bnlib import exercises
+from bnlib.exercises import standardize
+
+
+def remembers(name, key):
+    """The solution, but it does not compute again what has the same key."""
+    known = {}
+
+    def function(*args):
+        k = key(*args)
+        if k not in known:
+            known[k] = answer(name)(*args)
+        return known[k]
+
+    return function
+
+
+ALL = list(exercises.available)
+
+
+WITH_EPS = [n for n in ALL if "eps" in PARAMETERS[n]]
+
+
+WITH_GAMMA = [n for n in ALL if "gamma" in PARAMETERS[n]]
+
+
+WITH_BETA = [n for n in ALL if "beta" in PARAMETERS[n]]
+
+
+WITH_BATCH = [n for n in ALL if "x" in PARAMETERS[n]]
+
+
+def x_of(name, args):
+    return args[PARAMETERS[name].index("x" if "x" in PARAMETERS[name] else "W")]
+
+
+def float32_floor(name, floor):
+    """The solution, with a floor under eps if the arrays are float32."""
+
+    def function(*args):
+        single = any(getattr(a, "dtype", None) == F32 for a in args)
+        return answer(name)(*args[:-1], max(args[-1], floor) if single else args[-1])
+
+    return function
+
+
+WRONG = {
+    # A: few digits
+    **{
+        f"{n}-round-{k}": all_outputs(n, lambda a, k=k: np.round(a, k))
+        for n in ALL
+        for k in range(3, 9)
+    },
+    **{
+        f"{n}-float32-{k}": all_outputs(n, f)
+        for n in ALL
+        for k, f in {
+            "scaled-1e-4": lambda a: (np.asarray(a) * 1.0001).astype(F32),
+            "scaled-1e-5": lambda a: (np.asarray(a) * 1.00001).astype(F32),
+            "shifted": lambda a: (np.asarray(a) + 1e-4).astype(F32),
+            "rounded": lambda a: np.round(a, 4).astype(F32),
+            "scaled-as-float64": lambda a: (np.asarray(a) * 1.0001).astype(F32).astype(float),
+        }.items()
+    },
+    **{  # not on a decimal grid, and finer than the limits of float32
+        f"{n}-thirds": all_outputs(n, lambda a: np.round(np.asarray(a) * 3e6) / 3e6)
+        for n in ("standardize", "bn_forward", "bn_backward", "bn_inference", "fold_bn")
+    },
+    "bn_backward-round-dx-7": first_output("bn_backward", lambda dx, args: np.round(dx, 7)),
+    "bn_backward-float32-variance-path-1e-5": lambda *args: tuple(
+        a.astype(F32)
+        for a in dx_only(
+            lambda dy, x, g, eps, std, z: (
+                g / std * (dy - dy.mean(0) - (1 - 1e-5) * z * (dy * z).mean(0))
+            )
+        )(*args)
+    ),
+    # B: eps
+    **{
+        f"{n}-eps-{k}": at(n, "eps", f)
+        for n in WITH_EPS
+        for k, f in {
+            "at-least-1e-5": lambda e: max(e, 1e-5),
+            "at-least-1e-7": lambda e: max(e, 1e-7),
+            "small-ignored": lambda e: e if e >= 1e-5 else 0.0,
+            "tiny-ignored": lambda e: e if e >= 1e-7 else 0.0,
+            "at-most-10": lambda e: min(e, 10.0),
+            "at-most-100": lambda e: min(e, 100.0),
+        }.items()
+    },
+    # C: gamma and beta
+    **{
+        f"{n}-gamma-{k}": at(n, "gamma", f)
+        for n in WITH_GAMMA
+        for k, f in {
+            "clip": lambda g: np.clip(g, -3, 3),
+            "large-is-1": lambda g: np.where(abs(g) > 10, 1, g),
+            "huge-is-1": lambda g: np.where(abs(g) > 1000, 1, g),
+            "at-least-0.1": lambda g: np.where(abs(g) < 0.1, np.sign(g) * 0.1, g),
+            "small-is-0": lambda g: np.where(abs(g) < 0.3, 0, g),
+            "tiny-is-0": lambda g: np.where(abs(g) < 1e-3, 0, g),
+            "zero-is-1": lambda g: np.where(g == 0, 1, g),
+        }.items()
+    },
+    **{
+        f"{n}-beta-{k}": at(n, "beta", f)
+        for n in WITH_BETA
+        for k, f in {
+            "zero-is-1": lambda b: np.where(b == 0, 1, b),
+            "clip": lambda b: np.clip(b, -5, 5),
+            "large-is-0": lambda b: np.where(abs(b) > 100, 0, b),
+            "small-is-0": lambda b: np.where(abs(b) < 0.3, 0, b),
+            "tiny-is-0": lambda b: np.where(abs(b) < 1e-3, 0, b),
+        }.items()
+    },
+    # D: sizes
+    **{
+        f"{n}-{k}": first_output(n, lambda y, args, n=n, case=case: y + 0.01 * case(x_of(n, args)))
+        for n in (*WITH_BATCH, "fold_bn")
+        for k, case in {
+            "more-than-100-rows": lambda x: len(x) > 100,
+            "7-rows": lambda x: len(x) == 7,
+            "more-than-40-columns": lambda x: x.shape[1] > 40,
+            "square-more-than-16": lambda x: len(x) == x.shape[1] > 16,
+        }.items()
+    },
+    **{
+        f"{n}-columns-from-40-zero": first_output(
+            n, lambda y, args: np.where(np.arange(y.shape[1]) < 40, y, 0)
+        )
+        for n in ("standardize", "bn_forward", "bn_backward", "bn_inference", "fold_bn")
+    },
+    **{
+        f"{n}-remembers-a-corner": remembers(
+            n, lambda *a, n=n: (x_of(n, a).shape, float(x_of(n, a).flat[0]), a[-1])
+        )
+        for n in (*WITH_BATCH, "fold_bn")
+    },
+    **{
+        f"{n}-remembers-sums": remembers(
+            n,
+            lambda *a, n=n: (
+                x_of(n, a).shape,
+                float(x_of(n, a).flat[0]),
+                *np.round(x_of(n, a).mean(0), 6).ravel()[:2],
+            ),
+        )
+        for n in ("standardize", "bn_forward", "bn_backward", "bn_inference")
+    },
+    "standardize-ddof-over-100": lambda x, eps: (
+        (x - x.mean(0)) / np.sqrt(x.var(0, ddof=int(len(x) > 100)) + eps)
+    ),
+    "standardize-x-if-7": lambda x, eps: x if len(x) == 7 else xh(x, eps),
+    "standardize-transposed-over-16": lambda x, eps: (
+        xh(x.T, eps).T if len(x) == x.shape[1] > 16 else xh(x, eps)
+    ),
+    "standardize-clip-10": lambda x, eps: np.clip(xh(x, eps), -10, 10),
+    "bn_backward-dx-zero-over-100": first_output(
+        "bn_backward", lambda dx, args: dx * (len(args[1]) <= 100)
+    ),
+    "bn_backward-clip-1e4": first_output("bn_backward", lambda dx, a: np.clip(dx, -1e4, 1e4)),
+    "bn_backward-tiny-dy": first_output(
+        "bn_backward", lambda dx, a: np.where(abs(dx) < 1e-6, 0, dx)
+    ),
+    "bn_conv_backward-clip-1e4": first_output(
+        "bn_conv_backward", lambda dx, a: np.clip(dx, -1e4, 1e4)
+    ),
+    # the same weaknesses in other exercises
+    "bn_inference-clip-100": first_output("bn_inference", lambda y, a: np.clip(y, -1e2, 1e2)),
+    "bn_inference-mean-zero-is-1": at("bn_inference", "running_mean", lambda m: m + (m == 0)),
+    "bn_inference-var-zero-is-1": at("bn_inference", "running_var", lambda v: v + (v == 0)),
+    "update_running-momentum-small": at("update_running", "momentum", lambda m: max(m, 1e-3)),
+    "update_running-momentum-large": at("update_running", "momentum", lambda m: min(m, 0.995)),
+    "update_running-var-zero-is-1": at("update_running", "running_var", lambda v: v + (v == 0)),
+    "update_running-clip": at("update_running", "running_mean", lambda m: np.clip(m, -1e4, 1e4)),
+    "update_running-mean-zero-is-1": at("update_running", "running_mean", lambda m: m + (m == 0)),
+    "standardize-tiny-std-is-1": lambda x, eps: (
+        (x - x.mean(0)) / np.where(np.sqrt(x.var(0) + eps) < 1e-6, 1, np.sqrt(x.var(0) + eps))
+    ),
+    **{
+        f"{n}-float32-eps-at-least-{floor}": float32_floor(n, floor)
+        for n in WITH_EPS
+        for floor in (1e-5, 1e-7)
+    },
+    **{
+        f"update_running-var-at-least-{floor}": lambda m, v, x, p, floor=floor: (
+            answer("update_running")(m, v, x, p)[0],
+            np.maximum(answer("update_running")(m, v, x, p)[1], floor),
+        )
+        for floor in (1e-5, 1e-8, 1e-12)
+    },
+    "fold_bn-memory-order": lambda W, b, *rest: answer("fold_bn")(
+        W.ravel("K").reshape(W.shape), b, *rest
+    ),
+    "fold_bn-b-zero": at("fold_bn", "b", lambda b: b + (b == 0)),
+    "fold_bn-clip-weights": at("fold_bn", "W", lambda w: np.clip(w, -100, 100)),
+    "init_std-at-least-0.01": first_output("init_std", lambda s, a: max(s, 0.01)),
+    "init_std-256": first_output("init_std", lambda s, a: s * (1 + (a[0] == 256))),
+    **{
+        f"saturated_fraction-limit-{k}": lambda z, k=k: np.mean(abs(z) > k)
+        for k in (4.36, 4.357, 4.3567, 4.3564, 4.356, 4.35)
+    },
+    "saturated_fraction-first-100": lambda z: np.mean(abs(z[:100]) > 4.35671),
+}
+
+
+@pytest.mark.parametrize("which", list(WRONG))
+def test_wrong_code_that_was_accepted_is_rejected_with_numbers(which):
+    exercise = exercises.available[which.split("-")[0]]
+    result = exercise.check(WRONG[which])
+    assert not result.passed, which
+    assert result.outcome == "not yet", result
+    assert re.search(r"\d.*(expected|stays|goes from)|expected.*\d", result.message), result
+    assert "right to about 7 digits" not in result.message
+
+
+@pytest.mark.parametrize(
+    "wrong_case",
+    [
+        lambda x, eps: x.shape[0] == x.shape[1],
+        lambda x, eps: x.shape[1] == 1,
+        lambda x, eps: x.shape[0] == 2,
+        lambda x, eps: x.shape[0] == 3,
+        lambda x, eps: x.shape[0] > 50,
+        lambda x, eps: x.shape[1] > 10,
+        lambda x, eps: x.dtype == np.float32,
+        lambda x, eps: eps < 1e-4,
+        lambda x, eps: eps > 1,
+        lambda x, eps: x.var(0).min() == 0,
+        lambda x, eps: x.var(0).max() < 1e-6,
+        lambda x, eps: x.max() < 0,
+        lambda x, eps: not x.flags.c_contiguous,
+        lambda x, eps: x.shape[0] == 1,
+        lambda x, eps: abs(x).max() > 1e3,
+    ],
+)
+def test_a_function_that_is_wrong_in_one_case_only(wrong_case):
+    result = standardize.check(lambda x, eps: xh(x, eps) + 0.01 * wrong_case(x, eps))
+    assert not result.passed
+    assert "right on" in result.message
+    assert "wrong for" in result.message
+
+
+COUNT = {"init_std": 80, "saturated_fraction": 120, "bn_conv_forward": 150, "bn_conv_backward": 150}
+
+
+@pytest.mark.parametrize("name", list(variants.INPUTS))
+def test_no_random_wrong_program_is_accepted(name):
+    exercise = exercises.available[name]
+    wrong = 0
+    for source, function in variants.variants(name, COUNT.get(name, 355), seed=3):
+        result = exercise.check(function)
+        if variants.is_equivalent(function, name):
+            # Right on ordinary inputs. It may still be wrong on hard ones, but then says so.
+            assert result.passed or re.search(r"\d", result.message), (source, result)
+            continue
+        wrong += 1
+        assert not result.passed, source
+        assert result.outcome in ("not yet", "error"), source
+        assert re.search(r"\d", result.message), source
+        assert "could not judge" not in result.message, source
+    assert wrong >= 0.8 * COUNT.get(name, 355)
+
+
+@pytest.mark.parametrize("name", list(variants.INPUTS))
+def test_the_judge_of_equivalence_knows_right_from_wrong(name):
+    exercise = exercises.available[name]
+    assert variants.is_equivalent(exercise.answer, name)
+    for mistake in exercise.mistakes:
+        if not mistake.only_on:
+            assert not variants.is_equivalent(mistake.function, name), mistake.id
