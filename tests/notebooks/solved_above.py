@@ -214,7 +214,7 @@ class Exercise:
     def function(self):
         space = {"np": np, "math": math}
         exec(self.source, space)
-        return space[self.name]
+        return space[self.tree.name]
 
     @cached_property
     def parameters(self):

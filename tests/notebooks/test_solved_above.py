@@ -19,11 +19,13 @@ def exercise(name):
 
 def exercises_in(nb):
     """{name: position of the cell to fill in} of the exercises that the notebook checks."""
-    text = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "code")
+    code = [cell.source if cell.cell_type == "code" else "" for cell in nb.cells]
     found = {}
-    for name in re.findall(r"exercises\.(\w+)\.check\(\1\)", text):
-        stub = re.compile(rf"^(def|class) {name}\b", re.MULTILINE)
-        found[name] = next(k for k, cell in enumerate(nb.cells) if stub.search(cell.source))
+    for name, argument in re.findall(r"exercises\.(\w+)\.check\((\w+)\)", "\n".join(code)):
+        stub = re.compile(rf"^(def|class) {argument}\b", re.MULTILINE)
+        for position, source in enumerate(code):
+            if stub.search(source):
+                found.setdefault(name, position)
     return found
 
 
