@@ -73,6 +73,12 @@ class Step:
     loads: set
     stores: set
 
+    @property
+    def reads(self):
+        """The names that what can be run of it looks up."""
+        whole = self.loads if self.code else set()
+        return whole.union(*(loads for _, loads in self.expressions))
+
 
 class Snippet:
     """A piece of code that a reader has seen; `where` says which."""
@@ -113,22 +119,29 @@ class Snippet:
         return [one for one in found if one.code or one.expressions]
 
     @cached_property
+    def made(self):
+        """The names that it gives a value."""
+        return set().union(*(one.stores for one in self.steps if one.code))
+
+    @cached_property
+    def reads(self):
+        """The names that it looks up."""
+        return set().union(*(one.reads for one in self.steps))
+
+    @cached_property
     def variables(self):
         """What an argument could stand for: names that are read and not called."""
-        read = {}
-        for one in self.steps:
-            for loads in [one.loads if one.code else (), *(loads for _, loads in one.expressions)]:
-                read.update(dict.fromkeys(sorted(loads)))
+        read = dict.fromkeys(name for one in self.steps for name in sorted(one.reads))
         called = called_names(ast.Module(self.body, []))
-        return [name for name in read if name not in called]
+        # What the code does not make itself comes first: that is what it would get.
+        return sorted((name for name in read if name not in called), key=lambda n: n in self.made)
 
     @cached_property
     def reach(self):
         """Of how many variables the deepest of its values is made: a bound, cheap to have."""
         sources, most = {}, 0
         for one in self.steps:
-            loads = set().union(one.loads, *(loads for _, loads in one.expressions))
-            made_of = loads.union(*(sources.get(name, ()) for name in loads))
+            made_of = one.reads.union(*(sources.get(name, ()) for name in one.reads))
             most = max(most, len(made_of & set(self.variables)))
             for name in one.stores:
                 sources[name] = sources.get(name, set()) | made_of
@@ -189,9 +202,14 @@ def snippets(nb, name):
 
 def attempts(above):
     """What a learner could take of the code above in one notebook: pieces in a row, or all."""
-    for length in range(1, LONGEST + 1):
+    yield from above
+    for length in range(2, LONGEST + 1):
         for at in range(len(above) - length + 1):
-            yield above[at] if length == 1 else Snippet.joined(above[at : at + length])
+            first, *others, last = above[at : at + length]
+            made = first.made.union(*(other.made for other in others))
+            # Pieces that have nothing to do with each other are tried one by one already.
+            if last.reads & made and first.made & last.reads.union(*(o.reads for o in others)):
+                yield Snippet.joined(above[at : at + length])
     if len(above) > LONGEST:
         yield Snippet.joined(above)
 

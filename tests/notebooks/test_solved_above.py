@@ -134,6 +134,22 @@ def test_code_that_does_not_pass_is_left_alone(cells):
     assert not solved(notebook(*cells), "standardize")
 
 
+NODE_BY_NODE = [
+    "z = rng.normal(size=(6, 3))\nm = z.mean(axis=0)\nc = z - m\nv = (c**2).mean(axis=0)",
+    "s = np.sqrt(v + eps)\nzhat = c / s\nup = rng.normal(size=z.shape)",
+    "db = up.sum(axis=0)\ndg = np.sum(up * zhat, axis=0)\ndzhat = gamma * up",
+    "dv = np.sum(dzhat * c, axis=0) * -0.5 * (v + eps) ** -1.5",
+    "dm = -dzhat.sum(axis=0) / s",
+    "assert np.allclose(slope(loss, z), dzhat / s + (dv * 2 * c + dm) / len(z))",
+]
+
+
+def test_a_backward_pass_in_pieces_and_with_other_names_is_found():
+    assert solved(notebook(*NODE_BY_NODE), "bn_backward")
+    one_feature = [cell.replace("(6, 3)", "6").replace("axis=0", "") for cell in NODE_BY_NODE]
+    assert not solved(notebook(*one_feature), "bn_backward")
+
+
 def test_several_outputs_are_found_wherever_they_are_computed():
     body = exercise("fold_bn").source.split('"""')[2].replace("return ", "result = ")
     renamed = re.sub(r"\b(W|b|gamma|beta|mean|var|eps)\b", r"\1_", body)
