@@ -9,15 +9,12 @@ import numpy as np
 from bnlib.claims.engine.claim import Claim
 from bnlib.claims.engine.experiments import ARMS, POOLED, mnist, trained_percent
 from bnlib.claims.engine.judging import (
-    NOT_HERE,
-    PARTLY,
-    REPRODUCES,
-    UNDECIDED,
     Row,
     Verdict,
-    best_inside,
+    best_rates,
     column,
     difference,
+    overall,
     shown,
 )
 from bnlib.network import mlp
@@ -38,12 +35,7 @@ def tune(seed: int) -> Row:
 
 
 def choose(rows: Sequence[Row]) -> dict[str, float]:
-    return {
-        f"lr_{arm}": best_inside(
-            {"lr": RATES}, np.array([column(rows, f"{arm} {lr:g}").mean() for lr in RATES])
-        )["lr"]
-        for arm in ARMS
-    }
+    return best_rates(rows, ARMS, RATES)
 
 
 def experiment(seed: int, size: str, lr_without: float, lr_with: float) -> Row:
@@ -70,9 +62,9 @@ def judge(rows: Sequence[Row]) -> Verdict:
         f"{same_rate} points), {shown(rows, 'with, own rate')} % with BN at its own best rate "
         f"(another {larger_rate} points)."
     )
-    if larger_rate.better:
-        return Verdict(REPRODUCES if same_rate.absent else PARTLY, sentence)
-    return Verdict(NOT_HERE if larger_rate.absent else UNDECIDED, sentence)
+    if larger_rate.better and not same_rate.absent:
+        return Verdict("partly", sentence)
+    return Verdict(overall([larger_rate]), sentence)
 
 
 CLAIM = Claim(

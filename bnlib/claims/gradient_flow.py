@@ -9,13 +9,11 @@ import numpy as np
 from bnlib.claims.engine.claim import Claim
 from bnlib.claims.engine.experiments import ARMS, POOLED, mnist
 from bnlib.claims.engine.judging import (
-    NOT_HERE,
-    PARTLY,
-    REPRODUCES,
     Row,
     Verdict,
     column,
     difference,
+    overall,
     shown,
 )
 from bnlib.network import mlp
@@ -57,9 +55,9 @@ def judge(rows: Sequence[Row]) -> Verdict:
         f"networks by {factor['relu without']:.2f} and by {factor['relu with']:.2f} "
         f"(log10: {shown(rows, 'relu without')} and {shown(rows, 'relu with')})."
     )
-    if gain.better and relu_with.same:
-        return Verdict(REPRODUCES, sentence)
-    return Verdict(PARTLY if gain.better else NOT_HERE, sentence)
+    if gain.better and not relu_with.same:
+        return Verdict("partly", sentence)
+    return Verdict(overall([gain]), sentence)
 
 
 CLAIM = Claim(

@@ -18,6 +18,7 @@ from bnlib.claims.engine.claim import NOTEBOOK_SEEDS, TUNING_SEEDS, Claim
 from bnlib.claims.engine.display import NOT_MEASURED, Entry, Ledger
 from bnlib.claims.engine.judging import (
     NOT_HERE,
+    PARTLY,
     REPRODUCES,
     UNDECIDED,
     Difference,
@@ -28,6 +29,7 @@ from bnlib.claims.engine.judging import (
     difference,
     last_that_works,
     mean_error,
+    overall,
     plus_minus,
 )
 from bnlib.claims.engine.results import Results
@@ -119,6 +121,13 @@ class TestJudging:
         decided = decide(judge, one_seed)
         assert decided.verdict == UNDECIDED and 0.5 < decided.repeated < 0.95
         assert 'give "reproduces"' in decided.sentence
+
+    def test_a_claim_in_parts(self):
+        yes, no, unclear = Difference(3, 0.1, 1), Difference(0, 0.1, 1), Difference(0.9, 0.3, 1)
+        assert overall([yes, yes]) == REPRODUCES
+        assert overall([yes, no]) == overall([unclear, yes]) == PARTLY
+        assert overall([no, no]) == NOT_HERE
+        assert overall([no, unclear]) == UNDECIDED
 
     def test_only_the_four_verdicts(self):
         with pytest.raises(ValueError, match="expected a verdict out of"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -19,6 +20,13 @@ ARMS = {"without": None, "with": "batch"}  # BN; the names of the numbers -> mlp
 def mnist(**choice) -> Data:
     """`bnlib.load_mnist`, loaded once a process."""
     return load_mnist(**choice)
+
+
+def few_images(seed: int, count: int) -> Data:
+    """``count`` of the pooled training images, drawn by the seed; the test images as they are."""
+    data = mnist(pool=True)
+    drawn = np.random.default_rng(seed).choice(len(data.x_train), count, replace=False)
+    return replace(data, x_train=data.x_train[drawn], y_train=data.y_train[drawn])
 
 
 @lru_cache(maxsize=4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -66,6 +66,18 @@ class Difference:
 def difference(values: Sequence[float], worth: float) -> Difference:
     """A `Difference` of the paired differences ``values``, one a seed."""
     return Difference(*mean_error(values), worth)
+
+
+def overall(gains: Iterable[Difference]) -> str:
+    """The verdict of a claim in parts: "reproduces" if all are better, "partly" if some are.
+
+    Otherwise "not at this scale" if the gain is absent in all, and "undecided" if it may be there.
+    """
+    gains = list(gains)
+    better = [gain.better for gain in gains]
+    if any(better):
+        return REPRODUCES if all(better) else PARTLY
+    return NOT_HERE if all(gain.absent for gain in gains) else UNDECIDED
 
 
 def mean_error(values: Sequence[float]) -> tuple[float, float]:
@@ -132,6 +144,26 @@ def best_inside(grid: dict[str, Sequence[float]], scores: np.ndarray) -> dict[st
                 f"{values[0]:g} ... {values[-1]:g}: extend the grid"
             )
     return {name: values[i] for (name, values), i in zip(grid.items(), at)}
+
+
+def best_rates(
+    rows: Sequence[Row], arms: Iterable[str], rates: Sequence[float]
+) -> dict[str, float]:
+    """The best rate of each arm, under `rate_of`, from the tuning's numbers named "ARM RATE".
+
+    Raises EdgeOfGrid as `best_inside` does.
+    """
+
+    def best(arm: str) -> float:
+        scores = [column(rows, f"{arm} {lr:g}").mean() for lr in rates]
+        return best_inside({f"rate, {arm}": rates}, np.array(scores))[f"rate, {arm}"]
+
+    return {rate_of(arm): best(arm) for arm in arms}
+
+
+def rate_of(arm: str) -> str:
+    """The name of an arm's tuned rate: "lr_relu_before" for "relu before"."""
+    return f"lr_{arm.replace(' ', '_')}"
 
 
 def last_that_works(values: Sequence[float], works: Sequence[bool]) -> float:
