@@ -32,7 +32,7 @@ def experiment(seed: int, size: str) -> Row:
     row = {}
     for activation in ("sigmoid", "relu"):
         for arm, norm in ARMS.items():
-            net = mlp([POOLED] + [100] * depth + [10], norm, activation, seed=seed)
+            net = mlp([POOLED] + [100] * depth + [10], norm=norm, activation=activation, seed=seed)
             norms = signal_profile(net, x, labels).gradient_norm
             # From the second hidden layer on: the first one's input is wider.
             row[f"{activation} {arm}"] = np.log10(norms[1] / norms[-1]) / (depth - 2)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bnlib.claims.engine.claim import Claim
-from bnlib.claims.engine.experiments import ARMS, POOLED, mnist, trained_percent
+from bnlib.claims.engine.experiments import ARMS, FIVE, mnist, trained_percent
 from bnlib.claims.engine.judging import EdgeOfGrid, Row, Verdict, column, difference, overall, shown
 from bnlib.network import mlp
 
@@ -18,18 +18,17 @@ LEARNS = {"full": (80, 60), "notebook": (40, 40)}  # percent; a strict and a mil
 WORTH = 2.0  # doublings
 
 
+def run(norm: str | None, scale: float, seed: int, size: str) -> float:
+    net = mlp(FIVE, norm=norm, init_scale=scale, seed=seed, dtype=np.float32)
+    return trained_percent(net, mnist(pool=True), STEPS[size], RATE, seed)
+
+
 def experiment(seed: int, size: str) -> Row:
     """How many doublings of the scale work, for both networks and both meanings of "learns"."""
     row = {}
     scales = SCALES if size == "full" else SCALES[::4]
     for arm, norm in ARMS.items():
-        percent = [
-            trained_percent(
-                mlp([POOLED] + [100] * 5 + [10], norm, init_scale=s, seed=seed, dtype=np.float32),
-                mnist(pool=True), STEPS[size], RATE, seed,
-            )
-            for s in scales
-        ]  # fmt: skip
+        percent = [run(norm, scale, seed, size) for scale in scales]
         for name, least in zip(("strict", "mild"), LEARNS[size]):
             works = [value >= least for value in percent]
             if works[0] or works[-1]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bnlib.claims.engine.claim import Claim
-from bnlib.claims.engine.experiments import POOLED, mnist, trained_percent
+from bnlib.claims.engine.experiments import THREE, mnist, trained_percent
 from bnlib.claims.engine.judging import (
     Row,
     Verdict,
@@ -31,8 +31,13 @@ WORTH = 1.0  # points of accuracy
 def run(arm: str, lr: float, seed: int, size: str = "full") -> float:
     activation, place = arm.split()
     net = mlp(
-        [POOLED, 100, 100, 100, 10], "batch", activation, None, seed, np.float32, place
-    )  # fmt: skip
+        THREE,
+        norm="batch",
+        norm_position=place,
+        activation=activation,
+        seed=seed,
+        dtype=np.float32,
+    )
     return trained_percent(net, mnist(pool=True), STEPS[size], lr, seed)
 
 

@@ -30,7 +30,7 @@ def experiment(seed: int, size: str) -> Row:
                     cells[cell(arm, s, lr)] = -1.0  # not measured in the small run
                     continue
                 sizes = [POOLED] + [48] * 5 + [10]
-                net = mlp(sizes, norm, init_scale=s, seed=seed, dtype=np.float32)
+                net = mlp(sizes, norm=norm, init_scale=s, seed=seed, dtype=np.float32)
                 cells[cell(arm, s, lr)] = trained_percent(
                     net, mnist(pool=True), STEPS[size], lr, seed, 64, 1000
                 )

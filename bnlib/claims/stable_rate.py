@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bnlib.claims.engine.claim import Claim
-from bnlib.claims.engine.experiments import ARMS, POOLED, mnist, trained_percent
+from bnlib.claims.engine.experiments import ARMS, FIVE, mnist, trained_percent
 from bnlib.claims.engine.judging import Row, Verdict, column, difference, last_that_works, overall
 from bnlib.network import mlp
 
@@ -18,17 +18,16 @@ LEARNS = {"full": (80, 60), "notebook": (40, 40)}  # percent; a strict and a mil
 WORTH = 0.5  # powers of ten: about one value of the grid
 
 
+def run(norm: str | None, lr: float, seed: int, size: str) -> float:
+    net = mlp(FIVE, norm=norm, seed=seed, dtype=np.float32)
+    return trained_percent(net, mnist(pool=True), STEPS[size], lr, seed)
+
+
 def experiment(seed: int, size: str) -> Row:
     """log10 of the largest rate of both networks, for both meanings of "learns"."""
     row = {}
     for arm, norm in ARMS.items():
-        percent = [
-            trained_percent(
-                mlp([POOLED] + [100] * 5 + [10], norm, seed=seed, dtype=np.float32),
-                mnist(pool=True), STEPS[size], lr, seed,
-            )
-            for lr in RATES
-        ]  # fmt: skip
+        percent = [run(norm, lr, seed, size) for lr in RATES]
         for name, least in zip(("strict", "mild"), LEARNS[size]):
             largest = last_that_works(RATES, [value >= least for value in percent])
             row[f"{arm}, {name}"] = math.log10(largest)

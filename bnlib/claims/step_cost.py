@@ -21,9 +21,15 @@ def networks(kind: str, seed: int) -> dict[str, Sequential]:
     made = {}
     for arm, norm in ARMS.items():
         if kind == "dense":
-            made[arm] = mlp([784, 100, 100, 100, 10], norm, "sigmoid", seed=seed, dtype=np.float32)
+            made[arm] = mlp(
+                [784, 100, 100, 100, 10],
+                norm=norm,
+                activation="sigmoid",
+                seed=seed,
+                dtype=np.float32,
+            )
         else:
-            made[arm] = cnn((1, 16, 32), norm, seed=seed, dtype=np.float32)
+            made[arm] = cnn((1, 16, 32), norm=norm, seed=seed, dtype=np.float32)
     return made
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bnlib.claims.engine.claim import Claim
-from bnlib.claims.engine.experiments import ARMS, POOLED, mnist, percent_right
+from bnlib.claims.engine.experiments import ARMS, THREE, mnist, percent_right
 from bnlib.claims.engine.judging import (
     Row,
     Verdict,
@@ -33,7 +33,14 @@ WORTH = 0.5  # doublings: 1.4 times as many steps
 def steps(norm: str | None, lr: float, scale: float, seed: int, limit: int) -> float:
     """Steps until `TARGET`, at most ``limit``."""
     data = mnist(pool=True)
-    net = mlp([POOLED, 100, 100, 100, 10], norm, "sigmoid", scale, seed, np.float32)
+    net = mlp(
+        THREE,
+        norm=norm,
+        activation="sigmoid",
+        init_scale=scale,
+        seed=seed,
+        dtype=np.float32,
+    )
     trainer = Trainer(net, data, lr, 60, seed)
     while trainer.step_count < limit and trainer.diverged_at is None:
         trainer.advance(EVERY)

@@ -12,6 +12,8 @@ from bnlib.network import Sequential
 from bnlib.training import Trainer, accuracy
 
 POOLED = 14 * 14
+THREE = [POOLED, 100, 100, 100, 10]  # three hidden layers
+FIVE = [POOLED, 100, 100, 100, 100, 100, 10]
 GUESSING = 100 / NUM_CLASSES  # percent
 ARMS = {"without": None, "with": "batch"}  # BN; the names of the numbers -> mlp's norm
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, Future, as_completed
+from functools import partial
 
 from threadpoolctl import threadpool_limits
 
@@ -105,7 +106,7 @@ def _run(
 
         if executor is None:
             for job in jobs:
-                done(job, lambda: measure(*job, "full", tuned.get(job[0].id)))  # noqa: B023
+                done(job, partial(measure, *job, "full", tuned.get(job[0].id)))
             return
         futures: dict[Future, tuple] = {
             executor.submit(measure, *job, "full", tuned.get(job[0].id)): job for job in jobs
