@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from functools import partial
 
-from threadpoolctl import threadpool_limits
-
 from bnlib.claims.engine.claim import FIRST_SEED, SIZES, TUNING_SEEDS, Claim
 from bnlib.claims.engine.judging import Row
 from bnlib.claims.engine.results import Results
+from bnlib.threads import one_blas_thread
 
 DIGITS = 5  # significant ones that are kept: more than any sentence shows
 
@@ -26,7 +25,7 @@ def measure(
     """
     if size not in SIZES:
         raise ValueError(f"expected a size out of {SIZES}, got {size!r}")
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         row = claim.tune(seed) if part == "tune" else claim.experiment(seed, size, **(tuned or {}))
     if wrong := {name: value for name, value in row.items() if not math.isfinite(value)}:
         raise ValueError(f"{claim.id} expected finite numbers, seed {seed} gave {wrong}")
