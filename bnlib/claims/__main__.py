@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import signal
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
@@ -29,6 +30,12 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def workers(count: int) -> ProcessPoolExecutor:
+    """Processes that start anew, and leave Ctrl-C to this one: they finish their seed."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count, context, signal.signal, (signal.SIGINT, signal.SIG_IGN))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Measure what is missing and print the table. Returns the exit code."""
     options = parser().parse_args(arguments)
@@ -47,8 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     if results.path != STORED:  # the settings were chosen once
         results.copy_tuning(Results(STORED))
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # for the workers, which start anew
-    context = multiprocessing.get_context("spawn")
-    pool = nullcontext() if options.jobs == 1 else ProcessPoolExecutor(options.jobs, context)
+    pool = nullcontext() if options.jobs == 1 else workers(options.jobs)
     try:
         with pool as executor:
             run(

@@ -296,6 +296,13 @@ class TestCommand:
         assert "Other verdicts than the ledger's:" in capsys.readouterr().out
         assert list(Results(path).rows("gradient_flow")) == [200, 201, 202]
 
+    def test_two_processes_write_the_same_file_as_one(self, tmp_path):
+        files = [tmp_path / "one.json", tmp_path / "two.json"]
+        for path, jobs in zip(files, ("1", "2")):
+            arguments = ["best_against_best", "gradient_flow", "--seeds", "2", "--jobs", jobs]
+            assert main([*arguments, "--results", str(path)]) == 0
+        assert files[0].read_bytes() == files[1].read_bytes()
+
     def test_refuses_unknown_claims_and_mixed_seeds(self, capsys):
         for arguments in (["no_such"], ["gradient_flow", "--first-seed", "200"]):
             with pytest.raises(SystemExit):

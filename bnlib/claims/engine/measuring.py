@@ -44,7 +44,7 @@ def run(
 ) -> None:
     """Measure what is missing in ``results``, and store each seed as soon as it is done.
 
-    An interrupt loses the seeds that are under way; the same call goes on from there.
+    After an interrupt (Ctrl-C) the same call does the rest.
 
     seeds : so many, in place of each claim's own number
     executor : None, or any concurrent.futures.Executor
@@ -114,6 +114,7 @@ def _run(
             for future in as_completed(futures):
                 done(futures[future], future.result)
         except BaseException:
-            for future in futures:
-                future.cancel()
+            under_way = [future for future in futures if not future.cancel()]
+            for future in under_way:  # those that are done are stored already, which does no harm
+                done(futures[future], future.result)
             raise
