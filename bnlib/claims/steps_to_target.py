@@ -107,7 +107,12 @@ def judge(rows: Sequence[Row]) -> Verdict:
         for name, tuned in zip(names, ("the same settings", "rates tuned", "scales tuned too"))
     ]
     censored = sum(row["without, untuned"] >= LIMIT["full"] for row in rows)
-    more = f" {censored} networks without BN had not arrived at the limit." if censored else ""
+    more = (
+        f" In {censored} of {len(rows)} seeds the untuned network without BN was stopped at "
+        f"{LIMIT['full']:,} steps."
+        if censored
+        else ""
+    )
     sentence = f"Steps to {TARGET:g} % test accuracy: " + "; ".join(parts) + "." + more
     return Verdict(overall(gain.values()), sentence)
 

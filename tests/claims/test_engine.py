@@ -108,7 +108,7 @@ class TestJudging:
     @pytest.mark.parametrize(
         "mean, error, text",
         [(93.14, 0.42, "93.1 ± 0.4"), (93.14, 0.12, "93.14 ± 0.12"), (930.4, 42, "930 ± 42"),
-         (0.5, 0, "0.500 ± 0.000")],
+         (0.5, 0, "0.5 ± 0")],
     )  # fmt: skip
     def test_digits_follow_the_error(self, mean, error, text):
         assert plus_minus(mean, error) == text

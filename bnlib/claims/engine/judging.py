@@ -89,7 +89,9 @@ def mean_error(values: Sequence[float]) -> tuple[float, float]:
 
 def plus_minus(mean: float, error: float, signed: bool = False) -> str:
     """ "93.1 ± 0.4": as many digits as the error makes sense of."""
-    digits = 3 if error == 0 else max(0, 1 - math.floor(math.log10(error)) - (_first(error) > 2))
+    if error == 0:
+        return f"{mean:{'+' if signed else ''}.3g} ± 0"
+    digits = max(0, 1 - math.floor(math.log10(error)) - (_first(error) > 2))
     return f"{mean:{'+' if signed else ''}.{digits}f} ± {error:.{digits}f}"
 
 
