@@ -187,7 +187,7 @@ def check_dtype(owner: str, dtype: type) -> np.dtype:
 def check_real(what: str, value: float, least: float = 0.0, most: float = np.inf) -> float:
     """Return ``value``; raise ValueError unless it is a finite number in [least, most]."""
     if not isinstance(value, (float, Real)) or not (least <= value <= most and isfinite(value)):
-        raise ValueError(f"{what}, a finite number, got {value!r:.80}")
+        raise ValueError(f"{what}, got {value!r:.80}")
     return value
 
 
