@@ -109,6 +109,7 @@ class Trainer:
             recording = self.recorder.recording(self.diverged_at)
         return Run(self.net, np.array(self.losses), self.diverged_at, recording)
 
+    @one_blas_thread()
     def _check_data(self):
         """Two images through the network: what does not fit raises now, and nothing has moved."""
         with self.net.as_it_was(), np.errstate(over="ignore", invalid="ignore"):
