@@ -62,8 +62,9 @@ def judge(rows: Sequence[Row]) -> Verdict:
     }
     parts = [
         f"after {LOOKS['full'][look]} steps population statistics give "
-        f"{shown(rows, f'population, {look}')} %, averages of momentum "
-        + ", ".join(f"{name} {costs[name, look]} points less" for name in ("0.1", "0.01", "0.001"))
+        f"{shown(rows, f'population, {look}')} %, and averages of momentum 0.1 | 0.01 | 0.001 cost "
+        + " | ".join(str(costs[name, look]) for name in ("0.1", "0.01", "0.001"))
+        + " points"
         for look in ends
     ]
     sentence = "Test accuracy: " + "; ".join(parts) + "."

@@ -54,8 +54,8 @@ def judge(rows: Sequence[Row]) -> Verdict:
     longer = difference(np.log2(ratio), 0)
     sentence = (
         f"What enters the last layer has the length {shown(rows, 'without, length')} without BN "
-        f"and {shown(rows, 'with, length')} with it. Test accuracy after {STEPS['full']} steps at rate "
-        f"{RATE:g}: with BN {shown(rows, 'with, length of with')} %, shortened to the other's "
+        f"and {shown(rows, 'with, length')} with it. Test accuracy after {STEPS['full']} steps at "
+        f"rate {RATE:g}: with BN {shown(rows, 'with, length of with')} %, shortened to the other's "
         f"length {shown(rows, 'with, length of without')} % ({rescued} points); without BN "
         f"{shown(rows, 'without, length of without')} %, lengthened to that with BN "
         f"{shown(rows, 'without, length of with')} % ({difference(-loss, WORTH)} points)."

@@ -74,9 +74,9 @@ def judge(rows: Sequence[Row]) -> Verdict:
 CLAIM = Claim(
     id="sorted_batches",
     sentence="Batch statistics at test time ruin the accuracy where a batch holds like images.",
-    source="Wu & Johnson 2021, section 5",
-    paper="RetinaNet and others: batches of one class or one domain in training, or in evaluation "
-    "with their own statistics, make the results much worse.",
+    source="Measured here; for batches of like samples see Wu & Johnson 2021, section 6",
+    paper="A review of what goes wrong when a batch holds samples that are alike, in training; our "
+    "sorted test set is a plainer case.",
     experiment=experiment,
     judge=judge,
     criterion=(
