@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bnlib.claims.engine.claim import Claim
-from bnlib.claims.engine.experiments import POOLED, mnist, percent_right
+from bnlib.claims.engine.experiments import THREE, mnist, percent_right
 from bnlib.claims.engine.judging import Row, Verdict, difference, shown
 from bnlib.inference import population_statistics
 from bnlib.network import mlp
@@ -29,7 +29,7 @@ def experiment(seed: int, size: str) -> Row:
     population statistics, all of the same weights: training does not read the averages."""
     data, row = mnist(pool=True), {}
     for name, momentum in MOMENTA.items():
-        net = mlp([POOLED, 100, 100, 100, 10], "batch", seed=seed, dtype=np.float32)
+        net = mlp(THREE, "batch", seed=seed, dtype=np.float32)
         for layer in net.layers:
             if isinstance(layer, BatchNorm):
                 layer.momentum = momentum

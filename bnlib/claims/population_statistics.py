@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bnlib.claims.engine.claim import Claim
-from bnlib.claims.engine.experiments import POOLED, mnist, percent_right
+from bnlib.claims.engine.experiments import THREE, mnist, percent_right
 from bnlib.claims.engine.judging import Row, Verdict, difference, shown
 from bnlib.inference import population_statistics
 from bnlib.network import mlp
@@ -22,7 +22,7 @@ def experiment(seed: int, size: str) -> Row:
     """Test accuracy in percent with both kinds of statistics, the same weights."""
     data, row = mnist(pool=True), {}
     for lr in RATES:
-        net = mlp([POOLED, 100, 100, 100, 10], "batch", seed=seed, dtype=np.float32)
+        net = mlp(THREE, "batch", seed=seed, dtype=np.float32)
         Trainer(net, data, lr, 64, seed).advance(STEPS[size])
         row[f"running, {lr:g}"] = percent_right(net, data, 10_000)
         population_statistics(net, data, n=20_000)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bnlib.claims.engine.claim import Claim
-from bnlib.claims.engine.experiments import POOLED, mnist, percent_right, test_images
+from bnlib.claims.engine.experiments import THREE, mnist, percent_right, test_images
 from bnlib.claims.engine.judging import Row, Verdict, difference, shown
 from bnlib.network import Sequential, mlp
 from bnlib.norms import BatchNorm
@@ -41,7 +41,7 @@ def percent_alone(net: Sequential) -> float:
 def experiment(seed: int, size: str) -> Row:
     """Test accuracy in percent of one network, by the statistics that it is tested with."""
     data = mnist(pool=True)
-    net = mlp([POOLED, 100, 100, 100, 10], "batch", seed=seed, dtype=np.float32)
+    net = mlp(THREE, "batch", seed=seed, dtype=np.float32)
     Trainer(net, data, 0.1, 64, seed).advance(STEPS[size])
     _, labels = test_images(data, IMAGES)
     return {

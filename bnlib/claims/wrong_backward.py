@@ -8,7 +8,7 @@ import numpy as np
 
 from bnlib.claims.engine.altered import ConstantStatistics, ConstantVariance, with_norm
 from bnlib.claims.engine.claim import Claim
-from bnlib.claims.engine.experiments import POOLED, mnist, trained_percent
+from bnlib.claims.engine.experiments import THREE, mnist, trained_percent
 from bnlib.claims.engine.judging import Row, Verdict, difference, shown
 from bnlib.network import Sequential, mlp
 from bnlib.norms import BatchNorm
@@ -26,8 +26,7 @@ WORTH = 10.0  # points of accuracy
 
 def network(kind: str, activation: str, seed: int) -> Sequential:
     norm = KINDS[kind]
-    sizes = [POOLED, 100, 100, 100, 10]
-    net = mlp(sizes, norm and "batch", activation, seed=seed, dtype=np.float32)
+    net = mlp(THREE, norm and "batch", activation, seed=seed, dtype=np.float32)
     return with_norm(net, norm) if norm else net
 
 
