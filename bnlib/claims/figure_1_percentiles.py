@@ -98,8 +98,8 @@ CLAIM = Claim(
     ),
     conclude=(
         "At the same rate a typical unit's distribution is steadier with BN, and its mean most of "
-        "all. With the larger rate that suits BN it is a question of its own: read the second "
-        "half. That the steadiness is the cause of the faster training does not follow."
+        "all. At larger rates everything moves further, with BN too: compare the two halves of the "
+        "numbers. That the steadiness is the cause of the faster training does not follow."
     ),
     effect=effect,
     unit="doublings of what the median covers",
