@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 
 import nbformat
-from refresh import PREDICTION, WIDGET_VIEW, is_readable, normalise, text_of
+import outline
+from refresh import FIGURE, WIDGET_VIEW, is_readable, normalise, predictions, text_of
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_BYTES = 1_500_000
@@ -17,8 +18,16 @@ PRIVATE = re.compile(
     r"(?<![\w.])/(?:root|home/\w+|Users/\w+|work|tmp|opt|usr|var|private)/[\w.]"
     r"|[A-Z]:\\\\?Users|site-packages|ipykernel_\d+|\bat 0x[0-9a-f]{6,}"
 )
-FIGURE = re.compile(r"\*Figure (\d+)\.\*")
 LEARN = ("**What you will learn**", "**Time**", "**You need**")
+# A sitting, in minutes, and what fits the screen of a projector, in lines.
+MAX_READING, MAX_SITTING, MAX_LINES = 36, 60, 20
+MAX_EXERCISES, MAX_SHORT_TASKS, MAX_SHORT_MINUTES = 2, 1, 10
+RECALL_QUESTIONS = 5
+# The sections at the end, in this order; the notebook that holds no exercise needs no recall.
+ENDING = ("Summary", "Recall", "Going deeper", "Further reading")
+WITHOUT_RECALL = ("00",)
+# A line that a student is to believe rather than see: "... : True", or an array of them.
+BOOLEAN = re.compile(r"(?:^|[\s:\[,])(?:True|False)[\s\],]*$", re.MULTILINE)
 
 
 def allowed_tags():
@@ -33,6 +42,13 @@ def code_cells(nb):
 
 def markdown_cells(nb):
     return [cell for cell in nb.cells if cell.cell_type == "markdown"]
+
+
+def visible_code(nb):
+    """The code that a reader sees: not what stands folded."""
+    return [
+        cell for cell in code_cells(nb) if not cell.metadata.get("jupyter", {}).get("source_hidden")
+    ]
 
 
 def bundles(cell):
@@ -113,17 +129,107 @@ def has_skeleton(nb, name):
         yield "expected one heading of level 1"
     sections = [(text, cell) for level, text, cell in found if level == 2]
     names = [text for text, _ in sections]
-    if names[-2:] != ["Summary", "Further reading"]:
-        yield f'the last two sections must be "Summary" and "Further reading", got {names[-2:]}'
+    ending = [n for n in ENDING if n in names or (n == "Recall" and number not in WITHOUT_RECALL)]
+    if names[-len(ending) :] != ending or not {"Summary", "Further reading"} <= set(names):
+        yield f"the last sections must be {', '.join(ENDING)} (Going deeper if any), got {names}"
     else:
         at = nb.cells.index(sections[-1][1])
         text = "\n".join(cell.source for cell in nb.cells[at:])
         if "https://arxiv.org/abs/" not in text:
             yield "Further reading names no paper with https://arxiv.org/abs/..."
-    wanted = re.compile(rf"Exercise {int(number) if number.isdigit() else number}\.\d+ · \S")
-    for _, text, _ in found:
-        if text.startswith("Exercise ") and not wanted.match(text):
-            yield f'"{text}": expected "Exercise {int(number)}.k · name"'
+
+
+def is_one_sitting(nb, name):
+    reading, exercises = outline.minutes(nb)
+    if reading > MAX_READING:
+        yield f"{reading:.1f} minutes of reading, at most {MAX_READING}: see outline.py"
+    if reading + exercises > MAX_SITTING:
+        yield f"{reading:.1f} + {exercises} minutes, at most {MAX_SITTING}: see outline.py"
+
+
+def states_its_time(nb, name):
+    wanted = outline.time_line(*outline.minutes(nb))
+    if nb.cells and wanted not in nb.cells[0].source.splitlines():
+        yield f'the header must say "{wanted}" on a line of its own: refresh.py writes it'
+
+
+def goes_deeper_briefly(nb, name):
+    deeper = sum(s.reading for s in outline.sections(nb) if s.title == "Going deeper")
+    reading, _ = outline.minutes(nb)
+    if deeper > (reading + deeper) / 3:
+        yield f"Going deeper takes {deeper:.1f} of {reading + deeper:.1f} minutes, at most a third"
+
+
+def has_recall(nb, name):
+    """Five questions, each with an answer to unfold."""
+    if name[:2] in WITHOUT_RECALL:
+        return
+    pieces = re.split(r"<details>(.*?)</details>", section_text(nb, "Recall"), flags=re.DOTALL)
+    questions, answers = pieces[:-1:2], pieces[1::2]
+    if len(answers) != RECALL_QUESTIONS:
+        yield (
+            f"Recall holds {len(answers)} folded answers (<details>...</details>), "
+            f"expected {RECALL_QUESTIONS}"
+        )
+    for question, answer in zip(questions, answers, strict=True):
+        if len(question.split()) < 3:
+            yield f"Recall: no question before the answer {answer[:60]!r}"
+        if not re.search(r"<summary>.*?</summary>\s*[^\s<]", answer, re.DOTALL):
+            yield f"Recall: a folded answer without <summary> or without text: {answer[:60]!r}"
+
+
+def section_text(nb, title):
+    """The prose of the section of that title."""
+    text = "\n".join(cell.source for cell in markdown_cells(nb))
+    found = re.search(rf"^## {re.escape(title)}\s*$(.*?)(?=^## |\Z)", text, re.M | re.S)
+    return found[1] if found else ""
+
+
+def has_few_exercises(nb, name):
+    tasks = [task for s in outline.sections(nb) if s.counted for task in s.tasks]
+    kinds = [task["kind"] for task in tasks]
+    for kind, most in (("Exercise", MAX_EXERCISES), ("Short task", MAX_SHORT_TASKS)):
+        if kinds.count(kind) > most:
+            yield f'{kinds.count(kind)} headings "### {kind}", at most {most}'
+    for task in tasks:
+        if task["kind"] == "Short task" and int(task["minutes"] or 0) > MAX_SHORT_MINUTES:
+            yield f'"{task[0]}": a short task takes at most {MAX_SHORT_MINUTES} minutes'
+
+
+def has_numbered_exercises(nb, name):
+    number = name[:2].lstrip("0") or "0"
+    for level, text, _ in headings(nb):
+        if not re.match(r"(Exercise|Short task)\b", text):
+            continue
+        task = outline.TASK.match(f"{'#' * level} {text}")
+        if not task or not task["minutes"] or not re.match(rf"{number}\.\d", task["number"]):
+            yield f'"{text}": expected "### Exercise {number}.k · name (25 min)", or Short task'
+
+
+def has_stubs_and_checks(nb, name):
+    """Below each exercise's heading, before the next heading: what to fill in, and its check."""
+    tasks = []
+    for cell in nb.cells:
+        if cell.cell_type == "markdown":
+            for _, text, _ in headings(nbformat.from_dict({"cells": [cell]})):
+                is_task = re.match(r"(Exercise|Short task)\b", text)
+                tasks.append((text, []) if is_task else None)
+        elif tasks and tasks[-1]:
+            tasks[-1][1].append(cell.source)
+    for text, sources in filter(None, tasks):
+        defined = re.findall(r"^(?:def|class) (\w+)", "\n".join(sources), re.MULTILINE)
+        checked = re.findall(r"exercises\.\w+\.check\((\w+)\)", "\n".join(sources))
+        if not checked:
+            yield f'"{text}": no cell with exercises.<name>.check(<name>) before the next heading'
+        elif not set(checked) <= set(defined):
+            yield f'"{text}": checks {checked}, and the cells between define {defined}'
+
+
+def has_one_blas_thread(nb, name):
+    cells = code_cells(nb)
+    first = cells[0] if cells and cells[0] in visible_code(nb) else None
+    if first is None or not re.search(r"^(bnlib\.)?use_one_blas_thread\(\)", first.source, re.M):
+        yield "the first code cell must be visible, with the line bnlib.use_one_blas_thread()"
 
 
 def has_readable_ids(nb, name):
@@ -145,10 +251,15 @@ def has_known_tags(nb, name):
             yield f"{cell.id}: a comment for nbval; use a tag"
 
 
+def is_picture(bundle):
+    """A widget's or pyplot's PNG, or the <img> of bnlib.figures.show."""
+    return "image/png" in bundle or "<img" in bundle.get("text/html", "")
+
+
 def has_captions(nb, name):
     numbers = []
     for cell, after in zip(nb.cells, [*nb.cells[1:], None], strict=True):
-        if not any("image/png" in bundle for bundle in bundles(cell)):
+        if not any(map(is_picture, bundles(cell))):
             continue
         is_text = after is not None and after.cell_type == "markdown"
         caption = FIGURE.match(after.source) if is_text else None
@@ -170,6 +281,9 @@ def has_alt_text(nb, name):
                     yield f"{cell.id}: <img> without alt text"
             if cell.cell_type == "markdown" and "![](" in text:
                 yield f"{cell.id}: a picture without alt text"
+        for bundle in bundles(cell):
+            if "image/png" in bundle and bundle.get("text/plain", "<").startswith("<"):
+                yield f"{cell.id}: a figure without alt text; end with bnlib.figures.show(fig, ...)"
 
 
 def has_checked_equations(nb, name):
@@ -193,14 +307,39 @@ def has_widget_fallbacks(nb, name):
 
 
 def has_predictions(nb, name):
-    found = 0
-    for cell, after in zip(nb.cells, [*nb.cells[1:], None], strict=True):
-        if cell.cell_type == "markdown" and cell.source.startswith(PREDICTION):
-            found += 1
-            if after is None or after.cell_type != "code":
-                yield f"{cell.id}: a prediction, and no run right after it"
+    found = list(predictions(nb))
+    for prediction, runs, answer in found:
+        at = nb.cells.index(prediction)
+        if at + 1 == len(nb.cells) or nb.cells[at + 1].cell_type != "code":
+            yield f"{prediction.id}: a prediction, and no run right after it"
+        elif answer is None:
+            yield (
+                f"{prediction.id}: after the run (and captions) must come the folded answer, in "
+                "<details>, before anything else that can be read"
+            )
+        for cell in runs:
+            if cell.outputs and not cell.metadata.get("jupyter", {}).get("outputs_hidden"):
+                yield f"{cell.id}: its stored output gives the answer away; refresh.py folds it"
+        if "<details" in prediction.source:
+            yield f"{prediction.id}: the answer stands before the run"
     if not found:
         yield 'no prediction: a cell that starts with "**Predict.**"'
+
+
+def has_short_cells(nb, name):
+    for cell in visible_code(nb):
+        lines = len(cell.source.strip().splitlines())
+        if lines > MAX_LINES:
+            yield f"{cell.id}: {lines} visible lines, at most {MAX_LINES}; fold it or cut it"
+
+
+def prints_no_booleans(nb, name):
+    for cell in code_cells(nb):
+        for output in cell.outputs:
+            text = output.get("text", "") or output.get("data", {}).get("text/plain", "")
+            if found := BOOLEAN.search(text):
+                line = text[: found.end()].splitlines()[-1]
+                yield f"{cell.id}: prints {line!r}: show a picture or a number, assert in silence"
 
 
 def has_no_private_paths(nb, name):
@@ -225,6 +364,14 @@ RULES = [
     has_no_errors,
     is_quiet,
     has_skeleton,
+    is_one_sitting,
+    states_its_time,
+    goes_deeper_briefly,
+    has_recall,
+    has_few_exercises,
+    has_numbered_exercises,
+    has_stubs_and_checks,
+    has_one_blas_thread,
     has_readable_ids,
     has_known_tags,
     has_captions,
@@ -232,5 +379,7 @@ RULES = [
     has_checked_equations,
     has_widget_fallbacks,
     has_predictions,
+    has_short_cells,
+    prints_no_booleans,
     has_no_private_paths,
 ]

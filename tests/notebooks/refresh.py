@@ -7,8 +7,9 @@
 Normal form, so that a diff shows what the author changed and nothing else: kernelspec python3, no
 version numbers, readable cell ids, execution counts 1, 2, 3 ..., no times, no state of widgets
 unless the notebook's metadata says {"bnlib": {"keep_widget_state": true}} (a film that should move
-in an exported page). The output of a cell after a prediction is folded, so that it does not give
-the answer away; JupyterLab unfolds it when the cell runs. A notebook that fails is left as it was.
+in an exported page). What runs between a prediction and its answer has its outputs folded, so that
+they do not give the answer away; JupyterLab unfolds them when the cell runs. The header's **Time**
+is counted (outline.py). A notebook that fails is left as it was. Two notebooks at a time.
 """
 
 import argparse
@@ -20,9 +21,11 @@ import re
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import nbformat
+import outline
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -34,6 +37,7 @@ LANGUAGE_INFO = {
 }
 KEPT_CELL_METADATA = ("jupyter", "slideshow", "tags")
 PREDICTION = "**Predict.**"
+FIGURE = re.compile(r"\*Figure (\d+)\.\*")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 # Readable: words joined by hyphens; the second pattern is what Jupyter invents by itself.
@@ -99,18 +103,43 @@ def normalise(nb):
         cell.execution_count = count if executed else None
         cell.outputs = _normal_outputs(cell.outputs, cell.execution_count, keep_state)
     _fold_answers(nb)
+    outline.state_time(nb)
     if keep_state:
         _normal_widgets(nb)
     return nb
 
 
+def predictions(nb):
+    """(prediction, runs, answer) of every prediction: its cell, the code cells, the answer's cell.
+
+    Between the two stand code cells and captions of figures, nothing else that can be read. The
+    answer begins with <details>, or is a caption that ends with it; it is None where something
+    else comes first.
+    """
+    for at, cell in enumerate(nb.cells):
+        if cell.cell_type != "markdown" or not cell.source.startswith(PREDICTION):
+            continue
+        runs, answer = [], None
+        for after in nb.cells[at + 1 :]:
+            caption = FIGURE.match(after.source)
+            if after.cell_type == "code":
+                runs.append(after)
+            elif after.source.startswith("<details") or (caption and "<details" in after.source):
+                answer = after
+                break
+            elif not caption:
+                break
+        yield cell, runs, answer
+
+
 def _fold_answers(nb):
     """Fold the stored output of each cell that answers a prediction, and no other."""
-    for before, cell in zip([None, *nb.cells], nb.cells, strict=False):
+    answering = {cell.id for _, runs, _ in predictions(nb) for cell in runs}
+    for cell in nb.cells:
         if cell.cell_type == "code":
             flags = dict(cell.metadata.get("jupyter", {}))
             flags.pop("outputs_hidden", None)
-            if before is not None and before.source.startswith(PREDICTION):
+            if cell.id in answering:
                 flags["outputs_hidden"] = True
             cell.metadata.pop("jupyter", None)
             if flags:
@@ -288,6 +317,7 @@ def main(argv=None):
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of notebooks/")
     parser.add_argument("--check", action="store_true", help="do not execute, only check the form")
     parser.add_argument("--timeout", type=int, default=600, help="seconds a cell may take")
+    parser.add_argument("--jobs", type=int, default=2, help="notebooks at a time")
     args = parser.parse_args(argv)
 
     # As in the tests: one BLAS thread, also in the kernel.
@@ -297,7 +327,14 @@ def main(argv=None):
     if not paths:
         print(f"no notebooks in {NOTEBOOKS}", file=sys.stderr)
         return 1
-    results = [check(path) if args.check else refresh(path, args.timeout) for path in paths]
+    timeouts = [args.timeout] * len(paths)
+    if args.check:
+        results = [check(path) for path in paths]
+    elif min(args.jobs, len(paths)) < 2:
+        results = list(map(refresh, paths, timeouts))
+    else:
+        with ProcessPoolExecutor(args.jobs) as pool:
+            results = list(pool.map(refresh, paths, timeouts))
     return 0 if all(results) else 1
 
 

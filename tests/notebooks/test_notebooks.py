@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import nbformat
 import notebook_rules
+import outline
 import perturb
 import pytest
 import refresh
@@ -14,6 +15,7 @@ from notebook_rules import RULES
 
 NOTEBOOKS = sorted(refresh.NOTEBOOKS.glob("*.ipynb"))
 PNG = {"image/png": "iVBORw0KGgo=", "text/plain": "<Figure size 640x480 with 1 Axes>"}
+FIGURE = {"text/html": '<img alt="A line." src="x">', "text/plain": "A line."}
 VIEW = {refresh.WIDGET_VIEW: {"model_id": "0" * 32, "version_major": 2, "version_minor": 0}}
 
 
@@ -43,13 +45,22 @@ def test_notebook_is_stored_as_refresh_stores_it(path):
 
 
 def mapped(readme):
-    """The notebooks that the README links to."""
-    return re.findall(r"\]\((?:\./)?notebooks/([\w.]+\.ipynb)\)", readme)
+    """(file, title, minutes) of each notebook in the README's map."""
+    row = r"^\| \[(.*?)\]\((?:\./)?notebooks/([\w.]+\.ipynb)\) \| (.*?) \|"
+    return [(file, title, time) for title, file, time in re.findall(row, readme, re.MULTILINE)]
+
+
+def row_of(path):
+    """What the README's map must say of a notebook: file, title, minutes (reading + exercises)."""
+    nb = refresh.read(path)
+    title = nb.cells[0].source.splitlines()[0].removeprefix("# ").replace(" · ", " ").split(":")[0]
+    reading, exercises = outline.minutes(nb)
+    return path.name, title, f"{reading:.0f} + {exercises}" if exercises else f"{reading:.0f}"
 
 
 def test_readme_maps_the_notebooks_that_exist(root):
-    links = mapped((root / "README.md").read_text(encoding="utf-8"))
-    assert sorted(set(links)) == [path.name for path in NOTEBOOKS]
+    rows = mapped((root / "README.md").read_text(encoding="utf-8"))
+    assert rows == [row_of(path) for path in NOTEBOOKS]
 
 
 def test_links_between_notebooks_lead_somewhere():
@@ -73,35 +84,49 @@ def test_each_notebook_leads_to_the_next(path, following):
 
 def good():
     """A small notebook that keeps every rule."""
+    recall = "\n\n".join(
+        f"{k}. What is {k}?\n<details><summary>Answer</summary>\n\nIt is {k}.</details>"
+        for k in range(1, 6)
+    )
+    markdown, code = new_markdown_cell, new_code_cell
     nb = new_notebook(
         cells=[
-            new_markdown_cell(
-                "# 02 · Forward\n\n**What you will learn** a\n\n**Time** 1 min\n\n**You need** b",
+            markdown(
+                "# 02 · Forward\n\n**What you will learn** a\n\n**Time**\n\n**You need** b",
                 id="title",
             ),
-            new_markdown_cell("**Predict.** Which is larger?", id="predict-which"),
-            new_code_cell("1 + 1", id="run-which", execution_count=1),
-            new_markdown_cell("## Equations\n\n$$ y = x $$", id="equation"),
-            new_code_cell("show()", id="check-equation", execution_count=2),
-            new_markdown_cell("*Figure 1.* See the line.", id="caption-line"),
-            new_markdown_cell("### Exercise 2.1 · standardise", id="exercise-standardise"),
-            new_code_cell("film", id="show-film", execution_count=3),
-            new_markdown_cell("*Figure 2.* Move the slider.", id="caption-film"),
-            new_markdown_cell("## Summary\n\nShort.", id="summary"),
-            new_markdown_cell(
+            code("import bnlib\nbnlib.use_one_blas_thread()", id="setup", execution_count=1),
+            markdown("**Predict.** Which is larger?", id="predict-which"),
+            code("1 + 1", id="run-which", execution_count=2),
+            markdown("<details><summary>Answer</summary>\n\nNone.</details>", id="answer-which"),
+            markdown("## Equations\n\n$$ y = x $$", id="equation"),
+            code("show()", id="check-equation", execution_count=3),
+            markdown("*Figure 1.* See the line.", id="caption-line"),
+            markdown("### Exercise 2.1 · standardise (10 min)", id="exercise-standardise"),
+            code("def centre(x):\n    return ...", id="stub", execution_count=4),
+            code("bnlib.exercises.centre.check(centre)", id="check", execution_count=5),
+            markdown("## More", id="more"),
+            code("film", id="show-film", execution_count=6),
+            markdown("*Figure 2.* Move the slider.", id="caption-film"),
+            markdown("## Summary\n\nShort." + " word" * 400, id="summary"),
+            markdown(f"## Recall\n\n{recall}", id="recall"),
+            markdown("## Going deeper\n\nA digression.", id="deeper"),
+            markdown(
                 "## Further reading\n\nsection 3 of https://arxiv.org/abs/1502.03167", id="reading"
             ),
         ]
     )
     nb.metadata["bnlib"] = {"keep_widget_state": True}
     nb.metadata["widgets"] = {refresh.WIDGET_STATE: {"state": {}, "version_major": 2}}
-    nb.cells[2].outputs = [new_output("execute_result", {"text/plain": "2"}, execution_count=1)]
-    nb.cells[4].outputs = [new_output("display_data", dict(PNG))]
+    cell(nb, "run-which").outputs = [
+        new_output("execute_result", {"text/plain": "2"}, execution_count=2)
+    ]
+    cell(nb, "check-equation").outputs = [new_output("display_data", dict(FIGURE))]
     film = {**VIEW, "image/png": PNG["image/png"], "text/plain": "Step 3: 4 % are saturated."}
-    nb.cells[7].outputs = [new_output("display_data", film)]
+    cell(nb, "show-film").outputs = [new_output("display_data", film)]
     nb = refresh.normalise(nb)
-    nb.cells[2].metadata["tags"] = ["raises-exception"]
-    nb.cells[2].outputs = [
+    cell(nb, "run-which").metadata["tags"] = ["raises-exception"]
+    cell(nb, "run-which").outputs = [
         new_output("error", ename="ValueError", evalue="no", traceback=["ValueError: no"])
     ]
     return nb
@@ -135,6 +160,10 @@ def tag(cell_id, *tags):
     return lambda nb: cell(nb, cell_id).metadata.update(tags=list(tags))
 
 
+def hide_source(cell):
+    cell.metadata["jupyter"] = {"source_hidden": True}
+
+
 def film(nb):
     return cell(nb, "show-film").outputs[0].data
 
@@ -159,10 +188,33 @@ BAD = [
     ("has_skeleton", edit("title", "**You need**", "")),
     ("has_skeleton", edit("title", "**What you will learn**", "")),
     ("has_skeleton", lambda nb: remove(nb, "summary")),
+    ("has_skeleton", lambda nb: remove(nb, "recall")),
+    ("has_skeleton", lambda nb: nb.cells.insert(1, nb.cells.pop(14))),
     ("has_skeleton", lambda nb: remove(nb, "reading")),
     ("has_skeleton", edit("reading", "https://arxiv.org/abs/", "arXiv ")),
-    ("has_skeleton", edit("exercise-standardise", "2.1", "3.1")),
-    ("has_skeleton", edit("exercise-standardise", "·", ":")),
+    ("is_one_sitting", edit("summary", "Short.", " word" * 36 * 80)),
+    ("is_one_sitting", edit("exercise-standardise", "10 min", "55 min")),
+    ("states_its_time", edit("title", "10 min", "20 min")),
+    ("states_its_time", edit("summary", "Short.", " word" * 80)),
+    ("states_its_time", edit("title", "**Time**", "**Time** about")),
+    ("goes_deeper_briefly", edit("deeper", "A digression.", " word" * 800)),
+    ("has_recall", edit("recall", "It is 3.", "")),
+    ("has_recall", edit("recall", "3. What is 3?", "")),
+    ("has_recall", edit("recall", "<details><summary>Answer</summary>\n\nIt is 3.", "It is 3.")),
+    ("has_recall", edit("recall", "## Recall", "## Questions")),
+    ("has_few_exercises", put("more", source="\n".join(["### Exercise 2.2 · a (5 min)"] * 2))),
+    ("has_few_exercises", put("more", source="\n".join(["### Short task 2.2 · a (5 min)"] * 2))),
+    ("has_few_exercises", put("more", source="### Short task 2.2 · a (15 min)")),
+    ("has_numbered_exercises", edit("exercise-standardise", "2.1", "3.1")),
+    ("has_numbered_exercises", edit("exercise-standardise", "·", ":")),
+    ("has_numbered_exercises", edit("exercise-standardise", " (10 min)", "")),
+    ("has_numbered_exercises", edit("exercise-standardise", "###", "##")),
+    ("has_stubs_and_checks", lambda nb: remove(nb, "check")),
+    ("has_stubs_and_checks", lambda nb: remove(nb, "stub")),
+    ("has_stubs_and_checks", lambda nb: nb.cells.insert(9, nb.cells.pop(11))),
+    ("has_one_blas_thread", edit("setup", "bnlib.use", "# bnlib.use")),
+    ("has_one_blas_thread", lambda nb: remove(nb, "setup")),
+    ("has_one_blas_thread", lambda nb: hide_source(cell(nb, "setup"))),
     ("has_skeleton", edit("summary", "Short.", "# Another title")),
     ("has_readable_ids", put("title", id="3f2a9c1e")),
     ("has_readable_ids", put("title", id="b4f7a1c2-1d2e-4f5a-8b9c-0123456789ab")),
@@ -176,6 +228,7 @@ BAD = [
     ("has_alt_text", output("run-which", "display_data", {"text/html": '<img src="x">'})),
     ("has_alt_text", output("run-which", "display_data", {"text/html": '<img alt="" src="x">'})),
     ("has_alt_text", edit("summary", "Short.", "![](picture.png)")),
+    ("has_alt_text", output("run-which", "display_data", dict(PNG))),
     ("has_checked_equations", edit("summary", "Short.", "$$ y = x $$")),
     ("has_widget_fallbacks", lambda nb: film(nb).pop("image/png")),
     ("has_widget_fallbacks", lambda nb: film(nb).update({"text/plain": "Film"})),
@@ -185,9 +238,18 @@ BAD = [
     ),
     ("has_widget_fallbacks", output("run-which", "display_data", {"text/plain": "<Axes: >"})),
     ("has_predictions", edit("predict-which", "**Predict.**", "Predict.")),
+    ("has_predictions", put("summary", source="**Predict.** What now?")),
+    ("has_predictions", lambda nb: remove(nb, "answer-which")),
+    ("has_predictions", put("answer-which", source="The second. <details>Why</details>")),
+    ("has_predictions", put("answer-which", source="*Figure 1.* The second is larger.")),
+    ("has_predictions", edit("predict-which", "larger?", "larger? <details>None.</details>")),
+    ("has_predictions", lambda nb: cell(nb, "run-which").metadata.pop("jupyter")),
+    ("has_short_cells", put("check-equation", source="\n".join(["show()"] * 21))),
+    ("prints_no_booleans", output("check", "stream", name="stdout", text="as the formula: True\n")),
+    ("prints_no_booleans", output("check", "stream", name="stdout", text="3\nFalse\n")),
     (
-        "has_predictions",
-        put("summary", source="**Predict.** What now?"),
+        "prints_no_booleans",
+        output("check", "display_data", {"text/plain": "[ True False]"}),
     ),
     ("has_no_private_paths", output("run-which", "stream", name="stdout", text="/home/ann/x.py")),
     (
@@ -210,6 +272,22 @@ def test_a_bad_notebook_fails(rule, change):
     assert list(getattr(notebook_rules, rule)(nb, "02_forward.ipynb")), "the rule did not notice"
 
 
+def test_what_the_rules_leave_alone():
+    nb = good()
+    hide_source(cell(nb, "check-equation"))
+    cell(nb, "check-equation").source = "\n".join(["show()"] * 21)
+    assert not list(notebook_rules.has_short_cells(nb, "02_forward.ipynb"))
+    for text in ("backward(dy, overwrite=True)\n", "True story: 3 of 4\n"):
+        cell(nb, "check").outputs = [new_output("stream", name="stdout", text=text)]
+        assert not list(notebook_rules.prints_no_booleans(nb, "02_forward.ipynb"))
+    remove(nb, "recall")
+    for rule in (notebook_rules.has_recall, notebook_rules.has_skeleton):
+        assert list(rule(nb, "02_forward.ipynb"))
+    cell(nb, "title").source = cell(nb, "title").source.replace("# 02", "# 00")
+    for rule in (notebook_rules.has_recall, notebook_rules.has_skeleton):
+        assert not list(rule(nb, "00_start_here.ipynb"))
+
+
 def test_every_rule_has_a_bad_notebook():
     assert {rule.__name__ for rule in RULES} == {name for name, _ in BAD}
 
@@ -220,11 +298,47 @@ def test_tags_come_from_contributing():
     assert "nbval-skip" not in tags
 
 
-def test_map_finds_links():
-    assert mapped("| [00](notebooks/00_a.ipynb) | [x](./notebooks/05_b.ipynb)") == [
-        "00_a.ipynb",
-        "05_b.ipynb",
+def test_map_reads_rows():
+    readme = (
+        "| [00 A b](notebooks/00_a.ipynb) | 15 | x |\n| [05 B](./notebooks/05_b.ipynb) | 30 + 9 |"
+    )
+    assert mapped(readme) == [("00_a.ipynb", "00 A b", "15"), ("05_b.ipynb", "05 B", "30 + 9")]
+
+
+# --- outline.py ---------------------------------------------------------------------------------
+
+
+def test_minutes_are_words_and_cells_of_what_is_counted():
+    prose = "one $\\alpha + \\beta$ <b>two</b> three"  # three words
+    nb = new_notebook(
+        cells=[
+            new_markdown_cell(f"# 02 · T\n\n{prose}"),  # and two
+            new_code_cell("1"),
+            new_code_cell(" "),
+            new_markdown_cell(f"## A\n\n### Exercise 2.1 · b (25 min)\n\n{prose}"),
+            new_code_cell("2"),
+            new_markdown_cell("## Recall\n\n" + "word " * 99 + "\n\n## Last\n\nword"),
+            new_markdown_cell("## Going deeper\n\n### Exercise 2.2 · c (9 min)\n\nword"),
+            new_code_cell("3"),
+        ]
+    )
+    assert [section.title for section in outline.sections(nb)] == [
+        *("", "A", "Recall", "Last", "Going deeper")
     ]
+    words = (3 + 2) + (1 + 6 + 3) + (1 + 1)
+    assert outline.minutes(nb) == (pytest.approx(words / 80 + 2 * 1.2), 25)
+    assert "Going deeper   not counted" in outline.outline(nb, "02_t.ipynb")
+    assert "Exercise 2.1 · b (25 min)" in outline.outline(nb, "02_t.ipynb")
+
+
+def test_refresh_states_the_time_and_only_once():
+    nb = good()
+    said = outline.time_line(*outline.minutes(nb))
+    for old in (said, "**Time** about 99 minutes, or so, of which some for the exercises"):
+        cell(nb, "title").source = cell(nb, "title").source.replace(said, old)
+        cell(refresh.normalise(nb), "title").source.splitlines().index(said)
+    assert re.fullmatch(r"\*\*Time\*\* \d+ min reading and running, 10 min exercises", said)
+    assert outline.time_line(15.2, 0) == "**Time** 15 min reading and running"
 
 
 # --- refresh.py ---------------------------------------------------------------------------------
@@ -275,18 +389,28 @@ def test_refresh_executes_from_nothing_and_normalises(stored, capsys):
     assert [p.name for p in path.parent.iterdir()] == [path.name], "a temporary file was left"
 
 
+def folded(nb):
+    return [c.id for c in nb.cells if c.metadata.get("jupyter", {}).get("outputs_hidden")]
+
+
 def test_answers_to_predictions_are_folded_and_nothing_else():
     nb = refresh.normalise(good())
-    folded = [c.id for c in nb.cells if c.metadata.get("jupyter", {}).get("outputs_hidden")]
-    assert folded == ["run-which"]
-    nb.cells[4].metadata["jupyter"] = {"outputs_hidden": True, "source_hidden": True}
-    nb.cells[1].source = "Which is larger?"
+    assert folded(nb) == ["run-which"]
+    cell(nb, "check").metadata["jupyter"] = {"outputs_hidden": True, "source_hidden": True}
+    cell(nb, "predict-which").source = "Which is larger?"
     nb = refresh.normalise(nb)
-    assert [c.metadata.get("jupyter") for c in nb.cells if c.cell_type == "code"] == [
-        None,
-        {"source_hidden": True},
-        None,
-    ]
+    assert folded(nb) == []
+    assert cell(nb, "check").metadata["jupyter"] == {"source_hidden": True}
+
+
+def test_all_that_runs_before_the_answer_is_folded():
+    nb = good()
+    at = nb.cells.index(cell(nb, "answer-which"))
+    nb.cells.insert(at, new_code_cell("plot()", id="plot-which"))
+    nb.cells.insert(at + 1, new_markdown_cell("*Figure 1.* One dot a unit.", id="caption-which"))
+    assert folded(refresh.normalise(nb)) == ["run-which", "plot-which"]
+    remove(nb, "answer-which")
+    assert folded(refresh.normalise(nb)) == ["run-which", "plot-which"], "up to the next text"
 
 
 def test_perturb_tells_an_output_that_depends_on_rounding(stored, capfd):
