@@ -440,7 +440,7 @@ def test_settings_outside_the_lists_are_added_and_bad_ones_refused(make):
 def test_only_the_controls_asked_for_are_shown(make):
     explorer = make(controls=["activation", "learning_rate"])
     shown = [control.description for control in explorer.control_box.children]
-    assert shown[:-1] == ["activation", "learning rate"]  # the last is the status
+    assert shown[:-1] == ["activation", "learning rate", "view"]  # then the status
 
 
 def test_a_run_ends_with_its_widget(make, monkeypatch):
