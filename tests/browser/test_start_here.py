@@ -18,7 +18,7 @@ class Widget:
     @property
     def picture(self):
         """src and alt of the one picture that can be seen."""
-        image = self.node.locator("img:visible")
+        image = self.node.locator("img.bnlib-picture")
         return image.get_attribute("src"), image.get_attribute("alt")
 
     @property
