@@ -122,7 +122,8 @@ class LiveFigure(widgets.VBox):
             ),
         )
         self._error_box = widgets.HTML(layout=widgets.Layout(display="none"))
-        super().__init__([*self._children(), front()])
+        layout = widgets.Layout(max_width=f"{MAX_SIZE[0]}px")
+        super().__init__([*self._children(), front()], layout=layout)
         self.add_class("bnlib-widget")
         for control in self.controls.values():
             if control.has_trait("value"):

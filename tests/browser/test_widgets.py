@@ -108,24 +108,23 @@ def test_saved_closed_without_a_kernel_and_reopened(lab, run):
     notebook.shut_down_kernel()
     notebook.page.close()
     with lab.open(ALL, 1024, 640) as notebook:
+        widgets = nodes(notebook)
+        widgets["DistributionFilm"].locator(PICTURE).wait_for()
         notebook.shut_down_kernel()
-        for name, node in nodes(notebook).items():
+        for name, node in widgets.items():
             node.scroll_into_view_if_needed()
             source, alt = picture(node)
             assert source.startswith("data:image/png") and len(source) > 5000 and alt, name
             width = node.locator(PICTURE).first.evaluate("image => image.naturalWidth")
             assert width > 800, name
         for name in ("DistributionExplorer", "DistributionFilm", "ChannelFilm"):
-            assert moves_the_picture(notebook, nodes(notebook)[name], slider(nodes(notebook)[name]))
+            handle = widgets[name].get_by_role("slider").last
+            assert moves_the_picture(notebook, widgets[name], handle)
         # Nobody can draw what a control asks for now: the old picture does not pass for it.
-        node = nodes(notebook)["TransformExplorer"]
+        node = widgets["TransformExplorer"]
         node.get_by_role("combobox", name="batch size N").select_option("4")
         node.get_by_text("working").wait_for(timeout=5000)
         assert notebook.problems() == []
-
-
-def slider(node):
-    return node.get_by_role("slider").last
 
 
 def test_a_setting_changed_while_the_kernel_is_busy(lab, run):
