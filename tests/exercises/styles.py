@@ -235,6 +235,109 @@ class bn_backward:
         return dx, (dy * xhat).sum(0), dy.sum(0)
 
 
+class bn_backward_closed:
+    def one_line(dy, xhat, gamma, inv_std):
+        return gamma * inv_std * (dy - dy.mean(0) - xhat * (dy * xhat).mean(0))
+
+    def sums(dy, xhat, gamma, inv_std):
+        n = len(dy)
+        dgamma, dbeta = (dy * xhat).sum(0), dy.sum(0)
+        return gamma * inv_std / n * (n * dy - dbeta - xhat * dgamma)
+
+    def in_place(dy, xhat, gamma, inv_std):
+        dx = xhat * (-(dy * xhat).sum(axis=0) / len(xhat))
+        dx += dy
+        dx -= dy.mean(axis=0)
+        dx *= gamma * inv_std
+        return dx
+
+    def from_dxhat(dy, xhat, gamma, inv_std):
+        g = dy * gamma
+        return (g - g.mean(axis=0) - xhat * (g * xhat).mean(axis=0)) * inv_std
+
+    def projection_matrices(dy, xhat, gamma, inv_std):
+        n, d = dy.shape
+        dx = np.zeros((n, d))
+        for j in range(d):
+            z = xhat[:, j]
+            P = np.eye(n) - np.ones((n, n)) / n - np.outer(z, z) / n
+            dx[:, j] = gamma[j] * inv_std[j] * P @ dy[:, j]
+        return dx
+
+    def loops(dy, xhat, gamma, inv_std):
+        dx = np.empty_like(dy)
+        n = dy.shape[0]
+        for j in range(dy.shape[1]):
+            a = sum(dy[i, j] for i in range(n)) / n
+            b = sum(dy[i, j] * xhat[i, j] for i in range(n)) / n
+            for i in range(n):
+                dx[i, j] = (dy[i, j] - a - b * xhat[i, j]) * gamma[j] * inv_std[j]
+        return dx
+
+
+class gradient_check:
+    def with_slope(forward, backward, x):
+        def slope(f, a, h=1e-5):
+            result = np.zeros(a.shape)
+            for i in np.ndindex(a.shape):
+                step = np.zeros(a.shape)
+                step[i] = h
+                result[i] = (f(a + step) - f(a - step)) / (2 * h)
+            return result
+
+        dy = np.random.default_rng(0).normal(size=forward(x).shape)
+        measured = slope(lambda a: np.sum(dy * forward(a)), x)
+        return np.max(np.abs(backward(dy, x) - measured)) / np.max(np.abs(measured))
+
+    def random_directions(forward, backward, x):
+        rng = np.random.default_rng(11)
+        dy = rng.standard_normal(np.shape(forward(x)))
+        dx, worst = backward(dy, x), 0.0
+        for _ in range(8):
+            v = rng.standard_normal(x.shape)
+            above, below = forward(x + 1e-5 * v), forward(x - 1e-5 * v)
+            measured, claimed = np.sum(dy * (above - below)) / 2e-5, np.sum(dx * v)
+            worst = max(worst, abs(measured - claimed) / max(abs(measured), abs(claimed)))
+        return worst
+
+    def unseeded(forward, backward, x):
+        dy = np.random.default_rng().normal(size=np.shape(forward(x)))
+        h, measured = 1e-5, np.zeros_like(x)
+        for i in range(x.shape[0]):
+            for j in range(x.shape[1]):
+                above, below = x.copy(), x.copy()
+                above[i, j] += h
+                below[i, j] -= h
+                measured[i, j] = (np.sum(forward(above) * dy) - np.sum(forward(below) * dy)) / 2 / h
+        return np.linalg.norm(backward(dy, x) - measured) / np.linalg.norm(measured)
+
+    def sum_of_both_lengths(forward, backward, x):
+        dy = np.random.default_rng(1).uniform(-1, 1, forward(x).shape)
+        a, n = backward(dy, x), np.zeros(x.shape)
+        it = np.nditer(x, flags=["multi_index"])
+        for _ in it:
+            i, there = it.multi_index, x.copy()
+            there[i] += 1e-4
+            plus = forward(there).copy()
+            there[i] -= 2e-4
+            n[i] = ((plus - forward(there)) * dy).sum() / 2e-4
+        return np.max(np.abs(a - n) / (np.abs(a) + np.abs(n) + 1e-8))
+
+    def full_jacobian(forward, backward, x):
+        y = forward(x)
+        worst, h = 0.0, 1e-5
+        measured = np.zeros(y.shape + x.shape)
+        for i in np.ndindex(x.shape):
+            e = np.zeros(x.shape)
+            e[i] = h
+            measured[(..., *i)] = (forward(x + e) - forward(x - e)) / (2 * h)
+        for k in np.ndindex(y.shape):
+            dy = np.zeros(y.shape)
+            dy[k] = 1.0
+            worst = max(worst, np.abs(backward(dy, x) - measured[k]).max())
+        return worst / np.abs(measured).max()
+
+
 class update_running:
     def towards_the_batch(running_mean, running_var, x, momentum):
         new_mean = running_mean + momentum * (x.mean(0) - running_mean)

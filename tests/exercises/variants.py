@@ -267,6 +267,12 @@ def _backward_input(rng):
     return rng.standard_normal(x.shape) + 0.3, x, _vector(rng, x.shape[1]), _eps(rng)
 
 
+def _closed_input(rng):
+    dy, x, gamma, eps = _backward_input(rng)
+    inv_std = 1 / np.sqrt(x.var(0) + eps)
+    return dy, (x - x.mean(0)) * inv_std, gamma, inv_std
+
+
 def _update_input(rng):
     x = _batch(rng)
     d = x.shape[1]
@@ -315,6 +321,7 @@ INPUTS = {
     "standardize": lambda rng: (_batch(rng), _eps(rng)),
     "bn_forward": _forward_input,
     "bn_backward": _backward_input,
+    "bn_backward_closed": _closed_input,
     "update_running": _update_input,
     "bn_inference": _inference_input,
     "fold_bn": _fold_input,
@@ -342,6 +349,9 @@ FORMULAS = {
     "standardize": _standardize,
     "bn_forward": lambda x, g, b, eps: g * _standardize(x, eps) + b,
     "bn_backward": _backward,
+    "bn_backward_closed": lambda dy, z, g, inv: (
+        (g * inv) * (dy - dy.mean(0) - z * (dy * z).mean(0))
+    ),
     "update_running": lambda m, v, x, p: (
         (1 - p) * m + p * x.mean(0),
         (1 - p) * v + p * x.var(0, ddof=1),
