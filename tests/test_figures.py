@@ -18,7 +18,7 @@ from PIL import Image
 import bnlib
 from bnlib import Recorder, compare, figures, load_mnist, mlp
 from bnlib.figures.number import Number
-from bnlib.figures.png import write_whole
+from bnlib.figures.png import encode_png, write_whole
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +161,28 @@ def test_a_file_is_whole_at_every_moment(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         write_whole(path, b"new")
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def pixels(png):
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+
+
+@pytest.mark.parametrize("name", figures.COLORS)
+def test_the_suite_palette_keeps_the_suites_colours_exactly(name):
+    color = [int(figures.COLORS[name][i : i + 2], 16) for i in (1, 3, 5)]
+    rgba = np.full((4, 4, 4), 255, np.uint8)
+    rgba[:2, :, :3] = color
+    result = pixels(encode_png(rgba))
+    np.testing.assert_allclose(result[0, 0], color, atol=5 if len(set(color)) == 1 else 0)
+    np.testing.assert_array_equal(result[3, 3], [255, 255, 255])
+
+
+def test_the_adaptive_palette_keeps_a_colour_map():
+    ramp = np.stack(np.meshgrid(np.arange(0, 256, 4), np.arange(0, 256, 4)), axis=-1)
+    rgba = np.full((*ramp.shape[:2], 4), (0, 0, 60, 255), np.uint8)
+    rgba[..., :2] = ramp
+    suite = np.abs(pixels(encode_png(rgba, "suite")) - rgba[..., :3]).mean()
+    adaptive = np.abs(pixels(encode_png(rgba, "adaptive")) - rgba[..., :3]).mean()
+    assert adaptive < 8 < suite
+    with pytest.raises(ValueError, match="rainbow"):
+        encode_png(rgba, "rainbow")
