@@ -11,7 +11,6 @@ import nbformat
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
-from matplotlib.colors import to_hex
 from nbconvert import HTMLExporter
 from PIL import Image
 
@@ -38,18 +37,6 @@ def recordings():
 def close():
     yield
     plt.close("all")
-
-
-def test_distributions_has_a_row_a_layer_and_a_column_a_network(recordings):
-    fig = figures.distributions(recordings, step=2)
-    assert len(fig.axes) == 4
-    ax = fig.axes[3]  # layer 2, with BN
-    share = recordings["with BN"].histogram[2, 1]
-    np.testing.assert_allclose(ax.patches[0].get_data().values, share / share.max())
-    assert to_hex(ax.patches[0].get_facecolor()).upper() == figures.COLORS["with BN"]
-    lines = [line.get_xdata()[0] for line in ax.get_lines()]
-    np.testing.assert_array_equal(lines, recordings["with BN"].percentiles[2, 1])
-    assert "step 10" in fig.axes[0].get_title()
 
 
 @pytest.mark.parametrize("unit", [False, True])
@@ -79,7 +66,7 @@ def test_a_single_recording_will_do(recordings):
         figures.curves({})
 
 
-@pytest.mark.parametrize("name", ["distributions", "percentiles", "curves"])
+@pytest.mark.parametrize("name", ["percentiles", "curves", "units_over_time"])
 def test_text_is_at_least_12_points(recordings, name):
     with plt.rc_context({"font.size": 5, "legend.fontsize": 5, "axes.titlesize": 5}):
         fig = getattr(figures, name)(recordings)
