@@ -314,6 +314,7 @@ def _saturated_input(rng):
 INPUTS = {
     "standardize": lambda rng: (_batch(rng), _eps(rng)),
     "bn_forward": _forward_input,
+    "stable_variance": lambda rng: (_batch(rng),),
     "bn_backward": _backward_input,
     "update_running": _update_input,
     "bn_inference": _inference_input,
@@ -341,6 +342,7 @@ def _backward(dy, x, gamma, eps, axes=(0,)):
 FORMULAS = {
     "standardize": _standardize,
     "bn_forward": lambda x, g, b, eps: g * _standardize(x, eps) + b,
+    "stable_variance": lambda x: ((x - x.mean(0)) ** 2).mean(0),
     "bn_backward": _backward,
     "update_running": lambda m, v, x, p: (
         (1 - p) * m + p * x.mean(0),
