@@ -42,7 +42,8 @@ def stable_variance(x):
     Returns var, array (D,): the mean of the squared deviations (divided by N).
     """
     d = x - x[0]  # the first example is near the others, and a shift changes no variance
-    return (d**2).mean(axis=0) - d.mean(axis=0) ** 2
+    mean = d.mean(axis=0)
+    return (d * d).mean(axis=0) - mean * mean
 
 
 # ---------------------------------------------------------------- references
