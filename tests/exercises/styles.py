@@ -657,6 +657,58 @@ class saturated_fraction:
         return np.mean(s * (1 - s) < 0.0125, dtype=np.float32)
 
 
+class stable_variance:
+    def shifted_one_pass(x):
+        d = x - x[0]
+        return np.mean(d * d, axis=0) - np.mean(d, axis=0) ** 2
+
+    def two_passes(x):
+        return ((x - x.mean(axis=0)) ** 2).mean(axis=0)
+
+    def shifted_twice(x):
+        d = x - x[-1:]
+        d = d - d.mean(axis=0, keepdims=True)
+        return np.einsum("nd,nd->d", d, d) / len(d)
+
+    def numpy_var(x):
+        return np.var(x, axis=0)
+
+    def welford(x):
+        mean, total = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+        for n, row in enumerate(x.astype(np.float64), start=1):
+            step = row - mean
+            mean = mean + step / n
+            total = total + step * (row - mean)
+        return total / len(x)
+
+    def loops(x):
+        var = []
+        for j in range(x.shape[1]):
+            s1 = s2 = 0.0
+            for i in range(x.shape[0]):
+                d = float(x[i, j]) - float(x[0, j])
+                s1 += d
+                s2 += d * d
+            var.append(s2 / len(x) - (s1 / len(x)) ** 2)
+        return var
+
+    def pairs(x):
+        d = x[:, None] - x[None]
+        return (d * d).mean(axis=(0, 1)) / 2
+
+    def in_place_on_a_copy(x):
+        d = np.array(x)
+        d -= x[len(x) // 2]
+        square = d.mean(axis=0) ** 2
+        d *= d
+        return d.mean(axis=0) - square
+
+    def calculates_in_float32(x):
+        x = x.astype(np.float32)
+        d = x - x[0]
+        return (d**2).mean(axis=0) - d.mean(axis=0) ** 2
+
+
 def of(name):
     """The correct solutions of an exercise: a dictionary of functions by style."""
     return {k: f for k, f in vars(globals()[name]).items() if not k.startswith("__")}

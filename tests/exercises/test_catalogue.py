@@ -178,6 +178,7 @@ def test_the_catalogue_loses_no_mistake():
         "saturated_fraction": 13,
         "standardize": 23,
         "bn_forward": 34,
+        "stable_variance": 17,
         "bn_backward": 65,
         "bn_inference": 26,
         "update_running": 27,

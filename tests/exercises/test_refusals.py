@@ -142,7 +142,7 @@ WRONG = {
     },
     **{
         f"{n}-remembers-a-corner": remembers(
-            n, lambda *a, n=n: (x_of(n, a).shape, float(x_of(n, a).flat[0]), a[-1])
+            n, lambda *a, n=n: (x_of(n, a).shape, float(x_of(n, a).flat[0]), *a[1:][-1:])
         )
         for n in (*WITH_BATCH, "fold_bn")
     },

@@ -320,6 +320,7 @@ def _saturated_input(rng):
 INPUTS = {
     "standardize": lambda rng: (_batch(rng), _eps(rng)),
     "bn_forward": _forward_input,
+    "stable_variance": lambda rng: (_batch(rng),),
     "bn_backward": _backward_input,
     "bn_backward_closed": _closed_input,
     "update_running": _update_input,
@@ -348,6 +349,7 @@ def _backward(dy, x, gamma, eps, axes=(0,)):
 FORMULAS = {
     "standardize": _standardize,
     "bn_forward": lambda x, g, b, eps: g * _standardize(x, eps) + b,
+    "stable_variance": lambda x: ((x - x.mean(0)) ** 2).mean(0),
     "bn_backward": _backward,
     "bn_backward_closed": lambda dy, z, g, inv: (
         (g * inv) * (dy - dy.mean(0) - z * (dy * z).mean(0))
