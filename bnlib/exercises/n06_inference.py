@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from .engine import Exercise, Probe, properties
+from .engine import Case, Exercise, Probe, properties
 from .engine.probes import betas, dense_probes, gammas
 
 # ================================================================ bn_inference
@@ -53,7 +53,7 @@ def _inference_probes() -> list[Probe]:
     ]
 
 
-def at_the_running_mean(case):
+def at_the_running_mean(case: Case) -> str | None:
     """For x = running_mean the output is beta."""
     slope, offset = case.got.slope, case.got.offset
     return case.differ(
@@ -64,7 +64,7 @@ def at_the_running_mean(case):
     )
 
 
-def rise(case):
+def rise(case: Case) -> str | None:
     """When x grows by the standard deviation, the output grows by gamma."""
     deviation = np.sqrt(case.given.running_var + case.given.eps)
     return case.differ(
@@ -131,7 +131,7 @@ def _update_probes() -> list[Probe]:
     return dense_probes(arguments, one="left out")
 
 
-def old_weight(case):
+def old_weight(case: Case) -> str | None:
     """The old value has the weight 1 - momentum."""
     m = case.given.momentum
     for out, old in (("new_mean", "running_mean"), ("new_var", "running_var")):
@@ -148,7 +148,7 @@ def old_weight(case):
     return None
 
 
-def batch_weight(case):
+def batch_weight(case: Case) -> str | None:
     """The batch's mean and variance have the weight momentum."""
     if case.probe.tag:  # x + 1 would be rounded
         return None
@@ -169,7 +169,7 @@ def batch_weight(case):
     )
 
 
-def batch_statistics(case):
+def batch_statistics(case: Case) -> str | None:
     """With momentum = 1 the old value does not count: the result is the batch's statistic."""
     alone = case.call(momentum=1.0)
     n = len(case.given.x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .engine import Exercise
+from .engine import Case, Exercise
 from .engine.probes import betas, dense_probes, gammas
 
 # ================================================================ fold_bn
@@ -42,7 +42,7 @@ def _fold_arguments(rng, W, eps) -> dict:
     }
 
 
-def folded_output_at_zero(case):
+def folded_output_at_zero(case: Case) -> str | None:
     """For x = 0 both layers give b2."""
     return case.differ(
         case.got.b2,
@@ -52,7 +52,7 @@ def folded_output_at_zero(case):
     )
 
 
-def folded_output_at_a_unit(case):
+def folded_output_at_a_unit(case: Case) -> str | None:
     """From x = 0 to a unit vector, the normalised output changes by that row of W2."""
     return case.differ(
         case.got.W2[0],
@@ -117,7 +117,7 @@ def _fold_before_arguments(rng, x, eps) -> dict:
     }
 
 
-def output_at_the_mean(case):
+def output_at_the_mean(case: Case) -> str | None:
     """For x = mean, the dense layer receives beta."""
     W, b = case.given.W, case.given.b
     return case.differ(
@@ -128,7 +128,7 @@ def output_at_the_mean(case):
     )
 
 
-def output_rises_with_an_input(case):
+def output_rises_with_an_input(case: Case) -> str | None:
     """When x[0] grows by its standard deviation, the layer receives gamma[0] more of it."""
     deviation = np.sqrt(case.given.var[0] + case.given.eps)
     return case.differ(

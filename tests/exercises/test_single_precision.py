@@ -188,3 +188,13 @@ def test_rounding_is_called_rounding(name, decimals):
     result = exercises.available[name].check(all_outputs(name, lambda a: np.round(a, decimals)))
     assert f"is rounded to {decimals} decimal" in result.message, result
     assert "float32" not in result.message
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_mistake_in_float32_is_named_as_well(name):
+    """But for those that float32 itself hides, by overflow or by a division by 0."""
+    exercise = exercises.available[name]
+    mistakes = [m for m in exercise.mistakes if m.id not in ("overflow", "eps-missing")]
+    found = [exercise.check(in_float32(m.function)).diagnosis for m in mistakes]
+    missed = [m.id for m, diagnosis in zip(mistakes, found) if diagnosis != m.id]
+    assert len(missed) <= 1, missed
