@@ -407,44 +407,48 @@ class update_running:
 
 
 class bn_inference:
-    def one_line(x, gamma, beta, running_mean, running_var, eps):
-        return gamma * (x - running_mean) / np.sqrt(running_var + eps) + beta
+    def two_lines(gamma, beta, running_mean, running_var, eps):
+        slope = gamma / np.sqrt(running_var + eps)
+        offset = beta - slope * running_mean
+        return slope, offset
 
-    def scale_and_offset(x, gamma, beta, running_mean, running_var, eps):
-        scale = gamma / np.sqrt(running_var + eps)
-        return x * scale + (beta - running_mean * scale)
+    def the_formula_at_zero(gamma, beta, running_mean, running_var, eps):
+        def y(x):
+            return gamma * (x - running_mean) / np.sqrt(running_var + eps) + beta
 
-    def loops(x, gamma, beta, running_mean, running_var, eps):
-        y = np.empty_like(x)
-        for n in range(x.shape[0]):
-            for j in range(x.shape[1]):
-                xhat = (x[n, j] - running_mean[j]) / (running_var[j] + eps) ** 0.5
-                y[n, j] = gamma[j] * xhat + beta[j]
-        return y
+        return gamma / (running_var + eps) ** 0.5, y(0)
 
-    def einsum(x, gamma, beta, running_mean, running_var, eps):
-        scale = gamma * (running_var + eps) ** -0.5
-        return np.einsum("nd,d->nd", x - running_mean, scale) + beta
+    def loops(gamma, beta, running_mean, running_var, eps):
+        slope, offset = [], []
+        for j in range(len(gamma)):
+            slope.append(gamma[j] / (running_var[j] + eps) ** 0.5)
+            offset.append(beta[j] - running_mean[j] * slope[j])
+        return slope, offset
 
-    def keepdims(x, gamma, beta, running_mean, running_var, eps):
-        mean, var = running_mean[None, :], running_var[None, :]
-        return (x - mean) / np.sqrt(var + eps) * gamma[None, :] + beta[None, :]
+    def einsum(gamma, beta, running_mean, running_var, eps):
+        slope = gamma * (running_var + eps) ** -0.5
+        return slope, beta - np.einsum("d,d->d", slope, running_mean)
 
-    def in_place_on_a_copy(x, gamma, beta, running_mean, running_var, eps):
-        y = x.copy()
-        y -= running_mean
-        y /= np.sqrt(running_var + eps)
-        y *= gamma
-        y += beta
-        return y
+    def as_rows(gamma, beta, running_mean, running_var, eps):
+        inv_std = 1 / np.sqrt(running_var[None, :] + eps)
+        slope = gamma[None, :] * inv_std
+        return slope[0], (beta - running_mean * slope).squeeze(0)
 
-    def returns_a_list(x, gamma, beta, running_mean, running_var, eps):
-        std = np.sqrt(running_var + eps)
-        return [list(gamma * (row - running_mean) / std + beta) for row in x]
+    def in_place_on_copies(gamma, beta, running_mean, running_var, eps):
+        slope, offset = gamma.copy(), beta.copy()
+        slope /= np.sqrt(running_var + eps)
+        offset -= slope * running_mean
+        return [slope, offset]
 
-    def calculates_in_float32(x, gamma, beta, running_mean, running_var, eps):
-        x, mean, var = (a.astype(np.float32) for a in (x, running_mean, running_var))
-        return ((x - mean) / np.sqrt(var + eps) * gamma + beta).astype(np.float32)
+    def xhat_of_zero(gamma, beta, running_mean, running_var, eps):
+        s = np.sqrt(running_var + eps)
+        xhat = (np.zeros_like(running_mean) - running_mean) / s
+        return np.divide(gamma, s), np.add(np.multiply(gamma, xhat), beta)
+
+    def calculates_in_float32(gamma, beta, running_mean, running_var, eps):
+        gamma, mean, var = (a.astype(np.float32) for a in (gamma, running_mean, running_var))
+        slope = gamma / np.sqrt(var + np.float32(eps))
+        return slope, (beta - slope * mean).astype(np.float32)
 
 
 class fold_bn:
@@ -492,6 +496,52 @@ class fold_bn:
         )
         scale = gamma / np.sqrt(var + np.float32(eps))
         return W * scale, (b - mean) * scale + beta
+
+
+class fold_bn_before:
+    def slope_and_offset(W, b, gamma, beta, mean, var, eps):
+        slope = gamma / np.sqrt(var + eps)
+        offset = beta - slope * mean
+        return (W.T * slope).T, b + offset @ W
+
+    def diagonal_matrix(W, b, gamma, beta, mean, var, eps):
+        slope = np.diag(gamma / np.sqrt(var + eps))
+        return slope @ W, (beta - slope @ mean) @ W + b
+
+    def loops(W, b, gamma, beta, mean, var, eps):
+        W2, b2 = np.empty_like(W), b.copy()
+        for i in range(W.shape[0]):
+            slope = gamma[i] / (var[i] + eps) ** 0.5
+            for j in range(W.shape[1]):
+                W2[i, j] = slope * W[i, j]
+                b2[j] += (beta[i] - slope * mean[i]) * W[i, j]
+        return W2, b2
+
+    def einsum(W, b, gamma, beta, mean, var, eps):
+        slope = gamma * (var + eps) ** -0.5
+        return np.einsum("i,io->io", slope, W), np.einsum("i,io->o", beta - mean * slope, W) + b
+
+    def new_weights_first(W, b, gamma, beta, mean, var, eps):
+        W2 = W * (gamma / np.sqrt(var + eps)).reshape(-1, 1)
+        return W2, beta @ W - mean @ W2 + b
+
+    def probed_with_unit_vectors(W, b, gamma, beta, mean, var, eps):
+        def both(x):
+            return (gamma * (x - mean) / np.sqrt(var + eps) + beta) @ W + b
+
+        slope = gamma[:, None] / np.sqrt(var + eps)[:, None]
+        return slope * W, both(np.zeros_like(mean))
+
+    def in_place_on_copies(W, b, gamma, beta, mean, var, eps):
+        W2, b2, slope = W.copy(), b.copy(), gamma / np.sqrt(var + eps)
+        W2 *= np.expand_dims(slope, 1)
+        b2 += W.T @ (beta - mean * slope)
+        return [W2, b2]
+
+    def returns_lists(W, b, gamma, beta, mean, var, eps):
+        slope = gamma / np.sqrt(var + eps)
+        offset = (beta - mean * slope).reshape(1, -1)
+        return (slope.reshape(-1, 1) * W).tolist(), ((offset @ W)[0] + b).tolist()
 
 
 class bn_conv_forward:
