@@ -1,7 +1,7 @@
 """bnlib: Batch Normalization from the formulas up, in NumPy.
 
-Read the package in this order: functional (the mathematics), norms, layers and convolution,
-network, losses, optim, training, recording, inference, grid. `bnlib.widgets` and
+Read the package in this order: functional (the mathematics), views, norms, layers and
+convolution, network, losses, optim, training, recording, inference, grid. `bnlib.widgets` and
 `bnlib.figures` draw; nothing else imports Matplotlib or ipywidgets. They and `bnlib.exercises` are
 imported where they are used.
 """

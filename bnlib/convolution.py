@@ -153,7 +153,7 @@ class Conv2d(Layer):
         shape = (out_channels, in_channels, *self.kernel_size)
         if std is None:
             std = np.prod(shape[1:]) ** -0.5
-        std = check_real("Conv2d expected std >= 0", std)
+        std = check_real("Conv2d expected a finite std >= 0", std)
         weight = std * generator(rng).standard_normal(shape)
         self.add_param("weight", weight.astype(dtype))
         if bias:

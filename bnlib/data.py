@@ -72,7 +72,7 @@ class Data:
         if indices is None:
             indices = slice(None)
         elif isinstance(indices, (int, np.integer)) and not isinstance(indices, bool):
-            n = check_count("test_batch(n)", indices, 1, len(self.x_test))
+            n = _check_count("test_batch(n)", indices, len(self.x_test))
             indices = slice(0, n)
         return self._draw(self.x_test, self.y_test, indices, dtype, "test")
 
@@ -119,8 +119,8 @@ def load_mnist(
     """
     if shape not in ("flat", "image"):
         raise ValueError(f'expected shape "flat" or "image", got {shape!r}')
-    n_train = 60000 if n_train is None else check_count("n_train", n_train, 1, 60000)
-    n_test = 10000 if n_test is None else check_count("n_test", n_test, 1, 10000)
+    n_train = 60000 if n_train is None else _check_count("n_train", n_train, 60000)
+    n_test = 10000 if n_test is None else _check_count("n_test", n_test, 10000)
     arrays = _read(Path(path))
 
     def images(key, n):
@@ -163,13 +163,11 @@ def _own(array):
     return array
 
 
-def check_count(name: str, n: int, least: int, most: int | None = None) -> int:
-    """``n`` as an int; TypeError unless it is an integer, ValueError unless it is in the range."""
-    wanted = f"an integer >= {least}" if most is None else f"an integer from {least} to {most}"
+def _check_count(name, n, most):
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
-        raise TypeError(f"{name}: expected {wanted}, got {n!r}")
-    if n < least or (most is not None and n > most):
-        raise ValueError(f"{name}: expected {wanted}, got {n}")
+        raise TypeError(f"{name}: expected an integer from 1 to {most}, got {n!r}")
+    if not 1 <= n <= most:
+        raise ValueError(f"{name}: expected an integer from 1 to {most}, got {n}")
     return int(n)
 
 

@@ -79,7 +79,7 @@ def gradcheck(
     """
     check_int("gradcheck expected directions", directions)
     for name, value in (("step", step), ("tol", tol)):
-        if not check_real(f"gradcheck expected {name} > 0", value) > 0:
+        if not check_real(f"gradcheck expected a finite {name} > 0", value) > 0:
             raise ValueError(f"gradcheck expected {name} > 0, got {value!r}")
     for name, value in inputs.items():
         if getattr(value, "dtype", None) != np.float64:

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bnlib.data import Data, check_count, load_mnist
+from bnlib.data import Data, load_mnist
 from bnlib.network import mlp
 from bnlib.saving import load_arrays, save_arrays
 from bnlib.training import LONG_RUN, accuracy, train
+from bnlib.views import check_int
 
 OF_NETWORK = ("norm", "activation", "init_scale", "norm_position", "seed", "dtype")
 OF_TRAINING = ("steps", "lr", "batch_size", "momentum", "weight_decay")
@@ -282,8 +283,8 @@ def _check(grid, shared, eval_size):
         raise ValueError("sweep expected a grid with at least one value for every setting")
     if missing := sorted({"lr", "batch_size"} - grid.keys() - shared.keys()):
         raise ValueError(f"sweep needs {missing}, in the grid or for all runs")
-    check_count("steps", shared["steps"], 1)
-    check_count("eval_size", eval_size, 1)
+    check_int("sweep expected steps", shared["steps"])
+    check_int("sweep expected eval_size", eval_size)
     # A value that no network accepts should not wait for its turn in the grid.
     for name in OF_NETWORK:
         for value in grid.get(name, (shared[name],) if name in shared else ()):

@@ -168,7 +168,8 @@ class Dense(Layer):
         self.in_features = check_int("Dense expected in_features", in_features)
         self.out_features = check_int("Dense expected out_features", out_features)
         dtype = check_dtype("Dense", dtype)
-        std = in_features**-0.5 if std is None else check_real("Dense expected std >= 0", std)
+        std = in_features**-0.5 if std is None else std
+        check_real("Dense expected a finite std >= 0", std)
         weight = std * generator(rng).standard_normal((in_features, out_features))
         self.add_param("weight", weight.astype(dtype))
         if bias:

@@ -350,7 +350,7 @@ def default_init_scale(activation: str) -> float:
 def _init_scale(init_scale, activation):
     if init_scale is None:
         return default_init_scale(activation)
-    return check_real("expected init_scale >= 0", init_scale)
+    return check_real("expected a finite init_scale >= 0", init_scale)
 
 
 def _sizes(function, name, sizes):

@@ -22,11 +22,11 @@ class SGD:
     def __init__(
         self, net: Sequential, lr: float, momentum: float = 0.0, weight_decay: float = 0.0
     ):
-        if not check_real("SGD expected lr > 0", lr) > 0:
-            raise ValueError(f"SGD expected lr > 0, a finite number, got {lr!r}")
+        if not check_real("SGD expected a finite lr > 0", lr) > 0:
+            raise ValueError(f"SGD expected a finite lr > 0, got {lr!r}")
         if check_real("SGD expected momentum in [0, 1)", momentum) >= 1:
             raise ValueError(f"SGD expected momentum in [0, 1), got {momentum!r}")
-        check_real("SGD expected weight_decay >= 0", weight_decay)
+        check_real("SGD expected a finite weight_decay >= 0", weight_decay)
         self.net, self.lr, self.momentum, self.weight_decay = net, lr, momentum, weight_decay
         self.velocity = np.zeros_like(net.flat_params)
 

@@ -1,11 +1,15 @@
 """How a signal gets through a network: forward from the images, and backward from the loss."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
 
 from bnlib.layers import Activation
 from bnlib.losses import softmax_cross_entropy
+from bnlib.network import Sequential
+from bnlib.threads import one_blas_thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,13 +22,15 @@ class SignalProfile:
     gradient_norm: np.ndarray  # (L,), of the loss with respect to the layer's weight matrix
 
 
-def signal_profile(net, x, labels):
+@one_blas_thread()
+def signal_profile(net: Sequential, x: np.ndarray, labels: np.ndarray) -> SignalProfile:
     """Send the batch x (N, ...) with ``labels`` (N,) forward and back once; a `SignalProfile`.
 
     ``unit_std`` is what tells two images apart: a layer whose units have the same value for every
     image can have a large ``std`` and still pass nothing on. An activation is the output of a
     nonlinearity. The network works in training mode, so BatchNorm uses the statistics of x; its
-    running statistics and the mode are left as they were.
+    running statistics and the mode are left as they were. Raises ValueError or TypeError for images
+    or labels that do not fit the network.
     """
     outputs = []
     with net.as_it_was():

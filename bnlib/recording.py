@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnlib.data import Data, check_count
-from bnlib.functional import NonFiniteError
+from bnlib.data import Data
 from bnlib.saving import load_arrays, save_arrays
 from bnlib.threads import one_blas_thread
+from bnlib.views import NonFiniteError, check_int
 
 if TYPE_CHECKING:
     from bnlib.network import Sequential
@@ -115,7 +115,7 @@ class Recorder:
         a layer has fewer); 0 for none
     before_norm : record these units in front of the norm too; needs ``channels``
 
-    Raises ValueError or TypeError for a setting out of range.
+    Raises ValueError for a setting out of range.
     """
 
     data: Data
@@ -137,7 +137,7 @@ class Recorder:
     def __post_init__(self) -> None:
         least = {"every": 1, "probe_size": 2, "eval_size": 1, "bins": 2, "unit": 0, "sample": 4}
         for name, lowest in (least | {"channels": 0}).items():
-            check_count(f"Recorder's {name}", getattr(self, name), lowest)
+            check_int(f"Recorder expected {name}", getattr(self, name), lowest)
         if not self.limits[0] < self.limits[1]:
             raise ValueError(f"Recorder expected rising limits, got {self.limits}")
         if self.before_norm and not self.channels:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bnlib.data import Data, check_count
-from bnlib.functional import NonFiniteError
+from bnlib.data import Data
 from bnlib.network import Sequential
 from bnlib.norms import BatchNorm
 from bnlib.threads import one_blas_thread
 from bnlib.training import Trainer, accuracy
+from bnlib.views import NonFiniteError, check_int
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +90,13 @@ def track(
     The running statistics of ``net`` and their momenta are left as they were. Other parameters and
     errors as in `bnlib.Trainer`; ValueError for a network without running statistics.
     """
-    check_count("steps", steps, 1)
-    check_count("every", every, 1)
+    check_int("track expected steps", steps)
+    check_int("track expected every", every)
     norms = _norms(net)
     if not norms:
         raise ValueError("track expected a network with BatchNorm layers that keep statistics")
     trainer = Trainer(net, data, lr, batch_size, seed)
-    images = data.batch(slice(0, check_count("sample", sample, 2)), net.dtype)[0]
+    images = data.batch(slice(0, check_int("track expected sample", sample, 2)), net.dtype)[0]
     batch, frames, population, weights, diverged_at = [], [], [], [], None
     momenta = [bn.momentum for bn in norms]
     with net.as_it_was():

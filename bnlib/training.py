@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bnlib.data import Data, check_count
-from bnlib.functional import NonFiniteError
+from bnlib.data import Data
 from bnlib.losses import softmax_cross_entropy
 from bnlib.network import Sequential, mlp
 from bnlib.optim import SGD
 from bnlib.recording import Recorder, Recording
 from bnlib.threads import blas_threads, one_blas_thread
+from bnlib.views import NonFiniteError, check_int
 
 LONG_RUN = 5_000  # steps; from here on train() shows a progress bar unless told otherwise
 
@@ -72,7 +72,12 @@ class Trainer:
     ) -> None:
         if not hasattr(data, "x_train"):
             raise TypeError(f"expected data as load_mnist() returns it, got {type(data).__name__}")
-        self.batch_size = check_count("batch_size", batch_size, 1, len(data.x_train))
+        self.batch_size = check_int("expected batch_size", batch_size)
+        if batch_size > len(data.x_train):
+            raise ValueError(
+                f"expected batch_size <= {len(data.x_train)}, the size of the training set, got "
+                f"{batch_size}"
+            )
         self.net, self.data = net, data
         self.recorder = None if recorder is None else recorder.fresh()
         self.optimizer = SGD(net, lr, momentum, weight_decay)
@@ -89,7 +94,7 @@ class Trainer:
     @one_blas_thread()
     def advance(self, steps: int) -> None:
         """Make ``steps`` more updates (0 or more), fewer if the network diverges."""
-        check_count("steps", steps, 0)
+        check_int("advance expected steps", steps, 0)
         if self.recorder is not None and not self.losses and not self.recorder.steps:
             self._record_start()
         for _ in range(steps):
@@ -104,6 +109,7 @@ class Trainer:
             recording = self.recorder.recording(self.diverged_at)
         return Run(self.net, np.array(self.losses), self.diverged_at, recording)
 
+    @one_blas_thread()
     def _check_data(self):
         """Two images through the network: what does not fit raises now, and nothing has moved."""
         with self.net.as_it_was(), np.errstate(over="ignore", invalid="ignore"):
@@ -132,19 +138,15 @@ class Trainer:
             self._record(loss)
 
     def _gradients(self, x, labels):
-        """Fill the gradients for one batch and return its loss, or None if that is not finite."""
-        # A diverging network overflows on its way; the check below says so, once and clearly.
+        """Fill the gradients for one batch and return its loss, or None if one is not finite."""
+        # A diverging network overflows on its way; the checks say so, once and clearly.
         with np.errstate(over="ignore", invalid="ignore"):
             try:
-                logits = self.net.train().forward(x)
-            except NonFiniteError:
-                return None
-            loss, dlogits = softmax_cross_entropy(logits, labels)
-            if not np.isfinite(loss):
-                return None
-            try:
+                loss, dlogits = softmax_cross_entropy(self.net.train().forward(x), labels)
+                if not np.isfinite(loss):
+                    return None
                 self.net.backward(dlogits, input_gradient=False)
-            except NonFiniteError:  # the loss is finite still, its gradients are not
+            except NonFiniteError:
                 return None
         return loss
 
@@ -221,7 +223,7 @@ def compare(
     a fresh copy of ``recorder``. Returns a dict of name -> `Run`; other parameters as in `train`.
     An interrupt raises KeyboardInterrupt, whose ``runs`` maps the names to the `Run`s so far.
     """
-    check_count("steps", steps, 1)
+    check_int("expected steps", steps)
     check_same_start(networks)
     rates = lr if isinstance(lr, Mapping) else dict.fromkeys(networks, lr)
     if missing := [name for name in networks if name not in rates]:

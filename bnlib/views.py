@@ -19,14 +19,7 @@ import numpy as np
 
 
 class NonFiniteError(ValueError):
-    """A NaN, an infinity or an overflow, usually because a network has diverged.
-
-    ``finite`` (C,), where it is known, says which channels are well.
-    """
-
-    def __init__(self, message: str, finite: np.ndarray | None = None):
-        super().__init__(message)
-        self.finite = finite
+    """A NaN, an infinity or an overflow, usually because a network has diverged."""
 
 
 # -- Views ----------------------------------------------------------------------------------------
@@ -187,7 +180,7 @@ def check_dtype(owner: str, dtype: type) -> np.dtype:
 def check_real(what: str, value: float, least: float = 0.0, most: float = np.inf) -> float:
     """Return ``value``; raise ValueError unless it is a finite number in [least, most]."""
     if not isinstance(value, (float, Real)) or not (least <= value <= most and isfinite(value)):
-        raise ValueError(f"{what}, a finite number, got {value!r:.80}")
+        raise ValueError(f"{what}, got {value!r:.80}")
     return value
 
 
@@ -231,14 +224,12 @@ def check_finite(shows: np.ndarray, y: np.ndarray, **inputs: np.ndarray) -> None
         if not (finite := np.isfinite(v).all(axis=1)).all():
             raise NonFiniteError(
                 f"expected finite numbers in {name}, got NaN or infinity in channel "
-                f"{int(np.argmin(finite))}: has the network diverged, or is the data unclean?",
-                well,
+                f"{int(np.argmin(finite))}: has the network diverged, or is the data unclean?"
             )
     channel, (name, x) = int(np.argmin(well)), next(iter(inputs.items()))
     size, limit = np.abs(x[channel]).max(), np.finfo(x.dtype).max
     raise NonFiniteError(
         f"{name} holds numbers up to {size:.3g} in channel {channel}, and the result or the "
         f"variance on the way to it is beyond {limit:.2g}, the largest {x.dtype}: has the network "
-        "diverged, or does the data need another unit?",
-        well,
+        "diverged, or does the data need another unit?"
     )

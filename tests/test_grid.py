@@ -195,7 +195,7 @@ def test_an_executor_that_is_shut_down_loses_nothing_and_says_so(expected):
 
 @pytest.mark.parametrize("executor", [None, Half()])
 def test_an_error_in_a_run_is_raised(executor):
-    with pytest.raises(ValueError, match="lr > 0, got -1"):
+    with pytest.raises(ValueError, match=r"lr > 0, .*got -1"):
         sweep(DATA, SIZES, {"lr": [0.1, -1]}, executor=executor, **SHARED)
 
 
@@ -209,8 +209,8 @@ def test_an_error_in_a_run_is_raised(executor):
         ({"lr": [1]}, {"lr": 1}, "leave one out"),
         ({"init_scale": [1]}, {}, r"needs \['lr'\]"),
         ({"lr": [1], "norm": [None, "bach"]}, {}, "norm expected one of"),
-        ({"lr": [1]}, {"steps": 0}, "steps: expected an integer >= 1, got 0"),
-        ({"lr": [1]}, {"eval_size": 0}, "eval_size: expected an integer >= 1, got 0"),
+        ({"lr": [1]}, {"steps": 0}, "steps >= 1, a whole number, got 0"),
+        ({"lr": [1]}, {"eval_size": 0}, "eval_size >= 1, a whole number, got 0"),
     ],
 )
 def test_a_wrong_setting_stops_before_the_first_run(grid, shared, words, monkeypatch):

@@ -325,6 +325,10 @@ def test_histogram_counts_every_value_once(values, bins):
         close(found, shares(values, edges), 1e-12, scale=1)
 
 
+def test_percentiles_are_those_of_figure_1_of_the_paper():
+    assert PERCENTILES == (15, 50, 85)
+
+
 @given(values=st.lists(st.floats(-10, 10), min_size=1, max_size=40))
 def test_percentiles_are_those_of_numpy(values):
     expected = np.percentile(values, PERCENTILES)
@@ -341,21 +345,21 @@ def test_repr_says_how_long_it_is():
 
 
 @pytest.mark.parametrize(
-    "settings, error, message",
+    "settings, message",
     [
-        ({"every": 0}, ValueError, "every: expected an integer >= 1, got 0"),
-        ({"every": 2.5}, TypeError, "every: expected an integer >= 1, got 2.5"),
-        ({"probe_size": 1}, ValueError, "probe_size: expected an integer >= 2"),
-        ({"eval_size": 0}, ValueError, "eval_size: expected an integer >= 1"),
-        ({"bins": 1}, ValueError, "bins: expected an integer >= 2"),
-        ({"sample": 3}, ValueError, "sample: expected an integer >= 4"),
-        ({"channels": -1}, ValueError, "channels: expected an integer >= 0"),
-        ({"limits": (2, 2)}, ValueError, "rising limits"),
-        ({"before_norm": True}, ValueError, "channels >= 1 with before_norm"),
+        ({"every": 0}, "every >= 1, a whole number, got 0"),
+        ({"every": 2.5}, "every >= 1, a whole number, got 2.5"),
+        ({"probe_size": 1}, "probe_size >= 2, a whole number"),
+        ({"eval_size": 0}, "eval_size >= 1, a whole number"),
+        ({"bins": 1}, "bins >= 2, a whole number"),
+        ({"sample": 3}, "sample >= 4, a whole number"),
+        ({"channels": -1}, "channels >= 0, a whole number"),
+        ({"limits": (2, 2)}, "rising limits"),
+        ({"before_norm": True}, "channels >= 1 with before_norm"),
     ],
 )
-def test_bad_settings_are_refused(settings, error, message):
-    with pytest.raises(error, match=message):
+def test_bad_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
         Recorder(DATA, **settings)
 
 

@@ -112,7 +112,7 @@ def test_channels_of_a_cnn_are_units_too():
 def test_settings_out_of_range_are_refused(change):
     net = net_for("batch")
     before = bits(net)
-    with pytest.raises(ValueError, match=f"{next(iter(change))}: expected an integer"):
+    with pytest.raises(ValueError, match=f"track expected {next(iter(change))} >= "):
         track(net, DATA, **SETTINGS | change)
     assert bits(net) == before
 

@@ -133,18 +133,18 @@ def test_training_puts_the_network_into_training_mode():
 
 @pytest.mark.parametrize("batch_size", [0, 61])
 def test_a_batch_size_beyond_the_data_is_refused(batch_size):
-    with pytest.raises(ValueError, match=f"batch_size: .* from 1 to 60, got {batch_size}"):
+    with pytest.raises(ValueError, match=f"batch_size .*, got {batch_size}"):
         train(net_for(), DATA, 1, 0.1, batch_size)
 
 
 @pytest.mark.parametrize(
     "change, error, message",
     [
-        ({"steps": 0}, ValueError, "steps: expected an integer >= 1, got 0"),
-        ({"steps": -5}, ValueError, "steps: expected an integer >= 1, got -5"),
-        ({"steps": 2.0}, TypeError, "steps: expected an integer >= 1, got 2.0"),
-        ({"steps": "3"}, TypeError, "steps: expected an integer >= 1, got '3'"),
-        ({"batch_size": 20.0}, TypeError, "batch_size: expected an integer from 1 to 60, got 20.0"),
+        ({"steps": 0}, ValueError, "expected steps >= 1, a whole number, got 0"),
+        ({"steps": -5}, ValueError, "steps >= 1, a whole number, got -5"),
+        ({"steps": 2.0}, ValueError, "steps >= 1, a whole number, got 2.0"),
+        ({"steps": "3"}, ValueError, "steps >= 1, a whole number, got '3'"),
+        ({"batch_size": 20.0}, ValueError, "batch_size >= 1, a whole number, got 20.0"),
         (
             {"data": [[0.0] * 12] * 60},
             TypeError,
@@ -192,8 +192,8 @@ def test_images_that_do_not_fit_are_refused_before_anything_moves():
 def test_advance_takes_0_steps_but_not_fewer():
     trainer = Trainer(net_for(), DATA, 0.1, 20)
     trainer.advance(0)
-    for steps, error in ((-1, ValueError), (1.5, TypeError)):
-        with pytest.raises(error, match=f"steps: expected an integer >= 0, got {steps}"):
+    for steps in (-1, 1.5):
+        with pytest.raises(ValueError, match=f"steps >= 0, a whole number, got {steps}"):
             trainer.advance(steps)
     assert trainer.step_count == 0 and repr(trainer.run()) == "Run(0 steps)"
 

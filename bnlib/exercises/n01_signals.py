@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .engine import Exercise, Probe
+from .engine import Case, Exercise, Probe
 
 # ================================================================ init_std
 
@@ -22,7 +22,7 @@ def init_std(fan_in):
     return np.sqrt(2 / fan_in)
 
 
-def mean_square_is_kept(case):
+def mean_square_is_kept(case: Case) -> str | None:
     """A ReLU layer multiplies the mean square of its input by fan_in * std^2 / 2."""
     fan_in = case.given.fan_in
     return case.differ(
@@ -138,7 +138,7 @@ def _saturated_probes() -> list[Probe]:
     ]
 
 
-def one_entry_counts(case):
+def one_entry_counts(case: Case) -> str | None:
     """If all z are the same, the fraction is 0 or 1."""
     for value in np.arange(0.0, 7.0, 0.25):
         for z in (value, -value):

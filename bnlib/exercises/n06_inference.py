@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from .engine import Exercise, Probe, properties
+from .engine import Case, Exercise, Probe, properties
 from .engine.probes import betas, dense_probes, gammas
 
 # ================================================================ bn_inference
@@ -40,7 +40,7 @@ def _inference_arguments(rng, x, eps) -> dict:
     }
 
 
-def rows_are_independent(case):
+def rows_are_independent(case: Case) -> str | None:
     """At test time the output for one example does not depend on the others."""
     if len(case.given.x) < 2:
         return None
@@ -54,7 +54,7 @@ def rows_are_independent(case):
     )
 
 
-def at_the_running_mean(case):
+def at_the_running_mean(case: Case) -> str | None:
     """For x = running_mean the output is beta."""
     x = np.broadcast_to(case.given.running_mean, case.given.x.shape)
     return case.differ(
@@ -64,7 +64,7 @@ def at_the_running_mean(case):
     )
 
 
-def slope(case):
+def slope(case: Case) -> str | None:
     """One unit of x changes y by gamma / sqrt(running_var + eps)."""
     gamma, var, eps = case.given.gamma, case.given.running_var, case.given.eps
     return case.differ(
@@ -129,7 +129,7 @@ def _update_probes() -> list[Probe]:
     return dense_probes(arguments, one="left out")
 
 
-def old_weight(case):
+def old_weight(case: Case) -> str | None:
     """The old value has the weight 1 - momentum."""
     m = case.given.momentum
     for out, old in (("new_mean", "running_mean"), ("new_var", "running_var")):
@@ -146,7 +146,7 @@ def old_weight(case):
     return None
 
 
-def batch_weight(case):
+def batch_weight(case: Case) -> str | None:
     """The batch's mean and variance have the weight momentum."""
     if case.probe.tag:  # x + 1 would be rounded
         return None
@@ -167,7 +167,7 @@ def batch_weight(case):
     )
 
 
-def batch_statistics(case):
+def batch_statistics(case: Case) -> str | None:
     """With momentum = 1 the old value does not count: the result is the batch's statistic."""
     alone = case.call(momentum=1.0)
     n = len(case.given.x)

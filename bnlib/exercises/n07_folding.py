@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .engine import Exercise
+from .engine import Case, Exercise
 from .engine.probes import betas, dense_probes, gammas
 
 # ---------------------------------------------------------------- solution, reference
@@ -42,7 +42,7 @@ def _fold_arguments(rng, W, eps) -> dict:
     }
 
 
-def folded_output_at_zero(case):
+def folded_output_at_zero(case: Case) -> str | None:
     """For x = 0 both layers give b2."""
     return case.differ(
         case.got.b2,
@@ -52,7 +52,7 @@ def folded_output_at_zero(case):
     )
 
 
-def folded_output_at_a_unit(case):
+def folded_output_at_a_unit(case: Case) -> str | None:
     """From x = 0 to a unit vector, the normalised output changes by that row of W2."""
     return case.differ(
         case.got.W2[0],

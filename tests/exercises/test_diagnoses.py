@@ -470,3 +470,37 @@ def test_the_texts_that_notebooks_store_stay_as_they_are():
     result = standardize.check(lambda x, eps: (x - x.mean(axis=0)) / (x.var(axis=0) + eps))
     assert result.diagnosis == "variance-not-root"
     assert "(x of shape (6, 4), eps = 0.1): xhat[0, 0] is 1.1, expected 0.393" in result.message
+
+
+# ---------------------------------------------------------------- what was said badly
+
+
+def test_a_matrix_product_that_does_not_fit_is_told_without_gufuncs():
+    exercise = exercises.fold_bn
+    result = exercise.check(edited(exercise.answer, {"W * scale": "scale @ W"}))
+    assert (result.outcome, result.diagnosis) == ("error", "matrix-product")
+    assert "the sizes 6 and 4 do not fit" in result.message
+    assert "gufunc" not in result.message
+    result = exercise.check(edited(exercise.answer, {"W * scale": "W * np.diag(scale)"}))
+    assert result.diagnosis == "diagonal-not-multiplied"
+    result = exercises.bn_forward.check(lambda x, gamma, beta, eps: gamma[:3] @ x)
+    assert "`@` is the matrix product" in result.message
+
+
+def test_a_sum_without_an_axis_says_the_word_axis():
+    def function(dy, x, gamma, eps):
+        std = np.sqrt(x.var(axis=0) + eps)
+        dxhat = dy * gamma
+        dvar = np.sum(dxhat * (x - x.mean(axis=0)) * -0.5 * std**-3)
+        dmean = np.sum(-dxhat / std, axis=0)
+        dx = dxhat / std + dvar * 2 * (x - x.mean(axis=0)) / len(x) + dmean / len(x)
+        return dx, (dy * xh(x, eps)).sum(axis=0), dy.sum(axis=0)
+
+    result = bn_backward.check(function)
+    assert result.diagnosis == "variance-sum-without-axis"
+    assert "no axis" in result.message
+
+
+def test_missing_brackets_are_named():
+    result = standardize.check(lambda x, eps: x - x.mean(0) / np.sqrt(x.var(0) + eps))
+    assert result.diagnosis == "brackets-missing"

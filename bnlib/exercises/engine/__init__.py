@@ -3,8 +3,9 @@
 exercise.py is the place to start: `Exercise.check`, step by step.
 """
 
+from .compare import Case
 from .exercise import Exercise
 from .mistakes import Mistake
 from .probes import Probe
 
-__all__ = ["Exercise", "Mistake", "Probe"]
+__all__ = ["Case", "Exercise", "Mistake", "Probe"]

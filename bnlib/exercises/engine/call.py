@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 PRINTED = 10_000  # characters kept of what one call prints
+# How NumPy says that the two sides of an @ do not fit: in words for those who wrote it.
+GUFUNC = r"Input operand .* gufunc signature .*\(size (\d+) is different from (\d+)\)"
 
 
 class _Output(io.StringIO):
@@ -131,7 +133,8 @@ def text_of(thing: object, limit: int = 600) -> str:
 
 def describe_error(error: BaseException, call: str) -> str:
     """The student's exception with the call and the line that caused it, without our traceback."""
-    lines = [f"{call} raised {type(error).__name__}: {text_of(error)}"]
+    said = re.sub(GUFUNC, r"the sizes \1 and \2 do not fit", text_of(error))
+    lines = [f"{call} raised {type(error).__name__}: {said}"]
     where = _student_line(error)
     if where:
         lines.append(where)

@@ -61,7 +61,9 @@ class Case:
             getattr(self.got, name), getattr(self.want, name), sentence, self.tol[name]
         )
 
-    def differ(self, got, want, sentence: str, tol: float | None = None, **words) -> str | None:
+    def differ(
+        self, got: np.ndarray, want: np.ndarray, sentence: str, tol: float | None = None, **words
+    ) -> str | None:
         """None if got agrees with want; else sentence with {got} and {want} of one failing entry.
 
         {at} is the entry's index in brackets, {i} its last number, the column; words fills in more:
@@ -77,7 +79,7 @@ class Case:
         return sentence.format(at=index(at), i=i, got=mine, want=right, **shown)
 
 
-def failing_entry(got, want) -> tuple[int, ...]:
+def failing_entry(got: np.ndarray, want: np.ndarray) -> tuple[int, ...]:
     """The first entry that is off by at least half the largest error (stable under rounding)."""
     error = _error(got, want)
     worst = error.max()
@@ -85,7 +87,7 @@ def failing_entry(got, want) -> tuple[int, ...]:
     return tuple(int(i) for i in np.argwhere(failing)[0])
 
 
-def index(at) -> str:
+def index(at: tuple[int, ...]) -> str:
     return f"[{', '.join(map(str, at))}]" if len(at) else ""
 
 

@@ -15,7 +15,7 @@ from .outputs import Problem
 DATA = (int, float, list, np.ndarray, np.generic)
 
 
-def plain_function(function):
+def plain_function(function: object) -> object:
     """The Python function behind a partial, a method or a decorated function."""
     while isinstance(function, functools.partial):
         function = function.func
@@ -54,7 +54,7 @@ def loaded_globals(function: FunctionType) -> set[str]:
     return loaded(function.__code__)
 
 
-def check_function(function, name: str, parameters: tuple[str, ...]) -> Problem | None:
+def check_function(function: object, name: str, parameters: tuple[str, ...]) -> Problem | None:
     """Is it a function that can be called with these parameters, by position?"""
     call = f"{name}({', '.join(parameters)})"
     if not callable(function):
@@ -102,7 +102,7 @@ def _no_plain_function(function) -> tuple[str, str]:
     return "", ""
 
 
-def argument_order(function, parameters: tuple[str, ...]) -> Problem | None:
+def argument_order(function: object, parameters: tuple[str, ...]) -> Problem | None:
     """The right names in another order."""
     try:
         theirs = list(inspect.signature(function).parameters)[: len(parameters)]
@@ -122,7 +122,7 @@ def _first_difference(a, b) -> int:
     return next(i for i, (p, q) in enumerate(zip(a, b, strict=True)) if p != q)
 
 
-def does_nothing(function) -> bool:
+def does_nothing(function: object) -> bool:
     """True for a function whose body is only a docstring, `...` or `pass`."""
     function = plain_function(function)
     if not inspect.isfunction(function):
@@ -131,7 +131,7 @@ def does_nothing(function) -> bool:
     return all(step.opname in idle for step in dis.get_instructions(function))
 
 
-def is_untouched(done: Attempt, function) -> bool:
+def is_untouched(done: Attempt, function: object) -> bool:
     """True when the stub has not been filled in."""
     if done.error is not None:
         return isinstance(done.error, NotImplementedError)

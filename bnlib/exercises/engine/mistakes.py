@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .compare import CannotTell
+from .compare import CannotTell, Case
+from .trial import Row, Trial
 
 KEYS = {"id", "exercise", "say", "edit", "only_on"}
 
@@ -101,7 +102,7 @@ class Catalogue:
         self.mistakes, self._evaluate, self._hard = mistakes, evaluate, hard
         self._known: dict = {}
 
-    def outputs(self, mistake: Mistake, row) -> tuple[dict[str, np.ndarray] | None, set[str]]:
+    def outputs(self, mistake: Mistake, row: Row) -> tuple[dict[str, np.ndarray] | None, set[str]]:
         """The outputs of a mistake on a row's probe (None: it raises), and those that are wrong."""
         key = mistake.id, row.probe.name, tuple(row.tol.values())
         if key not in self._known:
@@ -110,7 +111,9 @@ class Catalogue:
             self._known[key] = found, wrong
         return self._known[key]
 
-    def diagnose(self, trials, wrong: list[str], case) -> tuple[Mistake, list[str]] | None:
+    def diagnose(
+        self, trials: list[Trial], wrong: list[str], case: Case
+    ) -> tuple[Mistake, list[str]] | None:
         """The mistake that explains the most of the wrong outputs, and these outputs.
 
         Of two that explain as many it is the first in the catalogue.

@@ -17,7 +17,9 @@ class Problem:
     message: str
 
 
-def read_outputs(value, returns: tuple[str, ...], expected: dict):
+def read_outputs(
+    value: object, returns: tuple[str, ...], expected: dict[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], Problem | None]:
     """Split a returned value into named arrays; (outputs, None) or (outputs so far, Problem)."""
     parts, problem = _split(value, returns)
     if problem:

@@ -93,7 +93,7 @@ def _relu(a):
     return np.maximum(a, 0)
 
 
-def other_middle(x):
+def other_middle(x: np.ndarray) -> np.ndarray:
     """Two rows in the middle differ; the others, and the sums of the columns, stay as they are."""
     rows = np.moveaxis(x, 1, -1).copy()
     middle = rows.reshape(-1, x.shape[1])
@@ -288,7 +288,9 @@ def _probes(complete, named_shapes, called, one):
     return found
 
 
-def batch(rng, shape, mean=0.0, scale=1.0) -> np.ndarray:
+def batch(
+    rng: np.random.Generator, shape: tuple[int, ...], mean: float = 0.0, scale: float = 1.0
+) -> np.ndarray:
     """Random x (N, D) or (N, C, H, W) whose features have unequal means and standard deviations."""
     features = (1, shape[1]) + (1,) * (len(shape) - 2)
     means = mean + scale * rng.uniform(-4, 4, features)
@@ -296,18 +298,18 @@ def batch(rng, shape, mean=0.0, scale=1.0) -> np.ndarray:
     return means + scales * rng.standard_normal(shape)
 
 
-def gradients(rng, x) -> np.ndarray:
+def gradients(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
     """Upstream gradients dy: not constant, their mean unequal between features."""
     features = (1, x.shape[1]) + (1,) * (x.ndim - 2)
     return rng.uniform(0.5, 4.0) * (rng.standard_normal(x.shape) + rng.uniform(-1, 1, features))
 
 
-def gammas(rng, count: int) -> np.ndarray:
+def gammas(rng: np.random.Generator, count: int) -> np.ndarray:
     """Scales of unequal size and both signs, none near 0."""
     signs = np.where(np.arange(count) % 3 == 1, -1.0, 1.0)
     return signs * rng.permutation(np.linspace(0.5, 2.6, count))
 
 
-def betas(rng, count: int) -> np.ndarray:
+def betas(rng: np.random.Generator, count: int) -> np.ndarray:
     """Shifts between -3 and 3, none zero."""
     return rng.choice([-1.0, 1.0], count) * rng.uniform(0.5, 3.0, count)

@@ -5,15 +5,17 @@ row for each image and position, and one column for each channel. That is all th
 is between the two kinds of batch normalization.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 
-from .compare import close
+from .compare import Case, close
 
 
-def rows(a):
+def rows(a: np.ndarray) -> np.ndarray:
     """(N, C, H, W) -> (N * H * W, C);  (N, D) stays as it is."""
     return np.moveaxis(a, 1, -1).reshape(-1, a.shape[1])
 
@@ -48,7 +50,7 @@ def _output(case, of):
 # ---------------------------------------------------------------- of y (or xhat)
 
 
-def columns_are_independent(case):
+def columns_are_independent(case: Case) -> str | None:
     """Changing one feature of x changes only that column of the output."""
     if case.given.x.shape[1] < 2:
         return None
@@ -65,7 +67,7 @@ def columns_are_independent(case):
     )
 
 
-def positions_share_statistics(case):
+def positions_share_statistics(case: Case) -> str | None:
     """Numbers of a channel can change places between images and positions: y follows them."""
     x = case.given.x
     order = np.random.default_rng(0).permutation(rows(x).shape[0])
@@ -78,7 +80,7 @@ def positions_share_statistics(case):
     )
 
 
-def column_means(case):
+def column_means(case: Case) -> str | None:
     """The column means of xhat are 0, those of y are beta."""
     beta = getattr(case.given, "beta", np.zeros(case.given.x.shape[1]))
     return case.differ(
@@ -90,7 +92,7 @@ def column_means(case):
     )
 
 
-def column_variances(case):
+def column_variances(case: Case) -> str | None:
     """The column variance of y is gamma^2 * var / (var + eps)."""
     var, eps = rows(case.given.x).var(0), case.given.eps
     gamma = getattr(case.given, "gamma", np.ones_like(var))
@@ -105,7 +107,7 @@ def column_variances(case):
     )
 
 
-def straight_line(case):
+def straight_line(case: Case) -> str | None:
     """Within a column, the output is a straight line in x with slope gamma / sqrt(var + eps)."""
     x, got, want = (
         rows(a) for a in (case.given.x, _output(case, case.got), _output(case, case.want))
@@ -123,7 +125,7 @@ def straight_line(case):
     )
 
 
-def variance_loses_digits(case) -> bool:
+def variance_loses_digits(case: Case) -> bool:
     """Does the error grow little by little with the mean, as that of a one-pass variance does?
 
     Numbers near mean**2 cancel in it, so it is wrong by about mean**2 times the rounding error of
@@ -170,7 +172,7 @@ def _normalised(case):
     return rows(case.given.dy), case.given.gamma, var, (x - x.mean(0)) / np.sqrt(var)
 
 
-def dbeta_is_a_sum(case):
+def dbeta_is_a_sum(case: Case) -> str | None:
     return case.differ(
         case.got.dbeta,
         rows(case.given.dy).sum(0),
@@ -180,7 +182,7 @@ def dbeta_is_a_sum(case):
     )
 
 
-def xhat_behind_dgamma(case):
+def xhat_behind_dgamma(case: Case) -> str | None:
     """dgamma is the sum of dy * xhat: where dy is 1 in one row and else 0, it is that row of xhat.
 
     So the xhat that was used can be read from dgamma, and held against what is true of an xhat.
@@ -205,7 +207,7 @@ def xhat_behind_dgamma(case):
     return said and f"Your dgamma is a sum of dy times something other than xhat. {said}"
 
 
-def dgamma_is_a_sum(case):
+def dgamma_is_a_sum(case: Case) -> str | None:
     return case.differ(
         case.got.dgamma,
         case.want.dgamma,
@@ -215,7 +217,7 @@ def dgamma_is_a_sum(case):
     )
 
 
-def dx_columns_are_independent(case):
+def dx_columns_are_independent(case: Case) -> str | None:
     """dx in a column depends on that column of dy and x alone."""
     if case.given.x.shape[1] < 2:
         return None
@@ -237,7 +239,7 @@ def dx_columns_are_independent(case):
     return None
 
 
-def dx_is_linear_in_dy(case):
+def dx_is_linear_in_dy(case: Case) -> str | None:
     return case.differ(
         case.call(dy=2 * case.given.dy).dx,
         2 * case.got.dx,
@@ -246,7 +248,7 @@ def dx_is_linear_in_dy(case):
     )
 
 
-def dx_sums_to_zero(case):
+def dx_sums_to_zero(case: Case) -> str | None:
     """Adding a constant to a column of x changes nothing, so the column sums of dx are zero."""
     largest = float(np.abs(case.want.dx).max(initial=1.0))  # what a sum of 0 is to be measured by
     return case.differ(
@@ -260,7 +262,7 @@ def dx_sums_to_zero(case):
     )
 
 
-def dx_is_zero_where_gamma_is(case):
+def dx_is_zero_where_gamma_is(case: Case) -> str | None:
     """Where gamma is 0, y does not depend on x, so dx is 0."""
     zero = case.given.gamma == 0
     if not zero.any():
@@ -277,7 +279,7 @@ def dx_is_zero_where_gamma_is(case):
     )
 
 
-def dx_factor(case):
+def dx_factor(case: Case) -> str | None:
     """If each column of dx is a multiple of the right one, the three paths are complete."""
     got, want = rows(case.got.dx), rows(case.want.dx)
     largest, columns = np.abs(want).argmax(0), np.arange(want.shape[1])
@@ -299,7 +301,7 @@ def dx_factor(case):
     )
 
 
-def dx_against_xhat(case):
+def dx_against_xhat(case: Case) -> str | None:
     """<dx, xhat> = gamma / std * <dy, xhat> * eps / (var + eps), nearly zero for a small eps."""
     dy, gamma, var, xhat = _normalised(case)
     return case.differ(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .call import text_of
@@ -31,16 +33,16 @@ def call(name: str, trial: Trial) -> str:
     return f"{name}({', '.join(args)}) with {', '.join(shapes)}"
 
 
-def and_list(names) -> str:
+def and_list(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
-def right_outputs(returns, wrong) -> str:
+def right_outputs(returns: Sequence[str], wrong: Sequence[str]) -> str:
     right = [name for name in returns if name not in wrong]
     return f"{and_list(right)} {'is' if len(right) == 1 else 'are'} right." if right else ""
 
 
-def also_wrong(others) -> str:
+def also_wrong(others: Sequence[str]) -> str:
     """Outputs that the diagnosis does not speak of: they may be computed from the wrong one."""
     if not others:
         return ""

@@ -14,10 +14,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .trial import Row, Trial
+
 EPS = float(np.finfo(np.float32).eps)
 
 
-def rounds(call: Callable, reference: Callable, trials: list) -> dict[str, set[str]]:
+def rounds(call: Callable, reference: Callable, trials: list[Trial]) -> dict[str, set[str]]:
     """Which outputs are calculated in float32: output -> the arguments that are rounded for it.
 
     call, reference: functions of a dictionary of arguments that give the outputs by name.
@@ -57,7 +59,7 @@ def _all_in_single(arrays) -> bool:
     )
 
 
-def allowed(solve: Callable, row, rounded: dict[str, set[str]]) -> dict[str, float]:
+def allowed(solve: Callable, row: Row, rounded: dict[str, set[str]]) -> dict[str, float]:
     """The error that is allowed for each rounded output of a row, relative to its largest entry.
 
     solve(args) gives the solution's outputs by name. Over many rows the limit grows like their

@@ -69,7 +69,7 @@ class Trial:
             for name, want in self.row.expected.items()
         )
 
-    def equals(self, theirs: dict | None, names) -> bool:
+    def equals(self, theirs: dict | None, names: set[str]) -> bool:
         """Are the outputs in names those of another function (None: it raises an exception)?"""
         if theirs is None or self.attempt.error is not None:
             return theirs is None and self.attempt.error is not None

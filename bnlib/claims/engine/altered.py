@@ -1,0 +1,70 @@
+"""Layers and networks that differ from bnlib's in one thing, for claims that ask what it does."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnlib.data import Data
+from bnlib.layers import Layer
+from bnlib.network import Sequential
+from bnlib.norms import BatchNorm
+
+
+class Standardised(Layer):
+    """Every pixel minus its mean, over its standard deviation: the first layer of a network."""
+
+    def __init__(self, data: Data, dtype=np.float32) -> None:
+        super().__init__()
+        images, _ = data.batch(slice(0, 5000), dtype)
+        self.mean = images.mean(axis=0)
+        self.std = np.maximum(images.std(axis=0), 0.1)  # pixels at the border are always 0
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        return (x - self.mean) / self.std
+
+    def backward_params(self, dy: np.ndarray) -> None:
+        """It has none."""
+
+
+class Scaled(Layer):
+    """Multiplies by a fixed number."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = float(factor)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        return x * self.factor
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        return dy * self.factor
+
+
+class ConstantVariance(BatchNorm):
+    """A wrong backward: dx without the path through the variance. dgamma and dbeta are right."""
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        self._slope = self.gamma / np.sqrt(x.var(axis=0) + self.eps)
+        return super().forward(x)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        wrong = self._slope * (dy - dy.mean(axis=0))
+        super().backward(dy)  # for dgamma and dbeta
+        return wrong
+
+
+class ConstantStatistics(ConstantVariance):
+    """A wrong backward: the direct path only, as if mean and variance were constants."""
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        wrong = self._slope * dy
+        super().backward(dy)
+        return wrong
+
+
+def with_norm(net: Sequential, norm: type[BatchNorm]) -> Sequential:
+    """The layers of ``net`` with another class in the place of each BatchNorm."""
+    return Sequential(
+        norm(layer.num_features, dtype=layer.gamma.dtype) if isinstance(layer, BatchNorm) else layer
+        for layer in net.layers
+    )

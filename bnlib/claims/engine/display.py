@@ -1,0 +1,145 @@
+"""The ledger and its cards: as text, and as HTML in a notebook."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+
+from bnlib.claims.engine.claim import Claim
+from bnlib.claims.engine.judging import Row, Verdict, difference
+
+NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A claim with its stored numbers. Shown at the end of a cell, it is a card.
+
+    entry.verdict, entry.sentence : what follows from the numbers
+    entry.rows : {seed: {name: number}}
+    entry.tuned : the settings chosen on the tuning seeds
+    """
+
+    claim: Claim
+    rows: dict[int, Row]
+    tuned: dict[str, float]
+    versions: dict[str, str]
+
+    @cached_property
+    def _decided(self) -> Verdict | None:
+        return self.claim.decide(list(self.rows.values())) if len(self.rows) > 1 else None
+
+    @property
+    def verdict(self) -> str:
+        return self._decided.verdict if self._decided else NOT_MEASURED
+
+    @property
+    def sentence(self) -> str:
+        return self._decided.sentence if self._decided else "No results are stored."
+
+    @property
+    def repeated(self) -> float | None:
+        """The share of resamples of the seeds that give the same verdict."""
+        return self._decided.repeated if self._decided else None
+
+    @property
+    def effect(self) -> str:
+        """The claim's effect as text: mean, standard error, unit."""
+        if len(self.rows) < 2:
+            return "-"
+        values = [self.claim.effect(row) for row in self.rows.values()]
+        return f"{difference(values, self.claim.worth)} {self.claim.unit}"
+
+    def _lines(self) -> list[tuple[str, str]]:
+        claim = self.claim
+        if self.rows:
+            seeds = f"{len(self.rows)}, from {min(self.rows)} to {max(self.rows)}"
+            if self.tuned:
+                chosen = ", ".join(f"{k} = {v:g}" for k, v in self.tuned.items())
+                seeds += f"; tuned on others: {chosen}"
+        else:
+            seeds = "none"
+        return [
+            ("claim", claim.sentence),
+            ("source", claim.source),
+            ("there", claim.paper),
+            ("here", self.sentence),
+            ("verdict", self.verdict),
+            ("conclude", claim.conclude),
+            ("criterion", f"{claim.criterion} Worth having: {claim.worth:g} {claim.unit}."),
+            ("seeds", seeds),
+        ]
+
+    def __repr__(self) -> str:
+        return f"{self.claim.id}\n" + "\n".join(
+            textwrap.fill(text, 100, initial_indent=f"  {name:<10}", subsequent_indent=" " * 12)
+            for name, text in self._lines()
+        )
+
+    def _repr_html_(self) -> str:
+        lines = "".join(
+            f'<tr><th style="text-align:left;vertical-align:top">{name}</th>'
+            f'<td style="text-align:left">{_bold(name, text)}</td></tr>'
+            for name, text in self._lines()
+        )
+        return f'<table style="max-width:52em"><caption>{self.claim.id}</caption>{lines}</table>'
+
+
+class Ledger(Mapping):
+    """Claims with their stored results, by id: a table, ``ledger["an_id"]`` one card.
+
+    ``ledger[["first", "second"]]`` is the ledger of these two, in this order.
+    """
+
+    def __init__(self, entries: dict[str, Entry]) -> None:
+        self._entries = entries
+
+    def __getitem__(self, key: str | list[str]) -> Entry | Ledger:
+        if isinstance(key, list):
+            return Ledger({name: self[name] for name in key})
+        if key not in self._entries:
+            raise KeyError(f"no claim {key!r}; there are {', '.join(self._entries)}")
+        return self._entries[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __repr__(self) -> str:
+        rows = [("claim", "verdict", "effect, mean ± standard error", "seeds")] + [
+            (name, e.verdict, e.effect, str(len(e.rows))) for name, e in self.items()
+        ]
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        return "\n".join(
+            "  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows
+        )
+
+    def _repr_html_(self) -> str:
+        head = "".join(
+            f'<th style="text-align:left">{name}</th>'
+            for name in ("claim", "verdict", "effect, mean ± standard error", "source")
+        )
+        body = "".join(
+            "<tr>"
+            + "".join(
+                f'<td style="text-align:left">{cell}</td>'
+                for cell in (
+                    escape(e.claim.sentence),
+                    f"<b>{e.verdict}</b>",
+                    escape(e.effect),
+                    escape(e.claim.source),
+                )
+            )
+            + "</tr>"
+            for e in self.values()
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _bold(name: str, text: str) -> str:
+    return f"<b>{escape(text)}</b>" if name == "verdict" else escape(text)

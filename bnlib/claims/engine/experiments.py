@@ -1,0 +1,51 @@
+"""What the experiments share: the images, and a training run as one number."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from bnlib.data import NUM_CLASSES, Data, load_mnist
+from bnlib.network import Sequential
+from bnlib.training import Trainer, accuracy
+
+POOLED = 14 * 14
+THREE = [POOLED, 100, 100, 100, 10]  # three hidden layers
+FIVE = [POOLED, 100, 100, 100, 100, 100, 10]
+GUESSING = 100 / NUM_CLASSES  # percent
+ARMS = {"without": None, "with": "batch"}  # BN; the names of the numbers -> mlp's norm
+
+
+@lru_cache(maxsize=4)
+def mnist(**choice) -> Data:
+    """`bnlib.load_mnist`, loaded once a process."""
+    return load_mnist(**choice)
+
+
+def few_images(seed: int, count: int) -> Data:
+    """``count`` of the pooled training images, drawn by the seed; the test images as they are."""
+    data = mnist(pool=True)
+    drawn = np.random.default_rng(seed).choice(len(data.x_train), count, replace=False)
+    return replace(data, x_train=data.x_train[drawn], y_train=data.y_train[drawn])
+
+
+@lru_cache(maxsize=4)
+def test_images(data: Data, count: int, dtype: str = "float32") -> tuple[np.ndarray, np.ndarray]:
+    """The first ``count`` test images as floats, and their labels."""
+    return data.test_batch(count, np.dtype(dtype))
+
+
+def percent_right(net: Sequential, data: Data, count: int = 2000) -> float:
+    """Accuracy on the first ``count`` test images, in percent."""
+    return 100 * accuracy(net, *test_images(data, count, str(net.dtype)))
+
+
+def trained_percent(
+    net: Sequential, data: Data, steps: int, lr: float, seed: int, batch_size: int = 60, count=2000
+) -> float:
+    """Train ``net``; its test accuracy in percent. One that diverged counts as guessing, 10 %."""
+    trainer = Trainer(net, data, lr, batch_size, seed)
+    trainer.advance(steps)
+    return GUESSING if trainer.diverged_at is not None else percent_right(net, data, count)
