@@ -193,9 +193,9 @@ def check_divisible(x: np.ndarray, mean: np.ndarray, var: np.ndarray, eps: float
     limits = np.finfo(var.dtype)
     if x.size == x.shape[1]:
         raise ValueError(
-            f"training mode needs more than one value per channel, got x of shape {x.shape}: the "
-            "variance of one value is 0. Use .eval() or batch_norm_inference for single examples, "
-            "or a larger batch"
+            "BatchNorm in training mode needs more than one value per channel, got x of shape "
+            f"{x.shape}: the variance of one value is 0. Use .eval() for single examples, or a "
+            "larger batch"
         )
     if eps >= limits.tiny:
         return
