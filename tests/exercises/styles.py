@@ -707,6 +707,50 @@ class saturated_fraction:
         return np.mean(s * (1 - s) < 0.0125, dtype=np.float32)
 
 
+class shift:
+    def loops(mean, std, floor):
+        steps, units = mean.shape
+        moved, relative = np.zeros(steps), np.zeros(steps)
+        for t in range(steps):
+            for k in range(units):
+                distance = abs(mean[t, k] - mean[0, k])
+                moved[t] += distance / units
+                relative[t] += distance / max(std[0, k], floor) / units
+        return moved, relative
+
+    def clipped(mean, std, floor):
+        distance = np.sqrt((mean - mean[:1]) ** 2)
+        return distance.mean(1), (distance / std[0].clip(floor, None)).mean(1)
+
+    def where(mean, std, floor):
+        spread = np.where(std[0] < floor, floor, std[0])
+        return (
+            np.abs(mean - mean[0]).sum(axis=1) / mean.shape[1],
+            np.abs((mean - mean[0]) / spread).sum(axis=1) / mean.shape[1],
+        )
+
+    def matrix_products(mean, std, floor):
+        distance = np.abs(mean - mean[0, :])
+        spread = std[0].copy()
+        spread[spread < floor] = floor
+        units = mean.shape[1]
+        return distance @ np.full(units, 1 / units), distance @ (1 / spread) / units
+
+    def transposed(mean, std, floor):
+        units = abs(mean.T - mean.T[:, [0]])
+        return np.mean(units, axis=0), np.mean(units / np.maximum(std.T[:, [0]], floor), axis=0)
+
+    def a_list_a_step(mean, std, floor):
+        spread = [max(s, floor) for s in std[0]]
+        far = [np.abs(row - mean[0]) for row in mean]
+        return [f.mean() for f in far], [(f / spread).mean() for f in far]
+
+    def calculates_in_float32(mean, std, floor):
+        mean, std = mean.astype(np.float32), std.astype(np.float32)
+        distance = np.abs(mean - mean[0])
+        return distance.mean(1), (distance / np.maximum(std[0], np.float32(floor))).mean(1)
+
+
 class stable_variance:
     def shifted_one_pass(x):
         d = x - x[0]

@@ -322,6 +322,12 @@ def _saturated_input(rng):
     return (np.where(np.abs(np.abs(z) - 4.35671) < 1e-3, 0.0, z),)
 
 
+def _shift_input(rng):
+    shape = rng.integers(1, 12, 2)
+    std = rng.uniform(0.01, 2.0, shape) * (rng.random(shape) < 0.8)
+    return rng.normal(rng.uniform(-3, 3), 1.0, shape), std, float(rng.choice((0.05, 0.3, 1.0)))
+
+
 INPUTS = {
     "standardize": lambda rng: (_batch(rng), _eps(rng)),
     "bn_forward": _forward_input,
@@ -336,6 +342,7 @@ INPUTS = {
     "bn_conv_backward": _conv_backward_input,
     "init_std": lambda rng: (int(rng.integers(1, 2000)),),
     "saturated_fraction": _saturated_input,
+    "shift": _shift_input,
 }
 
 
@@ -350,6 +357,11 @@ def _backward(dy, x, gamma, eps, axes=(0,)):
     scale = gamma.reshape((-1,) + (1,) * (x.ndim - 2)) / np.sqrt(x.var(**keep) + eps)
     dx = scale * (dy - dy.mean(**keep) - xhat * (dy * xhat).mean(**keep))
     return dx, (dy * xhat).sum(axes), dy.sum(axes)
+
+
+def _shift(mean, std, floor):
+    distance = np.abs(mean - mean[0])
+    return distance.mean(1), (distance / np.maximum(std[0], floor)).mean(1)
 
 
 FORMULAS = {
@@ -379,4 +391,5 @@ FORMULAS = {
     "bn_conv_backward": lambda dy, x, g, eps: _backward(dy, x, g, eps, (0, 2, 3)),
     "init_std": lambda fan_in: np.array(np.sqrt(2 / fan_in)),
     "saturated_fraction": lambda z: np.array(np.mean(np.abs(z) > 4.35671)),
+    "shift": _shift,
 }
