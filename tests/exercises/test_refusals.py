@@ -24,7 +24,7 @@ def remembers(name, key):
     return function
 
 
-ALL = list(exercises.available)
+ALL = [name for name, exercise in exercises.available.items() if not exercise.adapted]
 
 
 WITH_EPS = [n for n in ALL if "eps" in PARAMETERS[n]]
