@@ -188,6 +188,6 @@ BatchNormLayer = Exercise(
         'self.grads["gamma"]. Write a result into an array that stays the same one: '
         'self.grads["gamma"][...] = dgamma.',
     ),
-    why="Any network can be trained with it, saved, loaded and tested: this is all that a library's "
-    "layer does.",
+    why="Any network can be trained with it, saved, loaded and tested: a library's layer does no "
+    "more.",
 )

@@ -136,7 +136,7 @@ class Exercise:
 
     @property
     def stub(self) -> str:
-        """The source code to start from: signature, docstring and `...`; of a class, its methods'."""
+        """The source code to start from: signature, docstring and `...` (of a class, by method)."""
         source = self._source
         defined = ast.parse(source).body[0]
         lines = source.splitlines()
