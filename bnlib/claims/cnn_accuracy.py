@@ -9,29 +9,28 @@ import numpy as np
 from bnlib.claims.engine.claim import Claim
 from bnlib.claims.engine.experiments import ARMS, GUESSING, mnist, percent_right
 from bnlib.claims.engine.judging import Row, Verdict, best_rates, column, difference, shown
+from bnlib.data import Data
 from bnlib.network import Sequential, cnn
 from bnlib.training import Trainer
 
-STEPS = {"full": 400, "notebook": 60}
+STEPS = {"full": 400, "notebook": 40}
 SETTINGS = dict(batch_size=64, momentum=0.9)  # those of notebook 06
 SHOWN = (0.01, 0.05, 0.1)  # rates
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 WORTH = 0.5  # points of accuracy
 
 
-def images(size: str):
-    """Of 28 x 28 pixels; the small run pools them."""
-    return mnist(pool=size == "notebook", shape="image")
+def images() -> Data:
+    return mnist(shape="image")
 
 
-def network(norm: str | None, seed: int, size: str) -> Sequential:
-    side = images(size).x_train.shape[-1]
-    return cnn((1, 8, 16), norm, image_size=side, seed=seed, dtype=np.float32)
+def network(norm: str | None, seed: int) -> Sequential:
+    return cnn((1, 8, 16), norm, seed=seed, dtype=np.float32)
 
 
 def trained(net: Sequential, lr: float, seed: int, size: str) -> bool:
     """Train ``net``; whether it stayed finite."""
-    trainer = Trainer(net, images(size), lr, seed=seed, **SETTINGS)
+    trainer = Trainer(net, images(), lr, seed=seed, **SETTINGS)
     trainer.advance(STEPS[size])
     return trainer.diverged_at is None
 
@@ -40,12 +39,12 @@ def trained_percent(net: Sequential, lr: float, seed: int, size: str) -> float:
     """Test accuracy in percent after training."""
     if not trained(net, lr, seed, size):
         return GUESSING
-    return percent_right(net, images(size), 5000 if size == "full" else 1000)
+    return percent_right(net, images(), 5000 if size == "full" else 1000)
 
 
 def tune(seed: int) -> Row:
     return {
-        f"{arm} {lr:g}": trained_percent(network(norm, seed, "full"), lr, seed, "full")
+        f"{arm} {lr:g}": trained_percent(network(norm, seed), lr, seed, "full")
         for arm, norm in ARMS.items()
         for lr in RATES
     }
@@ -61,7 +60,7 @@ def experiment(seed: int, size: str, lr_without: float, lr_with: float) -> Row:
     for arm, norm in ARMS.items():
         own = lr_with if norm else lr_without
         accuracy = {
-            lr: trained_percent(network(norm, seed, size), lr, seed, size)
+            lr: trained_percent(network(norm, seed), lr, seed, size)
             for lr in dict.fromkeys((*SHOWN, own))
         }
         row |= {f"{arm}, {lr:g}": accuracy[lr] for lr in SHOWN}

@@ -16,14 +16,14 @@ WORTH = 0.5  # points of accuracy
 
 def experiment(seed: int, size: str) -> Row:
     """Test accuracy in percent with running and with population statistics, the same weights."""
-    row, data = {}, images(size)
+    row, data, count = {}, images(), 5000 if size == "full" else 1000
     for lr in RATES:
-        net = network("batch", seed, size)
+        net = network("batch", seed)
         finite = trained(net, lr, seed, size)
-        row[f"running, {lr:g}"] = percent_right(net, data, 5000) if finite else GUESSING
+        row[f"running, {lr:g}"] = percent_right(net, data, count) if finite else GUESSING
         if finite:
             population_statistics(net, data, 500, 5000)
-        row[f"population, {lr:g}"] = percent_right(net, data, 5000) if finite else GUESSING
+        row[f"population, {lr:g}"] = percent_right(net, data, count) if finite else GUESSING
     return row
 
 

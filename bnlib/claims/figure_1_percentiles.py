@@ -56,8 +56,8 @@ def doublings(row: Row, name: str, line: str) -> float:
 
 
 def effect(row: Row) -> float:
-    """For the median line, at the same rate."""
-    return doublings(row, "same rate", "50")
+    """For the mean, at the same rate."""
+    return doublings(row, "same rate", "mean")
 
 
 def judge(rows: Sequence[Row]) -> Verdict:
@@ -102,7 +102,7 @@ CLAIM = Claim(
         "numbers. That the steadiness is the cause of the faster training does not follow."
     ),
     effect=effect,
-    unit="doublings of what the median covers",
+    unit="doublings of what the mean covers",
     worth=WORTH,
     tune=figure_1_accuracy.tune,
     choose=figure_1_accuracy.choose,

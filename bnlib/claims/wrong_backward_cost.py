@@ -11,7 +11,7 @@ from bnlib.claims.wrong_backward import STEPS, percent
 ACTIVATIONS = ("sigmoid", "relu")
 COMPARED = ("none", "right", "constants")
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
-LARGE = 3.0  # ten times the best rate of a wrong backward
+LARGE = 3.0  # which the right backward bears
 WORTH = 2.0  # points of accuracy
 
 
