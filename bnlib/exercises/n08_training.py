@@ -42,7 +42,8 @@ class BatchNormLayer(Layer):
         gamma, beta = self.params["gamma"], self.params["beta"]
         mean, var = self.buffers["running_mean"], self.buffers["running_var"]
         if not self.training:
-            return bn_inference(x, gamma, beta, mean, var, self.eps)
+            slope, offset = bn_inference(gamma, beta, mean, var, self.eps)
+            return slope * x + offset
         self.x = x  # for the backward pass
         mean[...], var[...] = update_running(mean, var, x, self.momentum)
         return bn_forward(x, gamma, beta, self.eps)

@@ -757,7 +757,8 @@ class BatchNormLayer:
                 new = exercises.update_running.answer(*running, x, self.momentum)
                 self.buffers.update(zip(names, new))
                 return exercises.bn_forward.answer(x, gamma, beta, self.eps)
-            return exercises.bn_inference.answer(x, gamma, beta, *running, self.eps)
+            slope, offset = exercises.bn_inference.answer(gamma, beta, *running, self.eps)
+            return offset + x * slope
 
     class no_defaults(n08_training.BatchNormLayer.answer):
         def __init__(self, D, epsilon, weight):
