@@ -1,15 +1,24 @@
 """The static figures show what the Recording holds."""
 
+import base64
+import html
+import io
+import re
 import subprocess
 import sys
 
+import nbformat
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
+from nbconvert import HTMLExporter
+from PIL import Image
 
 import bnlib
 from bnlib import Recorder, compare, figures, load_mnist, mlp
+from bnlib.figures.number import Number
+from bnlib.figures.png import write_whole
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +28,9 @@ def recordings():
         name: mlp([data.num_features, 8, 6, 10], norm=norm)
         for name, norm in (("without BN", None), ("with BN", "batch"))
     }
-    runs = compare(networks, data, 20, 0.1, 16, recorder=Recorder(data, 5, eval_size=100))
+    runs = compare(
+        networks, data, 20, 0.1, 16, recorder=Recorder(data, 5, eval_size=100, channels=4)
+    )
     return {name: run.recording for name, run in runs.items()}
 
 
@@ -117,3 +128,36 @@ def test_the_im2col_table_is_what_im2col_returns():
     np.testing.assert_array_equal(np.reshape(texts, (9, 6)), columns)
     frame = fig.axes[0].patches[-1]
     assert (frame.get_x(), frame.get_y()) == (0.5, 0.5)  # window 4: second row, second column
+
+
+def test_units_over_time_draws_what_the_film_draws(recordings):
+    fig = figures.units_over_time(recordings, step=2)
+    assert len(fig.axes) == 4
+    r = recordings["without BN"]
+    lines = np.array(fig.axes[1].collections[1].get_segments())  # layer 2, without BN
+    np.testing.assert_allclose(lines[:, :, 1], r.channel_mean[:, 1].T)
+    numbers = [a.text for a in fig.artists if isinstance(a, Number)]
+    assert f"{r.unit_std[2, 1]:.2f}" in numbers
+
+
+def test_show_gives_a_figure_its_alt_text_in_a_notebook_and_in_exported_html(recordings):
+    shown = figures.show(figures.curves(recordings), 'Both learn & "BN" is ahead.')
+    assert plt.get_fignums() == []
+    output = nbformat.v4.new_output("display_data", shown._repr_mimebundle_())
+    assert output.data["text/plain"] == repr(shown) == 'Both learn & "BN" is ahead.'
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("", outputs=[output])])
+    page = HTMLExporter(template_name="basic").from_notebook_node(notebook)[0]
+    alt = re.search(r"<img alt='([^']+)'", page)[1]
+    assert html.unescape(alt) == shown.sentence
+    picture = base64.b64decode(re.search(r'base64,([^"]+)"', output.data["text/html"])[1])
+    assert Image.open(io.BytesIO(picture)).size == shown.size == (864, 307)
+    with pytest.raises(ValueError, match="expected a sentence"):
+        figures.show(plt.figure(), " ")
+
+
+def test_a_file_is_whole_at_every_moment(tmp_path, monkeypatch):
+    path = write_whole(tmp_path / "a.png", b"old")
+    monkeypatch.setattr("os.replace", lambda *_: 1 / 0)  # killed before the last step
+    with pytest.raises(ZeroDivisionError):
+        write_whole(path, b"new")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]

@@ -1,9 +1,13 @@
-"""Controls whose name and value stand in visible text: a slider's handle has no accessible name."""
+"""Controls with name and value in visible text. `front.js` gives them to screen readers as well."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import ipywidgets as widgets
 import numpy as np
+
+from bnlib.figures.format import setting
 
 
 def slider(
@@ -22,18 +26,18 @@ def slider(
     return make(value, min=low, max=high, step=step, description=label, **_look(width), **kwargs)
 
 
-def choices(label: str, options, value, width: int = 280, **kwargs) -> widgets.SelectionSlider:
-    """A slider over a list of values (learning rates, batch sizes), the value in visible text."""
-    return widgets.SelectionSlider(
-        options=options, value=value, description=label, **_look(width), **kwargs
-    )
+def choices(label: str, options: Iterable, value, width: int = 280, **kwargs) -> widgets.Widget:
+    """A slider over a list of values, to be dragged through; options as in `menu`."""
+    return _select(widgets.SelectionSlider, label, options, value, width, kwargs)
 
 
-def menu(label: str, options, value, width: int = 210, **kwargs) -> widgets.Dropdown:
-    """A drop-down menu with its name in visible text."""
-    return widgets.Dropdown(
-        options=options, value=value, description=label, **_look(width), **kwargs
-    )
+def menu(label: str, options: Iterable, value, width: int = 210, **kwargs) -> widgets.Dropdown:
+    """A drop-down menu with its name in visible text; numbers are written as `setting` does.
+
+    options : values, or pairs (text, value), or a dict text -> value. A number that is not among
+    plain options is put in its place.
+    """
+    return _select(widgets.Dropdown, label, options, value, width, kwargs)
 
 
 def checkbox(label: str, value: bool = False, width: int = 200, **kwargs) -> widgets.Checkbox:
@@ -45,6 +49,15 @@ def checkbox(label: str, value: bool = False, width: int = 200, **kwargs) -> wid
         layout=widgets.Layout(width=f"{width}px"),
         **kwargs,
     )
+
+
+def _select(make, label, options, value, width, kwargs):
+    options = list(options.items()) if isinstance(options, dict) else list(options)
+    if not any(isinstance(option, tuple) for option in options):
+        if value not in options:
+            options = sorted([*options, value])
+        options = [(o if isinstance(o, str) else setting(o), o) for o in options]
+    return make(options=options, value=value, description=label, **_look(width), **kwargs)
 
 
 def _look(width: int) -> dict:

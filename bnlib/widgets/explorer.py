@@ -8,13 +8,16 @@ from collections.abc import Mapping
 import ipywidgets as widgets
 
 from bnlib.data import Data, load_mnist
+from bnlib.figures.panels import VIEWS
 from bnlib.layers import ACTIVATIONS
 from bnlib.network import mlp
 from bnlib.recording import Recorder
+from bnlib.threads import one_blas_thread
 from bnlib.training import Trainer
-from bnlib.widgets.controls import choices, menu
+from bnlib.widgets.controls import menu
 from bnlib.widgets.distributions import DistributionFilm
 
+CHANNELS = 8  # units of each layer that are drawn one by one
 NAMES = {"without BN": None, "with BN": "batch"}
 RATES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]
 SCALES = [0.1, 0.3, 0.6, 1.0, 1.4, 2.0, 3.0, 5.0]
@@ -65,6 +68,7 @@ class DistributionExplorer(DistributionFilm):
         controls: list[str] | None = None,
         width: int = 64,
         seed: int = 0,
+        view: str = VIEWS[0],
         train: bool = True,
     ) -> None:
         if steps < 1 or not 2 <= frames <= 61 or steps % (frames - 1):
@@ -75,24 +79,22 @@ class DistributionExplorer(DistributionFilm):
         self.data = load_mnist(pool=True, n_train=20_000) if data is None else data
         self.total_steps, self.every = steps, steps // (frames - 1)
         self.width, self.seed = width, seed
-        # continuous_update=False: a run for each release of a slider, not for each pixel.
-        sliders = {
-            "learning_rate": ("learning rate", RATES, learning_rate),
-            "init_scale": ("initial scale", SCALES, init_scale),
-            "batch_size": ("batch size", BATCHES, batch_size),
-            "depth": ("hidden layers", DEPTHS, depth),
+        choices = {
+            "learning_rate": menu("learning rate", RATES, learning_rate, 200),
+            "init_scale": menu("initial scale", SCALES, init_scale, 190),
+            "batch_size": menu("batch size", BATCHES, batch_size, 180),
+            "depth": menu("hidden layers", DEPTHS, depth, 180),
+            "activation": menu("activation", list(ACTIVATIONS), activation, 190),
+            "placement": menu("BN", PLACES, placement, 200),
         }
-        self.settings = {
-            name: choices(label, sorted({*options, value}), value, 256, continuous_update=False)
-            for name, (label, options, value) in sliders.items()
-        }
-        self.settings["activation"] = menu("activation", list(ACTIVATIONS), activation, 190)
-        self.settings["placement"] = menu("BN", PLACES, placement, 210)
-        shown = list(self.settings) if controls is None else list(controls)
-        if unknown := set(shown) - set(self.settings):
-            raise ValueError(f"controls expected some of {list(self.settings)}, got {unknown}")
+        self.settings = choices
+        every = [*self.settings, "view"]
+        shown = every if controls is None else list(controls)
+        if unknown := set(shown) - set(every):
+            raise ValueError(f"controls expected some of {every}, got {unknown}")
         self._make_buttons()
         self._run: object | None = None  # the live run; a new one takes its place
+        self._shell, self._cell = _this_cell()
         self.task: asyncio.Task | None = None
         self._new_networks()
         if train:
@@ -101,10 +103,11 @@ class DistributionExplorer(DistributionFilm):
             self.recordings,
             steps=range(0, steps + 1, self.every),
             controls=self.settings,
+            view=view,
             ready=self.step_count // self.every + 1,
             start=-1 if train else 0,
         )
-        self.control_box.children = [self.settings[name] for name in shown]
+        self.control_box.children = [*(self.controls[name] for name in shown), self.status]
         self._show_state()
 
     @staticmethod
@@ -139,6 +142,11 @@ class DistributionExplorer(DistributionFilm):
         self.task = loop.create_task(self._train_live(self._run))
         self._show_state()
 
+    def close(self) -> None:
+        """Take the widget away; its run ends."""
+        self._run = None
+        super().close()
+
     def pause(self) -> None:
         """Stop the live run after the frame under way; `train` goes on from there."""
         self._run = None
@@ -172,6 +180,13 @@ class DistributionExplorer(DistributionFilm):
 
     async def _train_live(self, run: object) -> None:
         """One frame at a time; between two, the kernel handles messages. Ends when replaced."""
+
+        def stop_if_replaced(info) -> None:  # the cell runs again, and makes another widget
+            if info.cell_id == self._cell:
+                self.pause()
+
+        if self._cell is not None:
+            self._shell.events.register("pre_run_cell", stop_if_replaced)
         try:
             while self._live_frame(run):
                 await asyncio.sleep(0.002)
@@ -186,6 +201,8 @@ class DistributionExplorer(DistributionFilm):
                 self.show_error(error)
             raise
         finally:
+            if self._cell is not None:
+                self._shell.events.unregister("pre_run_cell", stop_if_replaced)
             with self.lock:
                 if self._run is run:
                     self._run = None
@@ -193,7 +210,10 @@ class DistributionExplorer(DistributionFilm):
 
     def _live_frame(self, run: object) -> bool:
         """Train up to the next frame and draw it; False if there is nothing more to do."""
-        with self.lock:  # JupyterLab handles a widget's messages in another thread than cells
+        with (
+            self.lock,
+            one_blas_thread(),
+        ):  # JupyterLab handles a widget's messages in another thread than cells
             if self._run is not run or self.finished:
                 return False
             follow = self.frame >= self.ready - 1
@@ -203,6 +223,9 @@ class DistributionExplorer(DistributionFilm):
             return True
 
     def _on_control(self, change) -> None:
+        if change.owner is self.controls["view"]:  # the same run, seen differently
+            self.redraw()
+            return
         self.reset()
         self.train()
 
@@ -222,7 +245,10 @@ class DistributionExplorer(DistributionFilm):
                 norm_position=value["placement"],
             )
             probe, held_out = len(self.data.x_train), len(self.data.x_test)
-            recorder = Recorder(self.data, self.every, min(200, probe), min(500, held_out))
+            recorder = Recorder(
+                self.data, self.every, min(200, probe), min(500, held_out),
+                channels=CHANNELS, before_norm=True,
+            )  # fmt: skip
             self.trainers[name] = Trainer(
                 net, self.data, value["learning_rate"], value["batch_size"], self.seed, recorder
             )
@@ -244,30 +270,25 @@ class DistributionExplorer(DistributionFilm):
         return next(iter(self.recordings.values())).layer_names
 
     def _make_buttons(self) -> None:
-        def button(name: str, icon: str, action, tooltip: str) -> widgets.Button:
-            made = widgets.Button(
-                description=name,
-                icon=icon,
-                tooltip=tooltip,
-                layout=widgets.Layout(width="92px"),
-            )
+        def button(name: str, width: int, action, tooltip: str) -> widgets.Button:
+            layout = widgets.Layout(width=f"{width}px")
+            made = widgets.Button(description=name, tooltip=tooltip, layout=layout)
             made.on_click(self.guard(lambda _: action()))
             return made
 
         self.buttons = {
-            "Train": button("Train", "play", self.train, "Train both networks, live"),
-            "Pause": button("Pause", "pause", self.pause, "Stop training; Train goes on"),
-            "Step": button("Step", "step-forward", self.step, f"Train for {self.every} steps"),
-            "Reset": button("Reset", "undo", self.reset, "Back to the untrained networks"),
+            "Train": button("Train", 66, self.train, "Train both networks, live"),
+            "Pause": button("Pause", 70, self.pause, "Stop training; Train goes on"),
+            "Step": button("Step", 60, self.step, f"Train for {self.every} steps"),
+            "Reset": button("Reset", 68, self.reset, "Back to the untrained networks"),
         }
         self.status = widgets.HTML(layout=widgets.Layout(margin="0 0 0 12px"))
 
     def _children(self) -> list[widgets.Widget]:
-        row = widgets.HBox(
-            [*self.buttons.values(), self.status], layout=widgets.Layout(align_items="center")
-        )
-        controls, *rest = super()._children()
-        return [controls, row, *rest]
+        controls, stack, player, error = super()._children()
+        self.slider.layout.width = "390px"
+        player.children = [*self.buttons.values(), *player.children]
+        return [controls, stack, player, error]
 
     def _show_state(self) -> None:
         """Buttons that would do nothing are grey; a line of text says what is going on."""
@@ -286,3 +307,12 @@ class DistributionExplorer(DistributionFilm):
         if self.finished:
             return super().summary()
         return f"{type(self).__name__}, {self.step_count:,} of {self.total_steps:,} training steps."
+
+
+def _this_cell() -> tuple[object, str | None]:
+    """The shell, and the id of the notebook cell that is being run; None outside a notebook."""
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
+    return shell, parent.get("metadata", {}).get("cellId")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import ipywidgets as widgets
 
+from bnlib.figures.png import encode_gif, write_whole
 from bnlib.widgets.live import LiveFigure
 from bnlib.widgets.picture import CAPTION_HEIGHT, picture_html
 
@@ -86,7 +88,7 @@ class Film(LiveFigure):
             style={"description_width": "initial"},
         )
         self.play = widgets.Play(
-            min=0, max=len(labels) - 1, value=start, interval=interval, description="Play the film"
+            min=0, max=len(labels) - 1, value=start, interval=interval, show_repeat=False
         )
         self.player = widgets.HBox(
             [self.play, self.slider], layout=widgets.Layout(align_items="center", max_width="100%")
@@ -126,7 +128,7 @@ class Film(LiveFigure):
         """Draw frame `index` into its page, without going there."""
         png, sentence = self.render(frame=index, **self.values())
         self._frames[index] = png, sentence
-        self._pages[index].value = picture_html(png, sentence, self.size)
+        self._pages[index].value = picture_html(png, sentence, self.size, self._shown())
         if index == self.frame:
             self._on_frame()
 
@@ -136,6 +138,12 @@ class Film(LiveFigure):
         self.draw_frame(index)
         if follow:
             self.frame = index
+
+    def save(self, path: str | Path) -> Path:
+        """Write "….gif", all frames that are ready as a moving picture, or "….png", this frame."""
+        if Path(path).suffix != ".gif":
+            return super().save(path)
+        return write_whole(path, encode_gif([f[0] for f in self._frames if f]))
 
     @property
     def frame_bytes(self) -> list[int]:

@@ -13,17 +13,18 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.gridspec import GridSpec
 
-from bnlib.figures import COLORS, look
-from bnlib.widgets.live import LiveFigure, choices, menu, slider
+from bnlib.figures.format import number, setting
+from bnlib.figures.style import COLORS, look
+from bnlib.widgets.controls import menu, slider
+from bnlib.widgets.live import LiveFigure
 
-WIDTH = 395  # px of a control: two in a row, on a narrow screen too
 SEED = 24  # no outlier among the first eight values
 SIZES = [2, 3, 4, 6, 8, 16, 32]
 SCALES = [("x 0.01", 0.01), ("x 0.1", 0.1), ("x 1", 1.0), ("x 10", 10.0)]
-EPS = [("0", 0.0), ("1e-5", 1e-5), ("1e-3", 1e-3), ("0.1", 0.1), ("1", 1.0), ("10", 10.0)]
+EPS = [0.0, 1e-5, 1e-3, 0.1, 1.0, 10.0]
 
 
-def bn_jacobian(x, eps):
+def bn_jacobian(x: np.ndarray, eps: float) -> tuple[float, np.ndarray, float]:
     """The Jacobian dy/dx of one normalised feature, gamma = 1, as ``factor`` times ``P``.
 
     x : (N,), one feature of a batch; eps >= 0. Returns factor = 1 / sqrt(var + eps), P (N, N),
@@ -67,10 +68,10 @@ class JacobianExplorer(LiveFigure):
         self.values_of_batch = np.random.default_rng(seed).standard_normal(max(SIZES))
         super().__init__(
             {
-                "N": choices("batch size N", SIZES, N, width=WIDTH),
-                "first": slider("example 1", first, -6.0, 6.0, 0.25, width=WIDTH),
-                "scale": choices("all x", SCALES, 1.0, width=WIDTH),
-                "eps": choices("eps", EPS, eps, width=WIDTH),
+                "N": menu("batch size N", SIZES, N, width=180),
+                "first": slider("example 1", first, -6.0, 6.0, 0.25, width=290),
+                "scale": menu("all x", SCALES, 1.0, width=150),
+                "eps": menu("eps", EPS, eps, width=130),
             }
         )
 
@@ -122,7 +123,7 @@ class JacobianExplorer(LiveFigure):
             i, j = divmod(k, N)
             text.set_visible(N <= self.numbers_up_to and i < N)
             if text.get_visible():
-                text.set(position=(rows[j], rows[i]), text=_two_digits(P[i, j]))
+                text.set(position=(rows[j], rows[i]), text=_in_cell(P[i, j]))
                 text.set_color("white" if abs(P[i, j]) > 0.6 else "black")
         passes = [0.0, share, 1.0 if N > 2 else 0.0]
         labels = ["0", _share(share), f"1  (N − 2 = {N - 2})" if N > 2 else "there are none"]
@@ -133,9 +134,9 @@ class JacobianExplorer(LiveFigure):
             text.set_color("white" if inside else "black")
         others = f"all in the other {N - 2}" if N > 2 else "and there is no other direction"
         return (
-            f"N = {N}, eps = {eps:g}: the Jacobian is {factor:.3g} times P. Of a "
+            f"N = {N}, eps = {setting(eps)}: the Jacobian is {number(factor)} times P. Of a "
             f"gradient dy, nothing passes along 1, the share {_share(share)} along x̂, {others}. "
-            f"Example 1 keeps {P[0, 0]:.2f} of its own gradient."
+            f"Example 1 keeps {number(P[0, 0])} of its own gradient."
         )
 
 
@@ -153,10 +154,10 @@ class ProjectionExplorer(LiveFigure):
     def __init__(self, third: float = 2.0, eps: float = 0.0) -> None:
         super().__init__(
             {
-                "third": slider("x3", third, -6.0, 6.0, 0.25, width=WIDTH),
-                "eps": choices("eps", EPS, eps, width=WIDTH),
-                "dy": menu("dy", self.directions, self.directions[0], width=WIDTH),
-                "turn": slider("turn the view", 30, -180, 180, 5, width=WIDTH),
+                "third": slider("x3", third, -6.0, 6.0, 0.25, width=210),
+                "eps": menu("eps", EPS, eps, width=120),
+                "dy": menu("dy", [(d, d) for d in self.directions], self.directions[0], width=210),
+                "turn": slider("turn the view", 30, -180, 180, 5, width=240),
             }
         )
 
@@ -244,8 +245,9 @@ class ProjectionExplorer(LiveFigure):
         lengths = [float(np.linalg.norm(v)) for v in (given, passed)]
         gone = f" is gone, along x̂ the share {_share(share)} is left" if share else " and x̂ is gone"
         return (
-            f"Batch (-1, 1, {third:g}), eps = {eps:g}: dy has length {lengths[0]:.2f}, P dy "
-            f"{lengths[1]:.2f}. What dy has along 1{gone}; on the dashed line all of it passes."
+            f"Batch (-1, 1, {setting(third)}), eps = {setting(eps)}: dy has length "
+            f"{number(lengths[0])}, P dy {number(lengths[1])}. What dy has along 1{gone}; "
+            "on the dashed line all of it passes."
         )
 
     @staticmethod
@@ -261,11 +263,10 @@ class ProjectionExplorer(LiveFigure):
         return lambda v: np.asarray(v) @ screen.T
 
 
-def _two_digits(value: float) -> str:
-    """.83 for 0.83, so that it fits a cell; no -.00."""
-    text = f"{value:.2f}"
-    return "0" if float(text) == 0 else text.replace("0.", ".", 1)
+def _in_cell(value: float) -> str:
+    """.83 for 0.83, so that it fits a cell."""
+    return number(value).replace("0.00", "0").replace("0.", ".", 1)
 
 
 def _share(share: float) -> str:
-    return "0" if share == 0 else f"{share:.1g}" if share < 0.01 else f"{share:.2f}"
+    return "0" if share == 0 else number(share, smallest=0)

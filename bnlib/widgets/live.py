@@ -15,6 +15,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
+from pathlib import Path
 
 import ipywidgets as widgets
 import numpy as np
@@ -22,16 +23,13 @@ from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bnlib.figures import style
-from bnlib.widgets.controls import checkbox, choices, menu, slider
-from bnlib.widgets.picture import CAPTION_HEIGHT, encode_png, picture_html
-
-__all__ = ["LiveFigure", "checkbox", "choices", "menu", "slider"]
+from bnlib.figures.png import encode_png, write_whole
+from bnlib.figures.style import style
+from bnlib.threads import one_blas_thread
+from bnlib.widgets.picture import CAPTION_HEIGHT, front, picture_html, text_of
 
 DPI = 96  # CSS counts 96 px to the inch, so a 12 pt font is 12 pt on the screen
-MAX_SIZE = (900, 620)  # px, controls included: a small laptop, a projector
-# ipywidgets' own text is 13 px, too small for the last row of a class room.
-CSS = "<style>.bnlib-widget { --jp-widgets-font-size: 16px; }</style>"
+MAX_SIZE = (900, 480)  # px, controls included: a small laptop, a projector
 
 
 class LiveFigure(widgets.VBox):
@@ -74,7 +72,9 @@ class LiveFigure(widgets.VBox):
 
     Traps:
 
-    - Dynamic artists are drawn above all static ones, ordered by zorder among themselves.
+    - Dynamic artists are drawn above all static ones, ordered by zorder among themselves. Those of
+      them that `build` also puts into the list ``self.seldom`` lie below the others, and are kept
+      as a bitmap too until one of them changes.
     - Changing a *static* thing in ``draw`` (axis limits, a title) is noticed and correct, but then
       the whole figure is drawn anew: some 100 ms instead of 10. Fix limits in ``build`` if you can.
     - A different number of axes or artists: call ``self.rebuild()`` (it calls ``build`` again).
@@ -108,8 +108,9 @@ class LiveFigure(widgets.VBox):
             figsize=(self.size[0] / DPI, self.size[1] / DPI), dpi=DPI, layout="constrained"
         )  # labels never overlap; costs only full draws
         self._canvas = FigureCanvasAgg(self.figure)
-        self._background = None
+        self._background = self._middle = None
         self._dynamic: list[Artist] = []
+        self.seldom: list = []
         self.picture = widgets.HTML(layout=self._picture_layout())
         self.control_box = widgets.Box(
             list(self.controls.values()),
@@ -121,8 +122,7 @@ class LiveFigure(widgets.VBox):
             ),
         )
         self._error_box = widgets.HTML(layout=widgets.Layout(display="none"))
-        css = widgets.HTML(CSS, layout=widgets.Layout(display="none"))
-        super().__init__([*self._children(), css])
+        super().__init__([*self._children(), front()])
         self.add_class("bnlib-widget")
         for control in self.controls.values():
             if control.has_trait("value"):
@@ -153,7 +153,7 @@ class LiveFigure(widgets.VBox):
     def rebuild(self) -> None:
         """Empty the figure, build it again, and show it."""
         self.figure.clear()
-        self._background = None
+        self._background, self.seldom = None, []
         with style():
             dynamic = self.build(self.figure)
         if dynamic is None:
@@ -161,15 +161,23 @@ class LiveFigure(widgets.VBox):
                 f"{type(self).__name__}.build expected to return the dynamic artists, "
                 "got None: is its return statement missing?"
             )
-        self._dynamic = sorted(_flatten(dynamic), key=lambda artist: artist.get_zorder())
-        for artist in self._dynamic:
+        for artist in _flatten([dynamic, self.seldom]):
             artist.set_animated(True)  # kept out of the background
+        self.seldom = sorted(_flatten(self.seldom), key=Artist.get_zorder)
+        often = [a for a in _flatten(dynamic) if a not in self.seldom]
+        self._dynamic = sorted(often, key=Artist.get_zorder)
         self.redraw()
 
     def redraw(self) -> None:
         """Draw with the controls' current values and show the result."""
         self.png, self.sentence = self.render(**self.values())
-        self.picture.value = picture_html(self.png, self.sentence, self.size)
+        self.picture.value = picture_html(self.png, self.sentence, self.size, self._shown())
+
+    def save(self, path: str | Path) -> Path:
+        """Write the current picture to a file "….png"; returns its path."""
+        if Path(path).suffix != ".png":
+            raise ValueError(f"save expected a name that ends in .png, got {str(path)!r}")
+        return write_whole(path, self.png)
 
     def render(self, **values) -> tuple[bytes, str]:
         """Draw `values`, return the PNG and the sentence; shows nothing."""
@@ -181,13 +189,19 @@ class LiveFigure(widgets.VBox):
                 f"who cannot see the picture, got {sentence!r}"
             )
         # An animated artist does not mark its figure as stale, a static one does.
-        if self._background is None or self.figure.stale:
+        fresh = self._background is None or self.figure.stale
+        renderer = self._canvas.get_renderer()
+        if fresh:
             with style():
                 self._canvas.draw()
             self._background = self._canvas.copy_from_bbox(self.figure.bbox)
-        else:
+        if fresh or any(artist.stale for artist in self.seldom):
             self._canvas.restore_region(self._background)
-        renderer = self._canvas.get_renderer()
+            for artist in self.seldom:
+                artist.draw(renderer)
+            self._middle = self._canvas.copy_from_bbox(self.figure.bbox)
+        else:
+            self._canvas.restore_region(self._middle)
         for artist in self._dynamic:
             artist.draw(renderer)
         return encode_png(np.asarray(self._canvas.buffer_rgba()), self.palette), sentence
@@ -203,7 +217,7 @@ class LiveFigure(widgets.VBox):
         @wraps(function)
         def guarded(*args, **kwargs):
             try:
-                with self.lock:
+                with self.lock, one_blas_thread():
                     result = function(*args, **kwargs)
             except Exception as error:
                 self.show_error(error)
@@ -238,12 +252,16 @@ class LiveFigure(widgets.VBox):
     def _on_control(self, change) -> None:
         self.redraw()
 
+    def _shown(self) -> dict:
+        """What the controls show, by their label: what the picture belongs to."""
+        shown = {c.description: text_of(c) for c in self.controls.values() if c.has_trait("value")}
+        return {label.strip(): text for label, text in shown.items()}
+
     def _picture_layout(self) -> widgets.Layout:
         width, height = self.size
-        size = {"width": f"{width}px", "height": f"{height + CAPTION_HEIGHT}px"}
-        return widgets.Layout(
-            **size, min_height=size["height"], max_width="100%", margin="0", overflow="hidden"
-        )
+        # No fixed height: an unfolded caption makes room for itself.
+        height = f"{height + CAPTION_HEIGHT}px"
+        return widgets.Layout(width=f"{width}px", min_height=height, max_width="100%", margin="0")
 
     def _repr_mimebundle_(self, **kwargs):
         bundle = super()._repr_mimebundle_(**kwargs)

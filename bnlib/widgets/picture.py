@@ -1,70 +1,68 @@
-"""A picture for the browser: pixels -> PNG with a palette -> HTML of a fixed size."""
+"""What a widget sends to the browser: the picture with its caption, and what accompanies it."""
 
 from __future__ import annotations
 
 import base64
 import html
-import io
-from functools import lru_cache
+import json
+from collections.abc import Mapping
+from importlib.resources import files
 
-import numpy as np
-from matplotlib.colors import to_rgb
-from PIL import Image
+import ipywidgets as widgets
 
-from bnlib.figures import COLORS
+CAPTION_HEIGHT = 26  # px: one line; the rest unfolds
+BLANK = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+SIGN = "working: the picture is still that of other settings (without a kernel: run the cell)"
+# ipywidgets' own text is 13 px, too small for the last row of a class room.
+CSS = """<style>
+.bnlib-widget { position: relative;
+  --jp-widgets-font-size: 16px; --jp-widgets-inline-width-tiny: 40px; }
+.bnlib-picture { display: block; max-width: 100%; height: auto; background: white; }
+.bnlib-caption { contain: inline-size; font-size: 16px; line-height: 24px;
+  color: var(--jp-content-font-color1, black); }
+.bnlib-caption summary { white-space: nowrap; overflow: hidden; text-overflow: ellipsis;
+  cursor: pointer; }
+.bnlib-caption[open] summary { white-space: normal; }
+.bnlib-sign { display: none; position: absolute; z-index: 5; left: 50%; top: 45%;
+  padding: 6px 14px; transform: translate(-50%, -50%); background: #fff3b0;
+  color: black; border: 2px solid black; font-size: 16px; line-height: 22px; }
+.bnlib-stale .bnlib-sign { display: block; }
+.bnlib-stale .bnlib-picture { opacity: 0.3; }
+</style>"""
 
-CAPTION_HEIGHT = 46  # px, two lines; reserved always, so that the layout never jumps
 
-
-def picture_html(png: bytes, sentence: str, size: tuple[int, int]) -> str:
+def picture_html(
+    png: bytes, sentence: str, size: tuple[int, int], shows: Mapping | None = None
+) -> str:
     """The picture and its caption, as the value of an HTML widget of fixed size.
 
-    `Image` widgets have no alt text, hence the `img`. The caption is hidden from screen readers,
-    which have read the same sentence as the alt text. decoding="sync" avoids a white flash.
+    `Image` widgets have no alt text, hence the `img`. shows : the settings that the picture belongs
+    to, label -> text or number, for `front.js`. decoding="sync" avoids a white flash.
     """
     width, height = size
-    alt = html.escape(sentence)
-    data = base64.b64encode(png).decode("ascii")
+    alt, data = html.escape(sentence), base64.b64encode(png).decode("ascii")
+    settings = html.escape(json.dumps(dict(shows or {})))
     return (
-        f'<img alt="{alt}" width="{width}" height="{height}" decoding="sync" '
-        f'style="display:block; max-width:100%; height:auto" src="data:image/png;base64,{data}">'
-        f'<div aria-hidden="true" style="height:{CAPTION_HEIGHT}px; overflow:auto; '
-        f'font-size:16px; line-height:22px; color:var(--jp-content-font-color1, black)">{alt}</div>'
+        f'<img class="bnlib-picture" alt="{alt}" width="{width}" height="{height}" '
+        f'decoding="sync" data-shows="{settings}" src="data:image/png;base64,{data}">'
+        f'<details class="bnlib-caption"><summary>{alt}</summary></details>'
     )
 
 
-def encode_png(rgba: np.ndarray, palette: str = "suite") -> bytes:
-    """A PNG with a palette of at most 256 colours: a tenth of the bytes, a third of the time."""
-    height, width = rgba.shape[:2]
-    image = Image.frombytes("RGB", (width, height), rgba, "raw", "RGBX")
-    if palette == "suite":
-        image = image.quantize(palette=_suite_palette(), dither=Image.Dither.NONE)
-    elif palette == "adaptive":
-        image = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    else:
-        raise ValueError(f'palette expected "suite" or "adaptive", got {palette!r}')
-    out = io.BytesIO()
-    image.save(out, "png", compress_level=3)
-    return out.getvalue()
+def front() -> widgets.HTML:
+    """A child without size: the style sheet, the sign that the kernel is at work, `front.js`.
+
+    A widget's HTML runs no `<script>`, but it does run what an image does once it is loaded.
+    """
+    code = html.escape(files("bnlib.widgets").joinpath("front.js").read_text("utf-8"))
+    run = f'<img alt="" src="{BLANK}" onload="({code})(this)">'
+    sign = f'<div class="bnlib-sign" role="status">{SIGN}</div>'
+    layout = widgets.Layout(width="0", height="0", margin="0", overflow="visible")
+    return widgets.HTML(CSS + sign + run, layout=layout)
 
 
-@lru_cache(maxsize=1)
-def _suite_palette() -> Image.Image:
-    """Greys, and each colour of the suite mixed with white, with black and with each other."""
-    hues = [np.array(to_rgb(c)) for c in dict.fromkeys(COLORS.values())]
-    hues = [h for h in hues if np.ptp(h) > 0.1]  # the greys come separately
-    white, black = np.ones(3), np.zeros(3)
-    mixed = [np.full(3, g) for g in np.linspace(0, 1, 26)]
-    mixed += [h + t * (white - h) for h in hues for t in np.linspace(0, 1, 16)[:-1]]
-    mixed += [h + t * (black - h) for h in hues for t in (0.25, 0.5, 0.75)]
-    mixed += [
-        (a + b) / 2 + t * (white - (a + b) / 2)
-        for i, a in enumerate(hues)
-        for b in hues[:i]
-        for t in (0, 0.3, 0.6)
-    ]
-    entries = np.rint(255 * np.array(mixed)).astype(np.uint8)
-    entries = np.unique(entries, axis=0)[:256]
-    image = Image.new("P", (1, 1))
-    image.putpalette(entries.tobytes())
-    return image
+def text_of(control: widgets.Widget) -> str | float | bool:
+    """What a control shows beside its name: the text of a menu, the number of a slider."""
+    if hasattr(control, "label"):
+        return str(control.label)
+    return control.value

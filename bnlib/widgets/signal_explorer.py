@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from bnlib.figures import COLORS, look
+from bnlib.figures.format import number, setting
+from bnlib.figures.marks import EdgeMarks
+from bnlib.figures.style import COLORS, look
 from bnlib.layers import ACTIVATIONS
 from bnlib.network import mlp
 from bnlib.profile import signal_profile
-from bnlib.widgets.live import LiveFigure, checkbox, menu, slider
+from bnlib.widgets.controls import checkbox, menu, slider
+from bnlib.widgets.live import LiveFigure
 
 DEPTHS = (5, 50)
 SCALES = (0.1, 4.0)
 UNITS = 64  # of every hidden layer
-LOW, HIGH = 1e-14, 1e8  # of both axes; what lies beyond is drawn at the edge
+LOW, HIGH = 1e-15, 1e9  # of both axes; triangles at the edge for what lies beyond
 NOISE = 1e-12  # a standard deviation below this is rounding error: activations are of order 1
 
 
@@ -30,9 +33,9 @@ class SignalExplorer(LiveFigure):
     x : (N, D) inputs, N >= 2, best standardised; labels : (N,) integers below 10
     seed : of the initial weights, N(0, scale^2 / fan_in)
 
-    Traps: both axes are logarithmic and end at 1e-14 and 1e8, and what lies beyond is drawn at the
-    edge. Below 1e-12 a unit's standard deviation is rounding error, and the sentence says no more
-    than that.
+    Traps: both axes are logarithmic and end at 1e-15 and 1e9; a triangle at the edge stands for
+    what lies beyond. Below 1e-12 a unit's standard deviation is rounding error, and the sentence
+    says no more than that.
     Source: Glorot & Bengio 2010; He et al. 2015, section 2.2.
     Raises ValueError if x and labels are not such arrays.
     """
@@ -48,8 +51,8 @@ class SignalExplorer(LiveFigure):
             )
         self.x, self.labels, self.seed = x, labels, seed
         controls = {
-            "depth": slider("hidden layers", depth, *DEPTHS, width=300),
-            "scale": slider("initial scale s", scale, *SCALES, 0.05, width=300),
+            "depth": slider("hidden layers", depth, *DEPTHS, width=230),
+            "scale": slider("initial scale s", scale, *SCALES, 0.05, width=230),
             "activation": menu("activation", list(ACTIVATIONS), activation, width=200),
             "norm": checkbox("also with BN", False, width=130),
         }
@@ -61,8 +64,7 @@ class SignalExplorer(LiveFigure):
             (left, "standard deviation of the activations"),
             (right, "norm of the gradient of the layer's weights"),
         ):
-            # A little beyond the limits, so that what is drawn at the edge can be seen.
-            ax.set(yscale="log", ylim=(LOW / 10, HIGH * 10), xlim=(0, DEPTHS[1] + 1))
+            ax.set(yscale="log", ylim=(LOW, HIGH), xlim=(0, DEPTHS[1] + 1))
             ax.set(xlabel="hidden layer", title=label, yticks=10.0 ** np.arange(-12, 9, 4))
             ax.minorticks_off()
             ax.axhline(1, color="0.85", lw=1, zorder=0)
@@ -76,7 +78,9 @@ class SignalExplorer(LiveFigure):
             ncols=3,
             frameon=False,
         )
-        return [self._all, self._units.values(), self._norms.values()]
+        self._beyond = [EdgeMarks(left), EdgeMarks(right)]
+        marks = [m.artists for m in self._beyond]
+        return [self._all, self._units.values(), self._norms.values(), marks]
 
     def draw(self, depth, scale, activation, norm):
         layers = np.arange(1, depth + 1)
@@ -85,16 +89,18 @@ class SignalExplorer(LiveFigure):
             self.profiles["with BN"] = self._profile(depth, scale, activation, "batch")
         for name in self._units:
             profile = self.profiles.get(name)
-            shown = [[], [], []] if profile is None else [
-                layers,
-                np.clip(profile.unit_std, LOW, HIGH),
-                np.clip(profile.gradient_norm, LOW, HIGH),
-            ]  # fmt: skip
-            self._units[name].set_data(shown[0], shown[1])
-            self._norms[name].set_data(shown[0], shown[2])
+            self._units[name].set_data(*([], []) if profile is None else (layers, profile.unit_std))
+            self._norms[name].set_data(
+                *([], []) if profile is None else (layers, profile.gradient_norm)
+            )
         without = self.profiles["without BN"]
-        self._all.set_data(layers, np.clip(without.std, LOW, HIGH))
-        sentence = f"{depth} hidden layers of {activation}, scale {scale:g}, layer 1 → {depth}: "
+        self._all.set_data(layers, without.std)
+        profiles = self.profiles.values()
+        self._beyond[0].show(layers, without.std, *(p.unit_std for p in profiles))
+        self._beyond[1].show(layers, *(p.gradient_norm for p in profiles))
+        sentence = (
+            f"{depth} hidden layers of {activation}, scale {setting(scale)}, layer 1 → {depth}: "
+        )
         sentence += (
             f"one unit's std {_short(without.unit_std[0], NOISE)} → "
             f"{_short(without.unit_std[-1], NOISE)}, gradient {_short(without.gradient_norm[0])} → "
@@ -115,7 +121,5 @@ class SignalExplorer(LiveFigure):
 
 
 def _short(value: float, floor: float = 1e-20) -> str:
-    """One or two digits; no more than "below ..." where rounding decides."""
-    if value < floor:
-        return f"below {floor:.0e}"
-    return f"{value:.2g}" if 0.01 <= value < 100 else f"{value:.0e}"
+    """No more than "below ..." where rounding decides."""
+    return f"below {setting(floor)}" if value < floor else number(value, smallest=0)

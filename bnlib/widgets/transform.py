@@ -8,12 +8,14 @@ import ipywidgets as widgets
 import numpy as np
 from matplotlib.collections import LineCollection
 
-from bnlib.figures import COLORS
-from bnlib.widgets.live import LiveFigure, choices, menu, slider
+from bnlib.figures.format import number, setting
+from bnlib.figures.style import COLORS
+from bnlib.widgets.controls import menu, slider
+from bnlib.widgets.live import LiveFigure
 
 COUNTS = [2, 4, 8, 16]
 EPS = [1e-5, 1e-3, 0.1, 1.0, 10.0]
-STEP = 0.05  # of the sliders for x, gamma and beta
+STEP = 0.01  # the two decimals that are written, of the sliders for x, gamma and beta
 LEVELS = np.array([3, 2, 1, 0])  # x, x - mu_B, xhat, y from top to bottom
 LABELS = ["$x$", r"$x - \mu_B$", r"$\hat{x}$", r"$y = \gamma\,\hat{x} + \beta$"]
 NAMES = ["without BN", "data", "data", "with BN"]  # the colour of each level
@@ -32,14 +34,15 @@ class TransformExplorer(LiveFigure):
     ----------
     x : (N, D) activations, N >= 2, training mode; the first 2, 4, 8 or 16 examples are the batch
     images : (N, 784) or (N, H, W), shown beside the chosen example; labels : (N,) its digit
-    units : columns of x to choose from; default: the first four
+    units : columns of x to choose from; default: the first four. It opens on the one whose std is
+        furthest from 1, where dividing can be seen
 
-    Trap: dots beyond the ends of the lines are drawn at the ends (the figures are the true ones).
+    Trap: black triangles at the ends stand for dots beyond them (the figures are the true ones).
     Raises ValueError if x is not such an array or units are not columns of it.
     Source: Ioffe & Szegedy 2015, Algorithm 1.
     """
 
-    size = (880, 400)
+    size = (880, 376)
 
     def __init__(self, x, images=None, labels=None, units: Sequence[int] | None = None) -> None:
         x = np.asarray(x, dtype=float)
@@ -59,20 +62,22 @@ class TransformExplorer(LiveFigure):
         self.images = None if images is None else _square(np.asarray(images, dtype=float))
         self._limit = float(np.ceil(np.abs(x[: counts[-1], list(units)]).max() + 1))
         self._syncing = False
-        self._start = {"unit": units[0], "count": count, "example": 0}
-        self.batch = x[:count, units[0]].copy()  # what the reader drags
+        spreads = x[:count, list(units)].std(axis=0)
+        first = units[int(np.abs(np.log(np.maximum(spreads, 1e-3))).argmax())]
+        self._start = {"unit": first, "count": count, "example": 0}
+        self.batch = x[:count, first].copy()  # what the reader drags
         self.gamma, self.beta = 1.0, 0.0
         limit = self._limit
         controls = {
-            "unit": menu("unit", {f"{u}": u for u in units}, units[0], width=150),
-            "count": choices("batch size N", counts, count, width=250),
-            "eps": choices("ε", [(f"{e:g}", e) for e in EPS], EPS[0], width=210),
+            "unit": menu("unit", units, first, width=120),
+            "count": menu("batch size N", counts, count, width=170),
+            "eps": menu("ε", EPS, EPS[0], width=110),
             "undo": widgets.Button(description="γ, β that undo it", layout={"width": "150px"}),
-            "example": slider("example", 0, 0, count - 1, width=250),
-            "value": slider("its x", float(self.batch[0]), -limit, limit, STEP, width=290),
             "reset": widgets.Button(description="reset all", layout={"width": "100px"}),
-            "gamma": slider("γ", 1.0, -4.0, 4.0, STEP, width=330),
-            "beta": slider("β", 0.0, -4.0, 4.0, STEP, width=330),
+            "example": slider("example", 0, 0, count - 1, width=200),
+            "value": slider("its x", float(self.batch[0]), -limit, limit, STEP, width=220),
+            "gamma": slider("γ", 1.0, -4.0, 4.0, STEP, width=185),
+            "beta": slider("β", 0.0, -4.0, 4.0, STEP, width=185),
         }
         super().__init__(controls)
         controls["undo"].on_click(self.guard(lambda _: self.undo()))
@@ -125,7 +130,9 @@ class TransformExplorer(LiveFigure):
         self._texts = [ax.text(1.03, level, "", **place) for level in LEVELS]
         ax.text(1.03, -0.75, "black bar: mean ± std", color="0.35", **place)
         dynamic = [self._lines, self._ghosts, self._bars, self._means, self._chosen_line]
-        dynamic += [self._dots, self._chosen, self._texts]
+        mark = {"color": "black", "ls": "", "ms": 9, "clip_on": False, "zorder": 7}
+        self._beyond = [ax.plot([], [], m, **mark)[0] for m in "><"]
+        dynamic += [self._dots, self._chosen, self._texts, self._beyond]
         if self.images is not None:
             square = fig.add_axes((1 - 76 / width, 1 - 92 / height, 68 / width, 68 / height))
             square.set(xticks=[], yticks=[])
@@ -139,6 +146,10 @@ class TransformExplorer(LiveFigure):
         gamma, beta = self.gamma, self.beta  # the sliders show them rounded
         path = _steps(self.batch, gamma, beta, eps)  # (4, N): a row a level
         shown = np.clip(path, -self._end, self._end)
+        inside = np.where(path == shown, path, np.nan)
+        for marks, beyond in zip(self._beyond, (path > self._end, path < -self._end), strict=True):
+            rows, examples = np.nonzero(beyond)
+            marks.set_data(shown[rows, examples], LEVELS[rows])
         self._lines.set_segments([np.column_stack([p, LEVELS]) for p in shown.T])
         before = _steps(self.x[:count, unit], gamma, beta, eps)
         others = np.arange(count) != example
@@ -148,25 +159,25 @@ class TransformExplorer(LiveFigure):
         self._ghosts.set_data(ghosts.ravel(), np.repeat(LEVELS[1:], ghosts.shape[1]))
         means, stds = path.mean(axis=1), path.std(axis=1)
         self._means.set_data(np.clip(means, -self._end, self._end), LEVELS - 0.2)
-        rows = zip(LEVELS, shown, means, stds, self._dots, self._bars, self._texts, strict=True)
+        rows = zip(LEVELS, inside, means, stds, self._dots, self._bars, self._texts, strict=True)
         for level, values, mean, std, dots, bar, text in rows:
             dots.set_data(values, np.full(count, level))
             ends = np.clip([mean - std, mean + std], -self._end, self._end)
             bar.set_data(ends, [level - 0.2] * 2)
-            text.set_text(f"mean {_plain(mean)}\nstd {_plain(std)}")
+            text.set_text(f"mean {number(mean)}\nstd {number(std)}")
         self._chosen_line.set_data(shown[:, example], LEVELS)
         self._chosen.set_data(shown[:, example], LEVELS)
         if self.images is not None:
             self._picture.set_data(self.images[example])
         digit = "" if self.labels is None else f" (a {self.labels[example]})"
         sentence = (
-            f"Unit {unit}, N = {count}, ε = {eps:g}: x has mean {_plain(means[0])} and std "
-            f"{_plain(stds[0])}, x̂ has mean {_plain(means[2])} and std {_plain(stds[2])}, y has "
-            f"mean {_plain(means[3])} and std {_plain(stds[3])}. Example {example}{digit}: "
-            f"x = {_plain(path[0, example])}, y = {_plain(path[3, example])}."
+            f"Unit {unit}, N = {count}, ε = {setting(eps)}: x has mean {number(means[0])} and std "
+            f"{number(stds[0])}, x̂ has mean {number(means[2])} and std {number(stds[2])}, y has "
+            f"mean {number(means[3])} and std {number(stds[3])}. Example {example}{digit}: "
+            f"x = {number(path[0, example])}, y = {number(path[3, example])}."
         )
         if edited:
-            sentence += f" Dragging moved the others' x̂ by up to {_plain(moved[2])}."
+            sentence += f" Dragging moved the others' x̂ by up to {number(moved[2])}."
         return sentence
 
     def _on_control(self, change) -> None:
@@ -226,8 +237,3 @@ def _square(images) -> np.ndarray:
         return images
     side = round(images.shape[1] ** 0.5)
     return images.reshape(len(images), side, side)
-
-
-def _plain(value: float) -> str:
-    """Two decimals, and no minus before a zero."""
-    return f"{value + 0.0:.2f}".replace("-0.00", "0.00")

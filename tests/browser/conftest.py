@@ -1,13 +1,44 @@
-"""A JupyterLab and a browser for each file of browser tests."""
+"""A JupyterLab and a browser for each file of browser tests, and a notebook with every widget."""
 
 from importlib.util import find_spec
 
+import nbformat
 import pytest
 from browser.lab import jupyterlab
 
+ALL = "all_widgets.ipynb"
+SETUP = """
+import numpy as np
+from bnlib import Recorder, compare, load_mnist, mlp
+from bnlib.widgets import *
+data = load_mnist(pool=True, n_train=2000, n_test=200)
+x, labels = data.batch(slice(0, 64), np.float64)
+def nets():
+    return {name: mlp([data.num_features, 32, 32, 10], norm=norm)
+            for name, norm in {"without BN": None, "with BN": "batch"}.items()}
+runs = compare(nets(), data, 60, 0.1, 32, recorder=Recorder(data, channels=6, before_norm=True))
+recordings = {name: run.recording for name, run in runs.items()}
+"""
+WIDGETS = {
+    "DistributionExplorer": "DistributionExplorer()",
+    "DistributionFilm": "DistributionFilm(recordings)",
+    "ChannelFilm": "ChannelFilm(recordings, layer=1)",
+    "RunningStatisticsExplorer": "RunningStatisticsExplorer(data)",
+    "TransformExplorer": "TransformExplorer(x[:, 90:94], x, labels)",
+    "SignalExplorer": "SignalExplorer(x, labels)",
+    "JacobianExplorer": "JacobianExplorer()",
+    "ProjectionExplorer": "ProjectionExplorer()",
+}
+
 
 @pytest.fixture(scope="module")  # Playwright holds the event loop, which later tests need
-def lab(root, require, chromium_path, chromium_args):
+def lab(root, require, chromium_path, chromium_args, tmp_path_factory):
     require("the browser tests", find_spec("playwright"), "pip install playwright")
-    with jupyterlab(root / "notebooks", chromium_path, chromium_args) as lab:
+    folder = tmp_path_factory.mktemp("notebooks")
+    cells = [nbformat.v4.new_code_cell(source) for source in (SETUP.strip(), *WIDGETS.values())]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(notebook, folder / ALL)
+    folders = [root / "notebooks", folder]
+    with jupyterlab(folders, root / "share/jupyter/lab", chromium_path, chromium_args) as lab:
         yield lab

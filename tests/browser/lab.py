@@ -1,11 +1,13 @@
 """A real JupyterLab in a real browser, for tests.
 
-    with jupyterlab(folder, chromium_path, chromium_args) as lab:
+    with jupyterlab([folder], root / "share/jupyter/lab", chromium_path, chromium_args) as lab:
         with lab.open("00_start_here.ipynb") as notebook:
             notebook.run_all()
             notebook.page.keyboard.press("ArrowRight")
 
-The server works on a copy of the folder, with its own settings and without the user's. Errors of
+The server works on a copy of the folders, with its own settings and without the user's, but with
+those that bnlib installs (`overrides.d`). `lab.wire.delay = 0.06` delays all that passes between
+browser and server from then on, as a far server does. Errors of
 the browser's console, failed cells and widgets that did not render: `notebook.problems()`.
 """
 
@@ -14,11 +16,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -71,9 +75,10 @@ FOLDED = """() => window.jupyterapp.shell.currentWidget.content.widgets
 class Lab:
     """A running server and a browser; `open` gives a notebook in a fresh window."""
 
-    def __init__(self, url: str, browser) -> None:
+    def __init__(self, url: str, browser, wire: Wire) -> None:
         self.url = url
         self.browser = browser
+        self.wire = wire
 
     @contextlib.contextmanager
     def open(self, name: str, width: int = 1400, height: int = 1000) -> Iterator[Notebook]:
@@ -114,6 +119,9 @@ class Notebook:
         self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
         self.wait("kernel gone", lambda: self.state()["kernel"] in (None, "dead", "unknown"), 30)
 
+    def save(self) -> None:
+        self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+
     def state(self) -> dict:
         return self.page.evaluate(NOTEBOOK_STATE)
 
@@ -150,13 +158,22 @@ class Notebook:
 
 
 @contextlib.contextmanager
-def jupyterlab(folder: Path, chromium: str, args: Sequence[str] = ()) -> Iterator[Lab]:
-    """JupyterLab on a copy of `folder`, and the browser at `chromium`; both stop at the end."""
+def jupyterlab(
+    folders: Sequence[Path], installed: Path, chromium: str, args: Sequence[str] = ()
+) -> Iterator[Lab]:
+    """JupyterLab on a copy of `folders`, and the browser at `chromium`; both stop at the end.
+
+    installed : the folder that bnlib adds to share/jupyter/lab.
+    """
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory(prefix="bnlib-lab-", ignore_cleanup_errors=True) as temporary:
         work = Path(temporary)
-        shutil.copytree(folder, work / "notebooks", ignore=shutil.ignore_patterns(".*"))
+        for folder in folders:
+            shutil.copytree(
+                folder, work / "notebooks", ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True
+            )
+        shutil.copytree(installed / "settings", work / "installed")
         for plugin, values in SETTINGS.items():
             file = work / "settings/@jupyterlab" / f"{plugin}.jupyterlab-settings"
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -181,6 +198,7 @@ def jupyterlab(folder: Path, chromium: str, args: Sequence[str] = ()) -> Iterato
             f"--port={port}",
             "--IdentityProvider.token=",
             "--LabApp.expose_app_in_browser=True",
+            f"--LabApp.app_settings_dir={work / 'installed'}",
             f"--ServerApp.root_dir={work / 'notebooks'}",
         ]
         with open(work / "server.log", "wb") as log:
@@ -189,9 +207,9 @@ def jupyterlab(folder: Path, chromium: str, args: Sequence[str] = ()) -> Iterato
             )
         try:
             _wait_for_server(server, url, work / "server.log")
-            with sync_playwright() as playwright:
+            with Wire(port) as wire, sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=chromium, args=[*QUIET, *args])
-                yield Lab(url, browser)
+                yield Lab(f"http://127.0.0.1:{wire.port}", browser, wire)
                 browser.close()
         finally:
             server.terminate()  # the server shuts its kernels down
@@ -200,6 +218,49 @@ def jupyterlab(folder: Path, chromium: str, args: Sequence[str] = ()) -> Iterato
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()
+
+
+class Wire:
+    """A port that passes everything on to another one, each way `delay` seconds later."""
+
+    def __init__(self, target: int) -> None:
+        self.target, self.delay = target, 0.0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+
+    def __enter__(self) -> Wire:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near = self.listener.accept()[0]
+                far = socket.create_connection(("127.0.0.1", self.target))
+                for a, b in ((near, far), (far, near)):
+                    under_way = queue.SimpleQueue()
+                    threading.Thread(target=self._read, args=(a, under_way), daemon=True).start()
+                    threading.Thread(target=self._write, args=(under_way, b), daemon=True).start()
+
+    def _read(self, source: socket.socket, under_way: queue.SimpleQueue) -> None:
+        data = b"."
+        while data:
+            try:
+                data = source.recv(1 << 16)
+            except OSError:
+                data = b""
+            under_way.put((time.monotonic() + self.delay, data))
+
+    @staticmethod
+    def _write(under_way: queue.SimpleQueue, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while (message := under_way.get())[1]:
+                time.sleep(max(0.0, message[0] - time.monotonic()))
+                target.sendall(message[1])
+            target.shutdown(socket.SHUT_RDWR)
 
 
 def _wait_for_server(server: subprocess.Popen, url: str, log: Path, timeout: float = 60) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bnlib import Recorder, cnn, compare, load_mnist
+from bnlib.figures.format import number
 from bnlib.widgets import ChannelFilm
 
 
@@ -22,7 +23,7 @@ def recordings():
 
 
 @pytest.mark.parametrize("layer", [0, 1])
-def test_each_panel_shows_its_channel_in_each_frame(recordings, layer):
+def test_each_panel_follows_its_channel(recordings, layer):
     film = ChannelFilm(recordings, layer=layer)
     assert film.error is None
     assert len(film.frame_bytes) == 3 and max(film.frame_bytes) < 40_000
@@ -31,18 +32,21 @@ def test_each_panel_shows_its_channel_in_each_frame(recordings, layer):
         film.draw(frame)
         for name, recording in recordings.items():
             for row in range(3):
-                bars, lines, mean, std = film._panels[name, row]
-                share = recording.channel_histogram[frame, layer, row]
-                assert np.allclose(bars.get_data().values ** 2, share / share.max())
-                places = recording.channel_percentiles[frame, layer, row]
-                assert np.allclose(np.asarray(lines.get_xdata())[::3], places)
-                assert mean.text == f"{recording.channel_mean[frame, layer, row]:.2f}"
-                assert std.text == f"{recording.channel_std[frame, layer, row]:.2f}"
+                panel = film.grid.panels[name, row]
+                mean, std = (
+                    recording.channel_mean[:, layer, row],
+                    recording.channel_std[:, layer, row],
+                )
+                np.testing.assert_allclose(panel.lines.get_segments()[0][:, 1], mean)
+                band = panel.bands.get_paths()[0].vertices[:6, 1]
+                np.testing.assert_allclose(band, [*(mean - std), *(mean + std)[::-1]])
+                assert panel.numbers["std"].text == number(std[frame], 0.0005)
+                assert panel.numbers["moved"].text == number(abs(mean[frame] - mean[0]), 0.0005)
 
 
 def test_the_rows_are_named_after_the_channels(recordings):
     film = ChannelFilm(recordings, layer=1)
-    labels = [ax.get_ylabel() for ax in film.figure.axes if ax.get_ylabel()]
+    labels = [text.get_text() for text in film.figure.texts if "channel" in text.get_text()]
     assert labels == [f"channel {c}" for c in recordings["with BN"].channel_index[1]]
 
 
@@ -63,8 +67,9 @@ def test_a_network_that_diverged_leaves_its_panels_empty_and_says_when(recording
     film = ChannelFilm(recordings | {"without BN": stopped})
     assert "Without BN: diverged at step 3." in film.sentence
     film.draw(2)
-    assert not film._panels["without BN", 0][0].get_data().values.any()
-    assert film._messages["without BN"].get_text() == "diverged at step 3"
+    panel = film.grid.panels["without BN", 1]
+    assert not panel.shapes.get_paths() and len(panel.gone.get_paths()) == 1
+    assert panel.message.get_text() == "diverged at\nstep 3"
     film.frame = 1
     assert "diverged" not in film.sentence
 
@@ -77,8 +82,8 @@ def test_the_summary_has_no_figure_that_another_processor_rounds_differently(rec
 
 def test_what_it_cannot_show_is_refused(recordings):
     r = recordings["with BN"]
-    with pytest.raises(ValueError, match=r"Recorder\(data, channels=6\)"):
-        ChannelFilm({"with BN": replace(r, channel_histogram=None)})
+    with pytest.raises(ValueError, match=r"Recorder\(data, channels=8\)"):
+        ChannelFilm({"with BN": replace(r, channel_mean=None)})
     with pytest.raises(ValueError, match="layer expected from 0 to 1, got 2"):
         ChannelFilm(recordings, layer=2)
     other = replace(r, channel_index=r.channel_index + 1)

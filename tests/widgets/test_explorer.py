@@ -2,13 +2,18 @@
 
 import asyncio
 import threading
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bnlib import Recorder, compare, load_mnist, mlp, train
+from bnlib.figures.format import number
 from bnlib.widgets import DistributionExplorer, DistributionFilm
 from bnlib.widgets.live import MAX_SIZE
+from bnlib.widgets.picture import CAPTION_HEIGHT
 
 
 @pytest.fixture(scope="module")
@@ -110,17 +115,17 @@ def test_settings_reach_the_networks(make):
 
 def test_one_row_a_hidden_layer_one_column_a_network(make):
     explorer = make(depth=4)
-    assert len(explorer._panels) == 8
-    assert {name for name, _ in explorer._panels} == {"without BN", "with BN"}
+    assert len(explorer.grid.panels) == 8
+    assert {name for name, _ in explorer.grid.panels} == {"without BN", "with BN"}
     explorer.controls["depth"].value = 1
-    assert len(explorer._panels) == 2
+    assert len(explorer.grid.panels) == 2
 
 
-def test_panels_share_their_axes(make):
+def test_all_panels_have_the_same_axes_so_that_the_eye_compares(make):
     explorer = make()
-    panels = [bars.axes for bars, *_ in explorer._panels.values()]
-    assert len({ax.get_xlim() for ax in panels}) == 1
-    assert len({ax.get_ylim() for ax in panels}) == 1
+    panels = [panel.ax for panel in explorer.grid.panels.values()]
+    assert len({ax.get_xlim() for ax in panels}) == len({ax.get_ylim() for ax in panels}) == 1
+    assert len({(round(ax.bbox.width), round(ax.bbox.height)) for ax in panels}) == 1
 
 
 def test_axes_stay_in_place_when_the_settings_change(make):
@@ -131,42 +136,104 @@ def test_axes_stay_in_place_when_the_settings_change(make):
         assert [line.axes.get_position().bounds for line in explorer._cursors] == cursors
 
 
+@pytest.mark.parametrize(
+    ("view", "name", "prefix"),
+    [
+        ("single units", "with BN", "channel_"),
+        ("before BN", "with BN", "before_"),
+        ("before BN", "without BN", "channel_"),
+    ],
+)
+def test_a_panel_shows_its_units_over_the_whole_run(make, view, name, prefix):
+    explorer = make()
+    explorer.controls["view"].value = view
+    assert explorer.step_count == 30  # the same run, seen differently
+    r, panel = explorer.recordings[name], explorer.grid.panels[name, 2]
+    mean, std = (getattr(r, prefix + what)[:, 2] for what in ("mean", "std"))  # (T, K)
+    lines = np.array(panel.lines.get_segments())
+    np.testing.assert_allclose(lines[:, :, 1], mean.T)
+    np.testing.assert_allclose(lines[0, :, 0] / explorer.grid.run_px * 30, [0, 10, 20, 30])
+    bands = [path.vertices[:8, 1] for path in panel.bands.get_paths()]
+    np.testing.assert_allclose(bands, np.concatenate([mean - std, (mean + std)[::-1]]).T)
+
+
 def test_a_frame_shows_its_step(make):
     explorer = make()
     explorer.frame = 1
     assert explorer.sentence.startswith("Step 10 of 30.")
-    explorer.render(frame=1)
-    recording = explorer.recordings["with BN"]
-    bars, std = explorer._panels["with BN", 2]
-    share = recording.histogram[1, 2]
-    np.testing.assert_allclose(bars.get_data().values, share / share.max())
-    marks = bars.axes.transData.inverted().transform(explorer._marks.get_xydata()[-9::3])
-    np.testing.assert_allclose(marks[:, 0], recording.percentiles[1, 2])
-    np.testing.assert_allclose(marks[:, 1], bars.axes.get_ylim()[0], atol=1e-9)
-    assert std.text == f"{recording.unit_std[1, 2]:.2f}"
+    explorer.render(frame=1, **explorer.values())
+    r, panel = explorer.recordings["with BN"], explorer.grid.panels["with BN", 2]
+    assert panel.numbers["std"].text == f"{r.unit_std[1, 2]:.2f}"
+    assert panel.numbers["moved"].text == number(r.unit_movement[1, 2], 0.0005)
+    assert panel.numbers["dead"].text == f"{100 * r.dead[1, 2]:.0f} %"
+    left, bottom = panel.bars["moved"][0], panel.bars["moved"][2]
+    bar = next(
+        b for b in explorer.grid._bars.get_paths() if np.allclose(b.vertices[0], (left, bottom))
+    )
+    height = bar.vertices[2, 1] - bottom
+    assert height == pytest.approx(
+        panel.bars["moved"][3] * r.unit_movement[1, 2] / explorer.grid.full
+    )
+    # The distribution at the edge: its end bins, which hold all beyond the axis, are not drawn.
+    shape = panel.shapes.get_paths()[0].vertices
+    histogram = r.channel_histogram[1, 2, 0]
+    assert shape[:, 1].min() == r.edges[1] and shape[:, 1].max() == r.edges[-2]
+    widths = shape[1:-2:2, 0] - explorer.grid.run_px - 4
+    np.testing.assert_allclose(widths / widths.max(), histogram[1:-1] / histogram[1:-1].max())
     assert [c.get_xdata()[0] for c in explorer._cursors] == [10, 10]
-    assert f"{recording.loss[1]:.2f}" in explorer.sentence
+    marks = explorer.grid._cursor.get_xdata()[::3]
+    np.testing.assert_allclose(
+        marks, [p.ax.bbox.x0 + explorer.grid.run_px / 3 for p in explorer.grid.panels.values()]
+    )
 
 
-def test_percentiles_beyond_the_axis_are_not_marked(make):
+def test_all_units_are_the_pooled_distribution(make):
+    explorer = make(view="all units")
+    explorer.render(frame=3, **explorer.values())
+    r, panel = explorer.recordings["without BN"], explorer.grid.panels["without BN", 1]
+    np.testing.assert_allclose(panel.lines.get_segments()[0][:, 1], r.percentiles[:, 1, 1])
+    assert len(panel.shapes.get_paths()) == 1
+    assert panel.numbers["std"].text == f"{r.std[-1, 1]:.2f}"
+
+
+def test_what_lies_beyond_an_axis_is_marked_not_drawn(make):
     explorer = make(init_scale=100.0)
-    recording = explorer.recordings["without BN"]
-    inside = np.abs(recording.percentiles[0]) <= 6
-    assert 0 < inside.sum() < inside.size
-    explorer.render(frame=0)
-    lefts = [bars.axes.bbox.x0 for bars, _ in explorer._panels.values()]
-    x = explorer._marks.get_xdata()[np.isfinite(explorer._marks.get_ydata())]
-    assert len(x) == 2 * (inside.sum() + 9)  # with BN all nine are inside
-    assert x.min() >= min(lefts) and x.max() <= explorer.size[0]
+    explorer.render(frame=0, **explorer.values())
+    r, grid = explorer.recordings["without BN"], explorer.grid
+    mean = r.channel_mean[:, 2]
+    high, low = (mean > grid.limit).any(axis=1), (mean < -grid.limit).any(axis=1)
+    assert grid.limit == 6 and high.any()
+    for artist, there in zip(grid.panels["without BN", 2].beyond.artists, (high, low), strict=True):
+        np.testing.assert_allclose(artist.get_xdata(), r.steps[there] * grid.run_px / 30)
+    off = [len(artist.get_xdata()) for artist in grid.panels["without BN", 2].off.artists]
+    assert off == [1, 1]
+    assert [len(a.get_xdata()) for a in grid.panels["with BN", 0].off.artists] == [0, 0]
+    assert r.loss.max() > 3
+    explorer.render(frame=3, **explorer.values())
+    line = explorer._curves["without BN", "loss", "past"]
+    assert np.nanmax(np.r_[line.get_ydata(), 0]) <= 3
+    assert list(explorer._high["without BN", "loss"].get_xdata()) == list(r.steps[r.loss > 3])
 
 
 def test_curves_are_full_up_to_the_cursor_and_faint_after(make):
     explorer = make()
-    explorer.render(frame=1)
-    for name, quantity, full, faint in explorer._curves:
+    explorer.render(frame=1, **explorer.values())
+    for (name, quantity, part), line in explorer._curves.items():
         values = getattr(explorer.recordings[name], quantity)
-        np.testing.assert_array_equal(full.get_xydata(), np.c_[[0, 10], values[:2]])
-        np.testing.assert_array_equal(faint.get_xydata(), np.c_[[10, 20, 30], values[1:]])
+        past = part == "past"
+        x, y = ([0, 10], values[:2]) if past else ([10, 20, 30], values[1:])
+        np.testing.assert_array_equal(line.get_xydata(), np.c_[x, y])
+
+
+def test_a_film_is_saved_as_a_moving_picture_or_a_frame(make, tmp_path):
+    explorer = make()
+    with Image.open(explorer.save(tmp_path / "run.gif")) as gif:
+        assert gif.n_frames == 4 and gif.size == explorer.size
+    explorer.frame = 1
+    assert explorer.save(tmp_path / "frame.png").read_bytes() == explorer.png
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["frame.png", "run.gif"]
+    with pytest.raises(ValueError, match=r"ends in \.png, got 'run.jpg'"):
+        explorer.save("run.jpg")
 
 
 # --- train, pause, step, reset --------------------------------------------------------------------
@@ -329,10 +396,12 @@ def test_divergence_is_shown_not_raised(make):
     at = explorer.recordings["without BN"].diverged_at
     assert at is not None
     assert f"Without BN: diverged at step {at}." in explorer.sentence
-    explorer.render(frame=3)
-    assert explorer._messages["without BN"].get_text() == f"diverged at step {at}"
-    assert explorer._messages["with BN"].get_text() == ""
-    assert explorer._panels["without BN", 0][0].get_data().values.sum() == 0
+    panel = explorer.grid.panels["without BN", 2]
+    assert panel.message.get_text() == f"diverged at\nstep {at}"
+    assert explorer.grid.panels["with BN", 2].message.get_text() == ""
+    assert not panel.shapes.get_paths() and panel.numbers["std"].text == ""
+    hatched = panel.gone.get_paths()[0].vertices[:, 0]
+    assert hatched.min() == pytest.approx(at / 30 * explorer.grid.run_px)
     assert "without BN diverged" in explorer.summary()
     explorer.frame = 0
     assert "diverged" not in explorer.sentence
@@ -359,8 +428,8 @@ def test_an_exception_in_a_live_run_is_shown(data, monkeypatch):
 def test_settings_outside_the_lists_are_added_and_bad_ones_refused(make):
     explorer = make(learning_rate=0.05, depth=7, batch_size=60)
     assert explorer.controls["learning_rate"].value == 0.05
-    assert 0.05 in explorer.controls["learning_rate"].options
-    assert len(explorer._panels) == 14
+    assert ("0.05", 0.05) in explorer.controls["learning_rate"].options
+    assert len(explorer.grid.panels) == 14
     for bad in ({"steps": 31}, {"frames": 1}, {"frames": 62, "steps": 610}):
         with pytest.raises(ValueError, match="divide evenly"):
             make(**bad)
@@ -371,14 +440,49 @@ def test_settings_outside_the_lists_are_added_and_bad_ones_refused(make):
 def test_only_the_controls_asked_for_are_shown(make):
     explorer = make(controls=["activation", "learning_rate"])
     shown = [control.description for control in explorer.control_box.children]
-    assert shown == ["activation", "learning rate"]
+    assert shown[:-1] == ["activation", "learning rate"]  # the last is the status
 
 
-def test_sliders_retrain_on_release_only(make):
-    explorer = make(train=False)
-    sliders = [c for c in explorer.controls.values() if hasattr(c, "continuous_update")]
-    assert len(sliders) == 4
-    assert not any(slider.continuous_update for slider in sliders)
+def test_a_run_ends_with_its_widget(make, monkeypatch):
+    """The cell runs again, or the widget is closed; another cell changes nothing."""
+
+    class Shell:
+        def __init__(self):
+            self.events = self
+            self.watchers = []
+
+        def get_parent(self):
+            return {"metadata": {"cellId": "mine"}}
+
+        def register(self, event, watcher):
+            assert event == "pre_run_cell"
+            self.watchers.append(watcher)
+
+        def unregister(self, event, watcher):
+            self.watchers.remove(watcher)
+
+    shell = Shell()
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+
+    async def main():
+        others = asyncio.all_tasks()
+        explorer = make(train=False)
+        explorer.train()
+        await until(lambda: explorer.step_count == 10)
+        shell.watchers[0](SimpleNamespace(cell_id="another"))
+        assert explorer.running
+        shell.watchers[0](SimpleNamespace(cell_id="mine"))
+        await explorer.task
+        assert explorer.step_count == 10 and not shell.watchers
+        explorer.train()
+        await until(lambda: explorer.step_count == 20)
+        explorer.close()
+        await explorer.task
+        assert explorer.step_count == 20 and not shell.watchers
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == others
+
+    asyncio.run(main())
 
 
 def test_summary_holds_robust_figures_only(make):
@@ -392,9 +496,8 @@ def test_summary_holds_robust_figures_only(make):
 
 def test_it_fits_a_projector(make):
     explorer = make()
-    width, height = explorer.size
-    assert width <= 840  # a cell in a window of 1024 px
-    assert height + 46 + 2 * 32 + 32 + 32 <= MAX_SIZE[1]
+    rows = 2 * 32 + 36  # controls, player
+    assert explorer.size[1] + CAPTION_HEIGHT + rows <= MAX_SIZE[1]
 
 
 # --- films of recordings --------------------------------------------------------------------------
@@ -406,7 +509,9 @@ def runs(data):
         name: mlp([data.num_features, 8, 8, 10], norm=norm)
         for name, norm in (("without BN", None), ("with BN", "batch"))
     }
-    runs = compare(networks, data, 80, 0.1, 16, recorder=Recorder(data, every=1, eval_size=100))
+    runs = compare(
+        networks, data, 80, 0.1, 16, recorder=Recorder(data, 1, eval_size=100, channels=4)
+    )
     return {name: run.recording for name, run in runs.items()}
 
 
@@ -428,10 +533,15 @@ def test_recordings_that_do_not_belong_together_are_refused(runs, data):
         DistributionFilm({})
 
     def record(*sizes, every):
-        net, recorder = mlp([data.num_features, *sizes, 10]), Recorder(data, every, eval_size=100)
+        net, recorder = (
+            mlp([data.num_features, *sizes, 10]),
+            Recorder(data, every, eval_size=100, channels=4),
+        )
         return train(net, data, 8, 0.1, 16, recorder=recorder).recording
 
     with pytest.raises(ValueError, match="as many hidden layers"):
         DistributionFilm({"a": record(8, every=1), **runs})
+    with pytest.raises(ValueError, match=r"single units.*'a'.*channels=8"):
+        DistributionFilm({"a": replace(runs["with BN"], channel_mean=None)})
     with pytest.raises(ValueError, match=r"same steps.*'a'"):
         DistributionFilm({"a": record(8, 8, every=4), "with BN": runs["with BN"]})

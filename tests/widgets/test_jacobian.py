@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bnlib.figures.format import number
 from bnlib.functional import batch_norm, batch_norm_backward
 from bnlib.widgets import JacobianExplorer, ProjectionExplorer
 from bnlib.widgets.jacobian import EPS, SCALES, SIZES, bn_jacobian
@@ -75,7 +76,7 @@ def test_what_has_no_jacobian_is_refused():
     "values",
     [dict(N=N) for N in SIZES]
     + [dict(N=4, scale=scale) for _, scale in SCALES]
-    + [dict(N=4, scale=0.1, eps=eps) for _, eps in EPS]
+    + [dict(N=4, scale=0.1, eps=eps) for eps in EPS]
     + [dict(N=8, eps=1e-5, first=first) for first in (-6.0, 0.0, 6.0)],
     ids=str,
 )
@@ -85,7 +86,7 @@ def test_the_picture_is_the_jacobian_of_the_batch_shown(explorer, values):
     x = explorer.batch(at["N"], at["first"], at["scale"])
     factor, P, share = bn_jacobian(x, at["eps"])
     np.testing.assert_array_equal(explorer.heat.get_array(), P)
-    assert f"is {factor:.3g} times" in explorer.sentence
+    assert f"is {number(factor)} times" in explorer.sentence
     assert explorer.bars[0].get_width() == 0
     assert explorer.bars[1].get_width() == share
     assert explorer.bars[2].get_width() == (at["N"] > 2)
@@ -104,7 +105,7 @@ def test_every_position_of_every_control_works(explorer):
     for name, values in {
         "N": SIZES,
         "scale": [value for _, value in SCALES],
-        "eps": [value for _, value in EPS],
+        "eps": EPS,
         "first": np.arange(-6, 6.01, 0.75),
     }.items():
         before = explorer.controls[name].value

@@ -2,7 +2,9 @@
 
 import base64
 import doctest
+import html
 import io
+import json
 import re
 
 import ipywidgets as widgets
@@ -12,9 +14,10 @@ from PIL import Image
 
 import bnlib.widgets.film
 import bnlib.widgets.live
+from bnlib import blas_threads
 from bnlib.figures import COLORS
+from bnlib.figures.png import encode_png
 from bnlib.widgets import LiveFigure, checkbox, choices, menu, slider
-from bnlib.widgets.picture import encode_png
 
 
 class Bar(LiveFigure):
@@ -94,12 +97,12 @@ def test_only_a_static_change_draws_the_whole_figure(bar, monkeypatch):
 
 def test_the_html_holds_the_png_and_the_sentence_as_alt_text(bar):
     bar.controls["height"].value = 0.2
-    html = bar.picture.value
-    assert re.search(r'<img alt="A low bar of height 0\.2\."', html)
-    data = re.search(r'src="data:image/png;base64,([^"]+)"', html)[1]
+    value = bar.picture.value
+    assert re.search(r'<img [^>]*alt="A low bar of height 0\.2\."', value)
+    data = re.search(r'src="data:image/png;base64,([^"]+)"', value)[1]
     assert base64.b64decode(data) == bar.png
     assert Image.open(io.BytesIO(bar.png)).size == bar.size
-    assert 'width="300" height="200"' in html
+    assert 'width="300" height="200"' in value
     assert bar.picture.layout.width == "300px"
 
 
@@ -174,7 +177,7 @@ def test_build_must_return_artists_and_draw_a_sentence():
 
 
 def test_a_picture_larger_than_a_projector_is_refused():
-    with pytest.raises(ValueError, match=r"at most \(900, 620\)"):
+    with pytest.raises(ValueError, match=r"at most \(900, 480\)"):
         Bar(size=(1000, 300))
 
 
@@ -233,3 +236,47 @@ def test_the_adaptive_palette_keeps_a_colour_map():
 def test_the_examples_in_the_docstrings_run(module):
     result = doctest.testmod(module)
     assert result.attempted > 0 and result.failed == 0
+
+
+def test_a_picture_says_which_settings_it_belongs_to(bar):
+    bar.controls["height"].value = 0.3
+    shows = re.search(r'data-shows="([^"]*)"', bar.picture.value)[1]
+    assert json.loads(html.unescape(shows)) == {"height": 0.3, "title": "low"}
+
+
+def test_artists_that_seldom_change_are_drawn_only_then():
+    class Layers(Bar):
+        def build(self, fig):
+            dynamic = super().build(fig)
+            self.drawn = 0
+            self.seldom.append(self.bars)
+            draw = self.bars[0].draw
+            self.bars[0].draw = lambda renderer: (
+                setattr(self, "drawn", self.drawn + 1),
+                draw(renderer),
+            )
+            self.line = dynamic[1]
+            return dynamic
+
+        def draw(self, height, title):
+            if self.bars[0].get_height() != height:
+                self.bars[0].set_height(height)
+            self.line.set_ydata([0.05] * 2)
+            return "A bar."
+
+    layers = Layers()
+    drawn = layers.drawn
+    layers.redraw()
+    assert layers.drawn == drawn
+    layers.controls["height"].value = 0.9
+    assert layers.drawn == drawn + 1
+    before = pixels(layers.png)
+    layers.rebuild()
+    np.testing.assert_array_equal(before, pixels(layers.png))
+
+
+def test_work_is_done_on_one_blas_thread(monkeypatch):
+    seen = []
+    monkeypatch.setattr(Bar, "draw", lambda self, **_: seen.append(blas_threads()) or "A bar.")
+    Bar().controls["height"].value = 0.2
+    assert set(seen) <= {1, None}

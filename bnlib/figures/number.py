@@ -14,40 +14,44 @@ SIZE = 16  # px, which is 12 pt on the screen
 
 
 class Number(PathPatch):
-    """A number in a fixed place of a LiveFigure, left-aligned and vertically centred.
+    """A number in a fixed place of a figure, vertically centred, left-aligned or centred.
 
     Matplotlib lays out a Text anew each time it is drawn, 1 ms for four digits: half a frame, if
     there are six of them. Here the outline of each character is made once, and a number is the
     outlines in a row. x, y : px from the lower left corner of the figure.
     """
 
-    def __init__(self, x: float, y: float) -> None:
+    def __init__(self, x: float, y: float, center: bool = False) -> None:
+        self._center = center
         place = Affine2D().translate(round(x), round(y - 0.36 * SIZE))
-        super().__init__(_outline(""), transform=place, color="black", lw=0, clip_on=False)
+        super().__init__(_outline("", False), transform=place, color="black", lw=0, clip_on=False)
         self.text = ""
 
     def set_text(self, text: str) -> None:
         """Show `text`, of digits and any of ". + - e %" ("" for nothing)."""
-        self.text = text
-        self.set_path(_outline(text))
+        if text != self.text:
+            self.text = text
+            self.set_path(_outline(text, self._center))
 
 
-def _outline(text: str) -> Path:
-    """The characters' outlines in a row."""
+def _outline(text: str, center: bool) -> Path:
+    """The characters' outlines in a row, from x = 0 or around it."""
     x, vertices, codes = 0.0, [np.empty((0, 2))], [np.empty(0, Path.code_type)]
     for character in text:
         path, advance = _glyph(character)
         vertices.append(path.vertices + np.array([x, 0]))
         codes.append(path.codes)
         x += advance
-    return Path(np.concatenate(vertices), np.concatenate(codes))
+    start = np.array([x / 2 if center else 0, 0])
+    return Path(np.concatenate(vertices) - start, np.concatenate(codes))
 
 
 @lru_cache(maxsize=64)
 def _glyph(character: str) -> tuple[Path, float]:
     """Outline and advance; the advance is how far a following 0 is moved."""
-    path = TextPath((0, 0), character, size=SIZE)
-    if path.codes is None or not len(path.codes):
+    if character == " ":  # of which Matplotlib makes no path
         path = Path(np.empty((0, 2)), np.empty(0, Path.code_type))
+    else:
+        path = TextPath((0, 0), character, size=SIZE)
     zero, pair = (TextPath((0, 0), text, size=SIZE).vertices for text in ("0", character + "0"))
     return path, pair[:, 0].max() - zero[:, 0].max()

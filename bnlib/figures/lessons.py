@@ -1,151 +1,13 @@
-"""Static figures of a Recording, one function each, and the one palette of the whole suite.
-
-One meaning a colour everywhere, and never by colour alone: the line style says the same. The
-colours are Okabe and Ito's, which people with the common colour vision deficiencies can tell apart.
-
-Functions take `recordings`, a dict name -> Recording (or a single Recording), or an array x (N, D)
-where they say so, and return the matplotlib Figure. In a notebook end the cell with `plt.show()`.
-"""
+"""The diagrams of the notebooks: tables of numbers, the graph of the backward pass."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import contextmanager
-from functools import wraps
-
 import numpy as np
 
-COLORS = {
-    "without BN": "#D55E00",
-    "with BN": "#0072B2",
-    "LN": "#009E73",
-    "GN": "#CC79A7",
-    "IN": "#56B4E9",
-    "theory": "#000000",
-    "data": "#7F7F7F",
-}
-STYLES = {
-    "without BN": "--",
-    "with BN": "-",
-    "LN": "-.",
-    "GN": ":",
-    "IN": (0, (5, 1, 1, 1)),
-    "theory": (0, (1, 1)),
-    "data": "-",
-}
-RC = {
-    "font.size": 12,
-    "axes.titlesize": 12,
-    "axes.labelsize": 12,
-    "xtick.labelsize": 12,
-    "ytick.labelsize": 12,
-    "legend.fontsize": 12,
-    "figure.titlesize": 13,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "lines.linewidth": 2,
-}
+from bnlib.figures.style import COLORS, look, styled, subplots
 
 
-@contextmanager
-def style():
-    """A context in which new figures look like the suite's: `with style(): plt.subplots()`.
-
-    Like `matplotlib.rc_context(RC)`, which saves all 300 settings and takes 10 times as long:
-    widgets enter it for every frame.
-    """
-    from matplotlib import rcParams
-
-    before = {name: rcParams[name] for name in RC}
-    rcParams.update(RC)
-    try:
-        yield
-    finally:
-        rcParams.update(before)
-
-
-def look(name: str) -> dict:
-    """Colour and line style of a kind of network, as keyword arguments of `ax.plot`."""
-    return {"color": COLORS.get(name, COLORS["data"]), "linestyle": STYLES.get(name, "-")}
-
-
-def _styled(function):
-    """Every artist made inside has the suite's fonts, whatever the user's settings are."""
-
-    @wraps(function)
-    def styled(*args, **kwargs):
-        with style():
-            return function(*args, **kwargs)
-
-    return styled
-
-
-@_styled
-def distributions(recordings, step: int = -1, size: tuple[float, float] | None = None):
-    """Histograms of the inputs of every nonlinearity: a column a network, a row a hidden layer.
-
-    step : an index into the recorded frames (-1: the last). Each panel's height is scaled to its
-        highest bar; the first and last bar hold all that lies beyond the axis. Lines: 15th, 50th
-        and 85th percentile.
-    """
-    recordings = _as_dict(recordings)
-    rows = max(len(r.layer_names) for r in recordings.values())
-    fig, axes = _subplots(rows, len(recordings), size or (9, 1 + 1.1 * rows), sharex=True)
-    for column, (name, recording) in zip(axes.T, recordings.items(), strict=True):
-        for row, ax in enumerate(column[: len(recording.layer_names)]):
-            share = recording.histogram[step, row]
-            color = look(name)["color"]
-            ax.stairs(share / share.max(), recording.edges, fill=True, color=color, alpha=0.6)
-            for value, line in zip(recording.percentiles[step, row], (":", "-", ":"), strict=True):
-                ax.axvline(value, color=COLORS["theory"], linestyle=line, linewidth=1.3)
-            ax.set(yticks=[], xlim=recording.edges[[0, -1]])
-            ax.set_ylabel(recording.layer_names[row], rotation=0, ha="right", va="center")
-        column[0].set_title(f"{name}, step {recording.steps[step]:,}")
-        column[-1].set_xlabel("input of the nonlinearity")
-    return fig
-
-
-@_styled
-def percentiles(recordings, layer: int = -1, unit: bool = False, size=(9, 3.4)):
-    """The 15th, 50th and 85th percentile of a layer's inputs over training, a panel a network.
-
-    unit : of one typical unit, as in Ioffe & Szegedy 2015, Fig. 1 (b, c), instead of all units.
-    """
-    recordings = _as_dict(recordings)
-    fig, axes = _subplots(1, len(recordings), size, sharex=True, sharey=True)
-    for ax, (name, recording) in zip(axes[0], recordings.items(), strict=True):
-        values = (recording.unit_percentiles if unit else recording.percentiles)[:, layer]
-        color = look(name)["color"]
-        ax.fill_between(recording.steps, values[:, 0], values[:, 2], color=color, alpha=0.2)
-        for value, label, line in zip(values.T, ("15", "50", "85"), (":", "-", ":"), strict=True):
-            ax.plot(recording.steps, value, color=color, linestyle=line, label=f"{label} %")
-        what = "one unit" if unit else "all units"
-        ax.set(title=f"{name}: {recording.layer_names[layer]}, {what}", xlabel="training step")
-    axes[0, 0].set_ylabel("input of the nonlinearity")
-    lines = axes[0, -1].get_lines()[::-1]  # in the order in which they lie
-    fig.legend(handles=lines, loc="outside right center", frameon=False, title="values below")
-    return fig
-
-
-@_styled
-def curves(recordings, quantities=("loss", "accuracy"), size=(9, 3.2)):
-    """Loss and accuracy over training, all networks in one panel a quantity.
-
-    quantities : names of a Recording's arrays of shape (T,).
-    """
-    recordings = _as_dict(recordings)
-    fig, axes = _subplots(1, len(quantities), size, sharex=True)
-    for ax, quantity in zip(axes[0], quantities, strict=True):
-        for name, recording in recordings.items():
-            ax.plot(recording.steps, getattr(recording, quantity), label=name, **look(name))
-        ax.set(xlabel="training step", ylabel=quantity.replace("_", " "))
-        if quantity == "accuracy":
-            ax.set_ylim(0, 1.02)
-    axes[0, -1].legend(frameon=False)
-    return fig
-
-
-@_styled
+@styled
 def batch_table(x, eps: float = 1e-5, images=None, column: int = 1, size=(9.4, 4.3)):
     """The shapes of batch normalization: x (N, D), its statistics (D,), xhat (N, D), as tables.
 
@@ -193,21 +55,7 @@ def batch_table(x, eps: float = 1e-5, images=None, column: int = 1, size=(9.4, 4
     return fig
 
 
-def _as_dict(recordings) -> dict:
-    if isinstance(recordings, Mapping):
-        if not recordings:
-            raise ValueError("expected at least one recording, got an empty dict")
-        return dict(recordings)
-    return {"data": recordings}
-
-
-def _subplots(rows: int, columns: int, size, **kwargs):
-    from matplotlib import pyplot as plt
-
-    return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **kwargs)
-
-
-@_styled
+@styled
 def backward_graph(slope: str = "?", size=(9, 3.6)):
     """The graph of one feature of batch normalization: nodes, edges, and the order of the backward.
 
@@ -215,7 +63,7 @@ def backward_graph(slope: str = "?", size=(9, 3.6)):
     with-BN colour say in which order the gradients are found, from right to left. Dotted: the edge
     from the mean to the variance; slope is what to write on it (the lemma of notebook 03: "0").
     """
-    _, axes = _subplots(1, 1, size)
+    _, axes = subplots(1, 1, size)
     ax = axes[0, 0]
     ax.set(xlim=(-0.6, 9.3), ylim=(-2.05, 2.05), xticks=[], yticks=[])
     ax.set_axis_off()
@@ -254,14 +102,14 @@ def backward_graph(slope: str = "?", size=(9, 3.6)):
     return ax.figure
 
 
-@_styled
+@styled
 def feature_map_table(x, images=None, column: int | None = None, size=(9, 4.3)):
     """Feature maps x (N, C, H, W) as a table: a row an image, a column a channel.
 
     Takes an array, not a recording. images : (N, 1, H, W), drawn on the left. column : framed, to
     show which numbers share a mean. Below: mean and std of each channel. Grey is 0, in all maps.
     """
-    fig, axes = _subplots(len(x), x.shape[1] + 1, size)
+    fig, axes = subplots(len(x), x.shape[1] + 1, size)
     limit = np.abs(x).max()
     for row, maps in zip(axes, x, strict=True):
         for ax, values in zip(row[1:], maps, strict=True):
@@ -285,7 +133,7 @@ def feature_map_table(x, images=None, column: int | None = None, size=(9, 4.3)):
     return fig
 
 
-@_styled
+@styled
 def im2col_table(image, kernel: int = 3, window: int = 1, size=(9, 4.0)):
     """What im2col does to one small image (H, W): each window becomes a column of a matrix.
 
@@ -297,7 +145,7 @@ def im2col_table(image, kernel: int = 3, window: int = 1, size=(9, 4.0)):
     cols = w - kernel + 1
     windows = np.lib.stride_tricks.sliding_window_view(image, (kernel, kernel))
     columns = windows.reshape(-1, kernel * kernel).T
-    fig, axes = _subplots(1, 2, size, width_ratios=(w, columns.shape[1] + 1))
+    fig, axes = subplots(1, 2, size, width_ratios=(w, columns.shape[1] + 1))
     for ax, table in zip(axes[0], (image, columns), strict=True):
         ax.imshow(np.ones_like(table), cmap="gray", vmin=0, vmax=1)
         height, width = table.shape

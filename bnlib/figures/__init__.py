@@ -1,0 +1,27 @@
+"""Static figures, and the one palette of the whole suite.
+
+`recordings.py` draws a `bnlib.Recording`, `lessons.py` the diagrams of the notebooks, `style.py`
+holds colours, fonts and `show`. Each function returns the matplotlib Figure; in a notebook end the
+cell with `show(figure, "what it shows, in one sentence")`: that sentence becomes its alt text.
+"""
+
+from bnlib.figures.lessons import backward_graph, batch_table, feature_map_table, im2col_table
+from bnlib.figures.recordings import curves, distributions, percentiles, units_over_time
+from bnlib.figures.style import COLORS, RC, STYLES, look, show, style
+
+__all__ = [
+    "COLORS",
+    "RC",
+    "STYLES",
+    "backward_graph",
+    "batch_table",
+    "curves",
+    "distributions",
+    "feature_map_table",
+    "im2col_table",
+    "look",
+    "percentiles",
+    "show",
+    "style",
+    "units_over_time",
+]
