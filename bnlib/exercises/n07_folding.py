@@ -1,4 +1,4 @@
-"""Notebook 04: folding the normalization into the layer before it."""
+"""Notebook 07: folding the normalization into the dense layer before it, or behind it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from .engine import Case, Exercise
 from .engine.probes import betas, dense_probes, gammas
 
-# ---------------------------------------------------------------- solution, reference
+# ================================================================ fold_bn
 
 
 def fold_bn(W, b, gamma, beta, mean, var, eps):
@@ -69,12 +69,92 @@ fold_bn = Exercise(
     probes=lambda: dense_probes(_fold_arguments, called=("layer", "W", "n_in = D"), one="right"),
     properties=(folded_output_at_a_unit, folded_output_at_zero),
     hints=(
-        "At test time the normalization is a fixed straight line for each output: y = s * z + t. "
+        "At test time the normalization is a straight line for each output: slope * z + offset. "
         "Put z = x @ W + b into it and collect what multiplies x.",
-        "1. s: what multiplies z in gamma * (z - mean) / sqrt(var + eps) + beta.  2. W2: each "
-        "output has one column of W.  3. b2: the normalised output for x = 0.",
-        "s = gamma / np.sqrt(var + eps) has the shape (D,). W * s multiplies column j of W by "
-        "s[j]. For b2, put b through the test-time formula with the given mean and var.",
+        "1. slope, offset: those of bn_inference.  2. W2: each output has one column of W, and one "
+        "slope.  3. b2: the normalised output for x = 0.",
+        "slope = gamma / np.sqrt(var + eps) has the shape (D,). W * slope multiplies column j of W "
+        "by slope[j]. For b2, put b through the test-time formula with the given mean and var.",
     ),
     why="The network predicts the same without its normalization, which then costs nothing at all.",
+)
+
+
+# ================================================================ fold_bn_before
+
+
+def fold_bn_before(W, b, gamma, beta, mean, var, eps):
+    """Fold batch normalization (at test time) into the dense layer that comes after it.
+
+    gamma, beta, mean, var: arrays (D,), of the normalization of x.  eps: a small number > 0.
+    W: array (D, n_out) and b: array (n_out,) of the dense layer after it.
+    Returns W2, b2 with x @ W2 + b2 equal to (normalised x) @ W + b, for every x.
+    """
+    slope = gamma / np.sqrt(var + eps)  # one number an input of the layer: a row of W
+    offset = beta - mean * slope
+    return slope[:, None] * W, offset @ W + b
+
+
+def _fold_before(W, b, gamma, beta, mean, var, eps):
+    inputs = np.vstack([np.zeros(len(W)), np.eye(len(W))])
+    xhat = (inputs - mean) * (var + eps) ** -0.5
+    at_zero = (gamma * xhat[0] + beta) @ W + b
+    # Row i of W2 is how much the output grows with x[i], by the chain rule.
+    return np.einsum("i,i,io->io", gamma, (var + eps) ** -0.5, W), at_zero
+
+
+def _fold_before_arguments(rng, x, eps) -> dict:
+    W = np.ascontiguousarray(x.T)  # the designed layer has four inputs and six outputs
+    d, size = len(W), np.sqrt(np.mean(W**2))
+    return {
+        "W": W,
+        "b": size * betas(rng, W.shape[1]),
+        "gamma": gammas(rng, d),
+        "beta": betas(rng, d),
+        "mean": betas(rng, d),
+        "var": np.exp(rng.uniform(-2, 2, d)) * (1.0 if eps > 1e-6 else 10 * eps),
+        "eps": eps,
+    }
+
+
+def output_at_the_mean(case: Case) -> str | None:
+    """For x = mean, the dense layer receives beta."""
+    W, b = case.given.W, case.given.b
+    return case.differ(
+        case.given.mean @ case.got.W2 + case.got.b2,
+        case.given.beta @ W + b,
+        "For x = mean the layer W receives beta: its output {i} is {want}. Yours is {got} for this "
+        "x.",
+    )
+
+
+def output_rises_with_an_input(case: Case) -> str | None:
+    """When x[0] grows by its standard deviation, the layer receives gamma[0] more of it."""
+    deviation = np.sqrt(case.given.var[0] + case.given.eps)
+    return case.differ(
+        case.got.W2[0] * deviation,
+        case.given.gamma[0] * case.given.W[0],
+        "When x[0] grows by sqrt(var[0] + eps), the layer W receives gamma[0] more in its input 0, "
+        "and its output {i} grows by {want}. Yours grows by {got}.",
+    )
+
+
+fold_bn_before = Exercise(
+    fold_bn_before,
+    reference=_fold_before,
+    returns=["W2", "b2"],
+    probes=lambda: dense_probes(
+        _fold_before_arguments, called=("layer", "W", "n_out = D"), one="right"
+    ),
+    properties=(output_rises_with_an_input, output_at_the_mean),
+    hints=(
+        "The dense layer receives slope * x + offset, a straight line for each *input*. Put it in "
+        "the place of x in x @ W + b, and separate what depends on x from what does not.",
+        "1. slope, offset as in bn_inference, D numbers each.  2. W2: input i is multiplied by "
+        "slope[i] before it meets W. Which entries of W does it meet?  3. b2: the output for "
+        "x = 0; what does the layer W receive then?",
+        "Input i meets row i of W: slope has to be a column, slope[:, None], to scale rows. For "
+        "x = 0 the layer receives offset, so it gives offset @ W + b.",
+    ),
+    why="A normalization costs nothing at test time on whichever side of a dense layer it stands.",
 )

@@ -235,6 +235,109 @@ class bn_backward:
         return dx, (dy * xhat).sum(0), dy.sum(0)
 
 
+class bn_backward_closed:
+    def one_line(dy, xhat, gamma, inv_std):
+        return gamma * inv_std * (dy - dy.mean(0) - xhat * (dy * xhat).mean(0))
+
+    def sums(dy, xhat, gamma, inv_std):
+        n = len(dy)
+        dgamma, dbeta = (dy * xhat).sum(0), dy.sum(0)
+        return gamma * inv_std / n * (n * dy - dbeta - xhat * dgamma)
+
+    def in_place(dy, xhat, gamma, inv_std):
+        dx = xhat * (-(dy * xhat).sum(axis=0) / len(xhat))
+        dx += dy
+        dx -= dy.mean(axis=0)
+        dx *= gamma * inv_std
+        return dx
+
+    def from_dxhat(dy, xhat, gamma, inv_std):
+        g = dy * gamma
+        return (g - g.mean(axis=0) - xhat * (g * xhat).mean(axis=0)) * inv_std
+
+    def projection_matrices(dy, xhat, gamma, inv_std):
+        n, d = dy.shape
+        dx = np.zeros((n, d))
+        for j in range(d):
+            z = xhat[:, j]
+            P = np.eye(n) - np.ones((n, n)) / n - np.outer(z, z) / n
+            dx[:, j] = gamma[j] * inv_std[j] * P @ dy[:, j]
+        return dx
+
+    def loops(dy, xhat, gamma, inv_std):
+        dx = np.empty_like(dy)
+        n = dy.shape[0]
+        for j in range(dy.shape[1]):
+            a = sum(dy[i, j] for i in range(n)) / n
+            b = sum(dy[i, j] * xhat[i, j] for i in range(n)) / n
+            for i in range(n):
+                dx[i, j] = (dy[i, j] - a - b * xhat[i, j]) * gamma[j] * inv_std[j]
+        return dx
+
+
+class gradient_check:
+    def with_slope(forward, backward, x):
+        def slope(f, a, h=1e-5):
+            result = np.zeros(a.shape)
+            for i in np.ndindex(a.shape):
+                step = np.zeros(a.shape)
+                step[i] = h
+                result[i] = (f(a + step) - f(a - step)) / (2 * h)
+            return result
+
+        dy = np.random.default_rng(0).normal(size=forward(x).shape)
+        measured = slope(lambda a: np.sum(dy * forward(a)), x)
+        return np.max(np.abs(backward(dy, x) - measured)) / np.max(np.abs(measured))
+
+    def random_directions(forward, backward, x):
+        rng = np.random.default_rng(11)
+        dy = rng.standard_normal(np.shape(forward(x)))
+        dx, worst = backward(dy, x), 0.0
+        for _ in range(8):
+            v = rng.standard_normal(x.shape)
+            above, below = forward(x + 1e-5 * v), forward(x - 1e-5 * v)
+            measured, claimed = np.sum(dy * (above - below)) / 2e-5, np.sum(dx * v)
+            worst = max(worst, abs(measured - claimed) / max(abs(measured), abs(claimed)))
+        return worst
+
+    def unseeded(forward, backward, x):
+        dy = np.random.default_rng().normal(size=np.shape(forward(x)))
+        h, measured = 1e-5, np.zeros_like(x)
+        for i in range(x.shape[0]):
+            for j in range(x.shape[1]):
+                above, below = x.copy(), x.copy()
+                above[i, j] += h
+                below[i, j] -= h
+                measured[i, j] = (np.sum(forward(above) * dy) - np.sum(forward(below) * dy)) / 2 / h
+        return np.linalg.norm(backward(dy, x) - measured) / np.linalg.norm(measured)
+
+    def sum_of_both_lengths(forward, backward, x):
+        dy = np.random.default_rng(1).uniform(-1, 1, forward(x).shape)
+        a, n = backward(dy, x), np.zeros(x.shape)
+        it = np.nditer(x, flags=["multi_index"])
+        for _ in it:
+            i, there = it.multi_index, x.copy()
+            there[i] += 1e-4
+            plus = forward(there).copy()
+            there[i] -= 2e-4
+            n[i] = ((plus - forward(there)) * dy).sum() / 2e-4
+        return np.max(np.abs(a - n) / (np.abs(a) + np.abs(n) + 1e-8))
+
+    def full_jacobian(forward, backward, x):
+        y = forward(x)
+        worst, h = 0.0, 1e-5
+        measured = np.zeros(y.shape + x.shape)
+        for i in np.ndindex(x.shape):
+            e = np.zeros(x.shape)
+            e[i] = h
+            measured[(..., *i)] = (forward(x + e) - forward(x - e)) / (2 * h)
+        for k in np.ndindex(y.shape):
+            dy = np.zeros(y.shape)
+            dy[k] = 1.0
+            worst = max(worst, np.abs(backward(dy, x) - measured[k]).max())
+        return worst / np.abs(measured).max()
+
+
 class update_running:
     def towards_the_batch(running_mean, running_var, x, momentum):
         new_mean = running_mean + momentum * (x.mean(0) - running_mean)
@@ -304,44 +407,48 @@ class update_running:
 
 
 class bn_inference:
-    def one_line(x, gamma, beta, running_mean, running_var, eps):
-        return gamma * (x - running_mean) / np.sqrt(running_var + eps) + beta
+    def two_lines(gamma, beta, running_mean, running_var, eps):
+        slope = gamma / np.sqrt(running_var + eps)
+        offset = beta - slope * running_mean
+        return slope, offset
 
-    def scale_and_offset(x, gamma, beta, running_mean, running_var, eps):
-        scale = gamma / np.sqrt(running_var + eps)
-        return x * scale + (beta - running_mean * scale)
+    def the_formula_at_zero(gamma, beta, running_mean, running_var, eps):
+        def y(x):
+            return gamma * (x - running_mean) / np.sqrt(running_var + eps) + beta
 
-    def loops(x, gamma, beta, running_mean, running_var, eps):
-        y = np.empty_like(x)
-        for n in range(x.shape[0]):
-            for j in range(x.shape[1]):
-                xhat = (x[n, j] - running_mean[j]) / (running_var[j] + eps) ** 0.5
-                y[n, j] = gamma[j] * xhat + beta[j]
-        return y
+        return gamma / (running_var + eps) ** 0.5, y(0)
 
-    def einsum(x, gamma, beta, running_mean, running_var, eps):
-        scale = gamma * (running_var + eps) ** -0.5
-        return np.einsum("nd,d->nd", x - running_mean, scale) + beta
+    def loops(gamma, beta, running_mean, running_var, eps):
+        slope, offset = [], []
+        for j in range(len(gamma)):
+            slope.append(gamma[j] / (running_var[j] + eps) ** 0.5)
+            offset.append(beta[j] - running_mean[j] * slope[j])
+        return slope, offset
 
-    def keepdims(x, gamma, beta, running_mean, running_var, eps):
-        mean, var = running_mean[None, :], running_var[None, :]
-        return (x - mean) / np.sqrt(var + eps) * gamma[None, :] + beta[None, :]
+    def einsum(gamma, beta, running_mean, running_var, eps):
+        slope = gamma * (running_var + eps) ** -0.5
+        return slope, beta - np.einsum("d,d->d", slope, running_mean)
 
-    def in_place_on_a_copy(x, gamma, beta, running_mean, running_var, eps):
-        y = x.copy()
-        y -= running_mean
-        y /= np.sqrt(running_var + eps)
-        y *= gamma
-        y += beta
-        return y
+    def as_rows(gamma, beta, running_mean, running_var, eps):
+        inv_std = 1 / np.sqrt(running_var[None, :] + eps)
+        slope = gamma[None, :] * inv_std
+        return slope[0], (beta - running_mean * slope).squeeze(0)
 
-    def returns_a_list(x, gamma, beta, running_mean, running_var, eps):
-        std = np.sqrt(running_var + eps)
-        return [list(gamma * (row - running_mean) / std + beta) for row in x]
+    def in_place_on_copies(gamma, beta, running_mean, running_var, eps):
+        slope, offset = gamma.copy(), beta.copy()
+        slope /= np.sqrt(running_var + eps)
+        offset -= slope * running_mean
+        return [slope, offset]
 
-    def calculates_in_float32(x, gamma, beta, running_mean, running_var, eps):
-        x, mean, var = (a.astype(np.float32) for a in (x, running_mean, running_var))
-        return ((x - mean) / np.sqrt(var + eps) * gamma + beta).astype(np.float32)
+    def xhat_of_zero(gamma, beta, running_mean, running_var, eps):
+        s = np.sqrt(running_var + eps)
+        xhat = (np.zeros_like(running_mean) - running_mean) / s
+        return np.divide(gamma, s), np.add(np.multiply(gamma, xhat), beta)
+
+    def calculates_in_float32(gamma, beta, running_mean, running_var, eps):
+        gamma, mean, var = (a.astype(np.float32) for a in (gamma, running_mean, running_var))
+        slope = gamma / np.sqrt(var + np.float32(eps))
+        return slope, (beta - slope * mean).astype(np.float32)
 
 
 class fold_bn:
@@ -389,6 +496,52 @@ class fold_bn:
         )
         scale = gamma / np.sqrt(var + np.float32(eps))
         return W * scale, (b - mean) * scale + beta
+
+
+class fold_bn_before:
+    def slope_and_offset(W, b, gamma, beta, mean, var, eps):
+        slope = gamma / np.sqrt(var + eps)
+        offset = beta - slope * mean
+        return (W.T * slope).T, b + offset @ W
+
+    def diagonal_matrix(W, b, gamma, beta, mean, var, eps):
+        slope = np.diag(gamma / np.sqrt(var + eps))
+        return slope @ W, (beta - slope @ mean) @ W + b
+
+    def loops(W, b, gamma, beta, mean, var, eps):
+        W2, b2 = np.empty_like(W), b.copy()
+        for i in range(W.shape[0]):
+            slope = gamma[i] / (var[i] + eps) ** 0.5
+            for j in range(W.shape[1]):
+                W2[i, j] = slope * W[i, j]
+                b2[j] += (beta[i] - slope * mean[i]) * W[i, j]
+        return W2, b2
+
+    def einsum(W, b, gamma, beta, mean, var, eps):
+        slope = gamma * (var + eps) ** -0.5
+        return np.einsum("i,io->io", slope, W), np.einsum("i,io->o", beta - mean * slope, W) + b
+
+    def new_weights_first(W, b, gamma, beta, mean, var, eps):
+        W2 = W * (gamma / np.sqrt(var + eps)).reshape(-1, 1)
+        return W2, beta @ W - mean @ W2 + b
+
+    def probed_with_unit_vectors(W, b, gamma, beta, mean, var, eps):
+        def both(x):
+            return (gamma * (x - mean) / np.sqrt(var + eps) + beta) @ W + b
+
+        slope = gamma[:, None] / np.sqrt(var + eps)[:, None]
+        return slope * W, both(np.zeros_like(mean))
+
+    def in_place_on_copies(W, b, gamma, beta, mean, var, eps):
+        W2, b2, slope = W.copy(), b.copy(), gamma / np.sqrt(var + eps)
+        W2 *= np.expand_dims(slope, 1)
+        b2 += W.T @ (beta - mean * slope)
+        return [W2, b2]
+
+    def returns_lists(W, b, gamma, beta, mean, var, eps):
+        slope = gamma / np.sqrt(var + eps)
+        offset = (beta - mean * slope).reshape(1, -1)
+        return (slope.reshape(-1, 1) * W).tolist(), ((offset @ W)[0] + b).tolist()
 
 
 class bn_conv_forward:
@@ -552,6 +705,58 @@ class saturated_fraction:
     def calculates_in_float32(z):
         s = 1 / (1 + np.exp(-z.astype(np.float32)))
         return np.mean(s * (1 - s) < 0.0125, dtype=np.float32)
+
+
+class stable_variance:
+    def shifted_one_pass(x):
+        d = x - x[0]
+        return np.mean(d * d, axis=0) - np.mean(d, axis=0) ** 2
+
+    def two_passes(x):
+        return ((x - x.mean(axis=0)) ** 2).mean(axis=0)
+
+    def shifted_twice(x):
+        d = x - x[-1:]
+        d = d - d.mean(axis=0, keepdims=True)
+        return np.einsum("nd,nd->d", d, d) / len(d)
+
+    def numpy_var(x):
+        return np.var(x, axis=0)
+
+    def welford(x):
+        mean, total = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+        for n, row in enumerate(x.astype(np.float64), start=1):
+            step = row - mean
+            mean = mean + step / n
+            total = total + step * (row - mean)
+        return total / len(x)
+
+    def loops(x):
+        var = []
+        for j in range(x.shape[1]):
+            s1 = s2 = 0.0
+            for i in range(x.shape[0]):
+                d = float(x[i, j]) - float(x[0, j])
+                s1 += d
+                s2 += d * d
+            var.append(s2 / len(x) - (s1 / len(x)) ** 2)
+        return var
+
+    def pairs(x):
+        d = x[:, None] - x[None]
+        return (d * d).mean(axis=(0, 1)) / 2
+
+    def in_place_on_a_copy(x):
+        d = np.array(x)
+        d -= x[len(x) // 2]
+        square = d.mean(axis=0) ** 2
+        d *= d
+        return d.mean(axis=0) - square
+
+    def calculates_in_float32(x):
+        x = x.astype(np.float32)
+        d = x - x[0]
+        return (d**2).mean(axis=0) - d.mean(axis=0) ** 2
 
 
 def of(name):

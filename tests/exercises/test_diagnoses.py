@@ -225,6 +225,7 @@ def test_an_overflow_in_any_form_is_named(sign):
 Q = "(x - mean) / np.sqrt(var + eps)"
 V = "((x - mean) ** 2).mean(axis=0)"
 Y = "gamma * xhat + beta"
+OFFSET = "beta - running_mean * slope"
 MEAN, VAR = "momentum * x.mean(axis=0)", "momentum * x.var(axis=0, ddof=1)"
 CASES = [
     # exercise, an edit of its solution that no catalogue has, what the message must contain
@@ -244,6 +245,9 @@ CASES = [
     ("bn_forward", {Y: "np.maximum(gamma * xhat + beta, 0)"}, ["column means"]),
     ("bn_forward", {Y: "gamma[::-1] * xhat + beta"}, ["variance of column"]),
     ("bn_forward", {Y: "gamma * xhat[::-1] + beta"}, ["rises by"]),
+    ("stable_variance", {"x - x[0]": "x - x.mean()"}, ["of *each* feature", "300,000"]),
+    ("stable_variance", {"(d * d)": "np.abs(d)"}, ["doubled", "four times"]),
+    ("stable_variance", {"(d * d)": "(d * x)"}, ["1 added to every number"]),
     (
         "bn_backward",
         {DX: "(dxhat - dxhat.mean()) / std"},
@@ -268,14 +272,12 @@ CASES = [
     ),
     ("update_running", {MEAN: f"momentum * {MEAN}"}, ["all of x grows by 1", "0.09", "0.3"]),
     ("update_running", {"ddof=1": "ddof=2"}, ["momentum = 1", "unbiased variance"]),
-    ("bn_inference", {Y: f"{Y} + eps"}, ["For x = running_mean"]),
-    (
-        "bn_inference",
-        {"running_var + eps": "running_var + x.var(axis=0) + eps"},
-        ["last row", "row 0"],
-    ),
+    ("bn_inference", {OFFSET: f"{OFFSET} + eps"}, ["For x = running_mean", "xhat is 0"]),
+    ("bn_inference", {"gamma / np": "gamma**2 / np"}, ["Your line rises by", "gamma[1]"]),
     ("fold_bn", {"W * scale": "W * scale + beta"}, ["W2 changes when beta changes", "b2 is right"]),
     ("fold_bn", {"(b - mean)": "(b - mean @ W.T @ W)"}, ["b2", "W2 is right"]),
+    ("fold_bn_before", {"@ W + b": "@ np.abs(W) + b"}, ["For x = mean", "b2"]),
+    ("fold_bn_before", {"* W": "* np.abs(W)"}, ["x[0] grows by", "Yours grows by"]),
     (
         "bn_conv_forward",
         {"xhat = (x - mean)": "xhat = (x - x.mean(axis=(2, 3), keepdims=True))"},

@@ -267,6 +267,12 @@ def _backward_input(rng):
     return rng.standard_normal(x.shape) + 0.3, x, _vector(rng, x.shape[1]), _eps(rng)
 
 
+def _closed_input(rng):
+    dy, x, gamma, eps = _backward_input(rng)
+    inv_std = 1 / np.sqrt(x.var(0) + eps)
+    return dy, (x - x.mean(0)) * inv_std, gamma, inv_std
+
+
 def _update_input(rng):
     x = _batch(rng)
     d = x.shape[1]
@@ -274,10 +280,9 @@ def _update_input(rng):
 
 
 def _inference_input(rng):
-    x = _batch(rng)
-    d = x.shape[1]
+    d = int(rng.integers(2, 9))
     mean, var = _vector(rng, d), np.abs(_vector(rng, d))
-    return x, _vector(rng, d), _vector(rng, d), mean, var, _eps(rng)
+    return _vector(rng, d), _vector(rng, d), mean, var, _eps(rng)
 
 
 def _fold_input(rng):
@@ -285,6 +290,12 @@ def _fold_input(rng):
     d = W.shape[1]
     b, gamma, beta, mean = (_vector(rng, d) for _ in range(4))
     return W, b, gamma, beta, mean, np.abs(_vector(rng, d)), _eps(rng)
+
+
+def _fold_before_input(rng):
+    W = _batch(rng)
+    gamma, beta, mean, var = (_vector(rng, len(W)) for _ in range(4))
+    return W, _vector(rng, W.shape[1]), gamma, beta, mean, np.abs(var), _eps(rng)
 
 
 def _maps(rng):
@@ -314,10 +325,13 @@ def _saturated_input(rng):
 INPUTS = {
     "standardize": lambda rng: (_batch(rng), _eps(rng)),
     "bn_forward": _forward_input,
+    "stable_variance": lambda rng: (_batch(rng),),
     "bn_backward": _backward_input,
+    "bn_backward_closed": _closed_input,
     "update_running": _update_input,
     "bn_inference": _inference_input,
     "fold_bn": _fold_input,
+    "fold_bn_before": _fold_before_input,
     "bn_conv_forward": _conv_forward_input,
     "bn_conv_backward": _conv_backward_input,
     "init_std": lambda rng: (int(rng.integers(1, 2000)),),
@@ -341,15 +355,23 @@ def _backward(dy, x, gamma, eps, axes=(0,)):
 FORMULAS = {
     "standardize": _standardize,
     "bn_forward": lambda x, g, b, eps: g * _standardize(x, eps) + b,
+    "stable_variance": lambda x: ((x - x.mean(0)) ** 2).mean(0),
     "bn_backward": _backward,
+    "bn_backward_closed": lambda dy, z, g, inv: (
+        (g * inv) * (dy - dy.mean(0) - z * (dy * z).mean(0))
+    ),
     "update_running": lambda m, v, x, p: (
         (1 - p) * m + p * x.mean(0),
         (1 - p) * v + p * x.var(0, ddof=1),
     ),
-    "bn_inference": lambda x, g, b, m, v, eps: g * (x - m) / np.sqrt(v + eps) + b,
+    "bn_inference": lambda g, b, m, v, eps: (g / np.sqrt(v + eps), b - m * g / np.sqrt(v + eps)),
     "fold_bn": lambda W, b, g, beta, m, v, eps: (
         W * g / np.sqrt(v + eps),
         (b - m) * g / np.sqrt(v + eps) + beta,
+    ),
+    "fold_bn_before": lambda W, b, g, beta, m, v, eps: (
+        W * (g / np.sqrt(v + eps))[:, None],
+        b + (beta - m * g / np.sqrt(v + eps)) @ W,
     ),
     "bn_conv_forward": lambda x, g, b, eps: (
         _standardize(x, eps, (0, 2, 3)) * g[:, None, None] + b[:, None, None]

@@ -221,7 +221,7 @@ VARIANTS = (
     ("b = 0", {"b": _zero}, {}),
     ("large b and mean", {"b": lambda b: 12 * b, "mean": lambda m: m * [-20, 1e3, 1e4, 1]}, {}),
     ("W = 0", {"W": _zero}, {}),
-    ("large weights", {"W": lambda W: W * [20, 1e3, 1e4, 1]}, {}),
+    ("large weights", {"W": lambda W: W * np.resize([20, 1e3, 1e4, 1], W.shape[1])}, {}),
     ("other numbers in the middle of W", {"W": other_middle}, {}),
     ("other numbers in the middle of x", {"x": other_middle}, {}),
 )
@@ -269,7 +269,7 @@ def _probes(complete, named_shapes, called, one):
         number = "" if isinstance(value, np.ndarray) else f", {last} = {value:g}"
         name = (
             name.format(batch=called[0], equal=called[2])
-            + f" ({called[1]} of shape {shape}{number})"
+            + f" ({called[1]} of shape {args[called[1]].shape}{number})"
         )
         found.append(Probe(name, args, may_raise=single and one == "may raise", **more))
 
