@@ -1,5 +1,7 @@
 """Every widget in a real JupyterLab: its size, its names, the keyboard, and a notebook reopened."""
 
+import random
+
 import pytest
 from browser.conftest import ALL, WIDGETS
 
@@ -161,12 +163,18 @@ def test_a_setting_changed_while_the_kernel_is_busy(lab, run):
 def test_random_events_raise_nothing_and_leave_nothing(run):
     """What the browser shows afterwards is what its controls say."""
     notebook, widgets = run(1280, 720)
+    rng = random.Random(0)
     for node in widgets.values():
         node.scroll_into_view_if_needed()
-        for control in node.get_by_role("combobox").all() + node.get_by_role("slider").all():
-            for key in ("ArrowDown", "ArrowDown", "ArrowUp", "ArrowRight"):
+        controls = [("menu", m) for m in node.get_by_role("combobox").all()]
+        controls += [("slider", s) for s in node.get_by_role("slider").all()]
+        for _ in range(12):
+            kind, control = rng.choice(controls)
+            if kind == "menu":
+                control.select_option(index=rng.randrange(control.locator("option").count()))
+            else:
                 control.focus()
-                notebook.page.keyboard.press(key)
+                notebook.page.keyboard.press(rng.choice(["ArrowLeft", "ArrowRight", "Home", "End"]))
     notebook.wait("kernel at rest", lambda: notebook.state()["kernel"] == "idle", 60)
     stale = notebook.page.locator(".bnlib-stale")
     notebook.wait("pictures of the last settings", lambda: stale.count() == 0, 60)

@@ -47,7 +47,7 @@ def random_event(widget, rng):
     buttons += getattr(widget, "buttons", {}).values()
     controls = {n: c for n, c in widget.controls.items() if hasattr(c, "value")}
     kinds = ["control"] * bool(controls) + ["button"] * bool(buttons)
-    kinds += ["time"] * 2 * hasattr(widget, "slider")
+    kinds += ["time"] * 6 * hasattr(widget, "slider")
     kind = rng.choice(kinds)
     if kind == "time":
         widget.slider.index = int(rng.integers(len(widget.labels)))
