@@ -7,36 +7,84 @@ from matplotlib.text import Annotation
 
 from bnlib import figures
 
+MEAN, VAR = r"$\mu_\mathcal{B}$", r"$\sigma^2_\mathcal{B}$"
 DEPENDS = {
-    r"$\mu_\mathcal{B}$": [r"$x_i$"],
-    r"$\sigma^2_\mathcal{B}$": [r"$x_i$", r"$\mu_\mathcal{B}$"],
-    r"$\hat{x}_i$": [r"$x_i$", r"$\mu_\mathcal{B}$", r"$\sigma^2_\mathcal{B}$"],
-    r"$y_i$": [r"$\hat{x}_i$", r"$\gamma,\ \beta$"],
-    "$L$": [r"$y_i$"],
+    MEAN: ["$x_1$", "$x_2$"],
+    VAR: ["$x_1$", "$x_2$", MEAN],
+    r"$\hat{x}_1$": ["$x_1$", MEAN, VAR],
+    r"$\hat{x}_2$": ["$x_2$", MEAN, VAR],
+    "$y_1$": [r"$\hat{x}_1$", r"$\gamma,\beta$"],
+    "$y_2$": [r"$\hat{x}_2$", r"$\gamma,\beta$"],
+    "$L$": ["$y_1$", "$y_2$"],
 }
 
 
 @pytest.fixture
 def ax():
-    yield figures.backward_graph(slope="0").axes[0]
+    yield figures.backward_graph().axes[0]
     plt.close("all")
 
 
+def texts(ax):
+    """text -> place of nodes and boxes."""
+    return {t.get_text(): t.get_position() for t in ax.texts if not isinstance(t, Annotation)}
+
+
+def arrows(ax):
+    """(start, end) -> arrow."""
+    names = {place: text for text, place in texts(ax).items()}
+    drawn = [t for t in ax.texts if isinstance(t, Annotation)]
+    found = {(names[t.xyann], names[t.xy]): t.arrow_patch for t in drawn}
+    assert len(found) == len(drawn)
+    return found
+
+
 def test_the_arrows_are_the_dependencies(ax):
-    nodes = {t.get_position(): t.get_text() for t in ax.texts if not isinstance(t, Annotation)}
-    arrows = [t for t in ax.texts if isinstance(t, Annotation) and t.arrow_patch]
-    drawn = {(nodes[t.xyann], nodes[t.xy]) for t in arrows}
-    assert drawn == {(start, end) for end, starts in DEPENDS.items() for start in starts}
-    assert len(arrows) == len(drawn)
-    dotted = [t for t in arrows if t.arrow_patch.get_linestyle() == ":"]
-    assert [nodes[t.xy] for t in dotted] == [r"$\sigma^2_\mathcal{B}$"]
-    assert "derivative 0" in [t.get_text() for t in ax.texts]
+    assert set(arrows(ax)) == {(start, end) for end, starts in DEPENDS.items() for start in starts}
+
+
+def test_the_arrow_of_the_lemma_is_dotted_and_no_other(ax):
+    dotted = [ends for ends, arrow in arrows(ax).items() if arrow.get_linestyle() == ":"]
+    assert dotted == [(MEAN, VAR)]
+
+
+def test_black_are_the_ways_of_one_example_to_every_xhat(ax):
+    black = {ends for ends, arrow in arrows(ax).items() if sum(arrow.get_edgecolor()[:3]) == 0}
+    ways = {("$x_1$", end) for end, starts in DEPENDS.items() if "$x_1$" in starts}
+    assert black == ways | {(start, end) for start, end in arrows(ax) if start in (MEAN, VAR)}
 
 
 def test_the_backward_steps_run_from_right_to_left(ax):
-    steps = {t.get_text()[0]: t.get_position()[0] for t in ax.texts if t.get_text()[1:2] == ":"}
+    steps = {text[0]: place[0] for text, place in texts(ax).items() if text[1:2] == ":"}
     assert sorted(steps) == list("12345")
     assert np.all(np.diff([steps[k] for k in sorted(steps)]) < 0)
+
+
+@pytest.mark.parametrize("yours, node", [("var", VAR), ("mean", MEAN)])
+def test_the_question_mark_stands_at_the_readers_node(yours, node):
+    found = texts(figures.backward_graph(yours).axes[0])
+    asked = [place for text, place in found.items() if text.endswith("= ?")]
+    boxes = [place for text, place in found.items() if text[1:2] == ":"]
+    assert len(asked) == 1
+    assert min(boxes, key=lambda place: np.hypot(*np.subtract(place, found[node]))) == asked[0]
+    plt.close("all")
+
+
+def test_another_node_is_refused():
+    with pytest.raises(ValueError, match="yours"):
+        figures.backward_graph("gamma")
+
+
+def test_no_box_lies_over_an_arrow_or_a_node(ax):
+    ax.figure.canvas.draw()
+    boxes = {t.get_text(): t.get_bbox_patch().get_window_extent() for t in ax.texts if t.get_text()}
+    places = texts(ax)
+    for (start, end), _ in arrows(ax).items():
+        line = np.linspace(places[start], places[end], 200)
+        points = ax.transData.transform(line)
+        for text, box in boxes.items():
+            if text not in (start, end):
+                assert not any(box.contains(*point) for point in points), (start, end, text)
 
 
 def test_text_is_large_enough_for_a_projector(ax):

@@ -11,14 +11,13 @@ import nbformat
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
-from matplotlib.colors import to_hex
 from nbconvert import HTMLExporter
 from PIL import Image
 
 import bnlib
 from bnlib import Recorder, compare, figures, load_mnist, mlp
 from bnlib.figures.number import Number
-from bnlib.figures.png import write_whole
+from bnlib.figures.png import encode_png, write_whole
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +37,6 @@ def recordings():
 def close():
     yield
     plt.close("all")
-
-
-def test_distributions_has_a_row_a_layer_and_a_column_a_network(recordings):
-    fig = figures.distributions(recordings, step=2)
-    assert len(fig.axes) == 4
-    ax = fig.axes[3]  # layer 2, with BN
-    share = recordings["with BN"].histogram[2, 1]
-    np.testing.assert_allclose(ax.patches[0].get_data().values, share / share.max())
-    assert to_hex(ax.patches[0].get_facecolor()).upper() == figures.COLORS["with BN"]
-    lines = [line.get_xdata()[0] for line in ax.get_lines()]
-    np.testing.assert_array_equal(lines, recordings["with BN"].percentiles[2, 1])
-    assert "step 10" in fig.axes[0].get_title()
 
 
 @pytest.mark.parametrize("unit", [False, True])
@@ -79,7 +66,7 @@ def test_a_single_recording_will_do(recordings):
         figures.curves({})
 
 
-@pytest.mark.parametrize("name", ["distributions", "percentiles", "curves"])
+@pytest.mark.parametrize("name", ["percentiles", "curves", "units_over_time"])
 def test_text_is_at_least_12_points(recordings, name):
     with plt.rc_context({"font.size": 5, "legend.fontsize": 5, "axes.titlesize": 5}):
         fig = getattr(figures, name)(recordings)
@@ -161,3 +148,28 @@ def test_a_file_is_whole_at_every_moment(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         write_whole(path, b"new")
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def pixels(png):
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+
+
+@pytest.mark.parametrize("name", figures.COLORS)
+def test_the_suite_palette_keeps_the_suites_colours_exactly(name):
+    color = [int(figures.COLORS[name][i : i + 2], 16) for i in (1, 3, 5)]
+    rgba = np.full((4, 4, 4), 255, np.uint8)
+    rgba[:2, :, :3] = color
+    result = pixels(encode_png(rgba))
+    np.testing.assert_allclose(result[0, 0], color, atol=5 if len(set(color)) == 1 else 0)
+    np.testing.assert_array_equal(result[3, 3], [255, 255, 255])
+
+
+def test_the_adaptive_palette_keeps_a_colour_map():
+    ramp = np.stack(np.meshgrid(np.arange(0, 256, 4), np.arange(0, 256, 4)), axis=-1)
+    rgba = np.full((*ramp.shape[:2], 4), (0, 0, 60, 255), np.uint8)
+    rgba[..., :2] = ramp
+    suite = np.abs(pixels(encode_png(rgba, "suite")) - rgba[..., :3]).mean()
+    adaptive = np.abs(pixels(encode_png(rgba, "adaptive")) - rgba[..., :3]).mean()
+    assert adaptive < 8 < suite
+    with pytest.raises(ValueError, match="rainbow"):
+        encode_png(rgba, "rainbow")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .engine import Exercise, properties
-from .engine.probes import betas, dense_probes, gammas
+from .engine.compare import close
+from .engine.probes import Probe, betas, dense_probes, gammas
 
 # ---------------------------------------------------------------- solutions
 
@@ -33,6 +34,18 @@ def bn_forward(x, gamma, beta, eps):
     return gamma * xhat + beta
 
 
+def stable_variance(x):
+    """The variance of each feature over the batch, in few digits and far from zero as well.
+
+    x: array (N, D), N >= 2, perhaps float32. The mean of a feature may be 10,000 times its
+    standard deviation, and each feature has a mean of its own.
+    Returns var, array (D,): the mean of the squared deviations (divided by N).
+    """
+    d = x - x[0]  # the first example is near the others, and a shift changes no variance
+    mean = d.mean(axis=0)
+    return (d * d).mean(axis=0) - mean * mean
+
+
 # ---------------------------------------------------------------- references
 
 
@@ -43,6 +56,63 @@ def _standardize(x, eps):
 
 def _bn_forward(x, gamma, beta, eps):
     return np.einsum("nd,d->nd", _standardize(x, eps), gamma) + beta
+
+
+def _stable_variance(x):
+    deviations = x - np.add.reduce(x, 0) / len(x)
+    return np.einsum("nd,nd->d", deviations, deviations) / len(x)
+
+
+# ---------------------------------------------------------------- variances
+
+
+def shift_changes_no_variance(case):
+    """The variance of x + 1 is that of x."""
+    return case.differ(
+        case.call(x=case.given.x + 1.0).var,
+        case.got.var,
+        "With 1 added to every number of x, the variance of feature {i} changes from {want} to "
+        "{got}. How far do the numbers lie from *each other*, before and after?",
+    )
+
+
+def scale_is_squared(case):
+    """The variance of 2 x is 4 times that of x."""
+    return case.differ(
+        case.call(x=2.0 * case.given.x).var,
+        4.0 * case.got.var,
+        "With every number of x doubled, the variance of feature {i} becomes {got}, expected four "
+        "times the one before, {want}. What is squared in a variance?",
+    )
+
+
+def digits_for_each_mean(case):
+    """Right also where the means of the features are far from each other."""
+    means = case.given.x.mean(axis=0)
+    if np.ptp(means) < 1e4 * case.given.x.std(axis=0).max():
+        return None
+    x = case.given.x - means
+    if not close(case.call(x=x).var, case.reference(x=x).var, 1e-3):
+        return None
+    return case.differ(
+        case.got.var,
+        case.want.var,
+        "The variance of feature {i}, whose mean is {mean}, is {got}, expected {want}. Without "
+        "their means all features come out right: is what you subtract near the numbers of *each* "
+        "feature, or only near those of one?",
+        0.1,
+        mean=means,
+    )
+
+
+def _variance_probes():
+    probes = dense_probes(
+        lambda rng, x, eps: {"x": x}, called=("batch", "x", "N = D"), one="left out"
+    )
+    means = np.array([0.0, 1e5, -1e5, 3e5])
+    x = (means + probes[0].args["x"]).astype(np.float32)
+    name = "float32 with means of 0, 100,000, -100,000 and 300,000"
+    return [*probes, Probe(name, {"x": x}, tol=0.05, tag="large mean")]
 
 
 # ---------------------------------------------------------------- the exercises
@@ -89,4 +159,23 @@ bn_forward = Exercise(
     ),
     why="This is the whole of batch normalization in training: the batch sets the scale of nothing "
     "any more, gamma and beta set it, and they are learned.",
+)
+
+stable_variance = Exercise(
+    stable_variance,
+    reference=_stable_variance,
+    returns=["var"],
+    probes=_variance_probes,
+    properties=(digits_for_each_mean, shift_changes_no_variance, scale_is_squared),
+    hard={"large mean": properties.variance_loses_digits},
+    hints=(
+        "The difference of two numbers near 10^8 has no digits left in float32. Which numbers near "
+        "0 have the same variance as the given ones?",
+        "1. Shift each feature by one number that lies near all of its values; you need not know "
+        "its mean for that.  2. The formula as it stands, of the shifted numbers.",
+        "Any example of the batch will do: x[0] has the shape (D,) and lies near the other rows. "
+        "Use the shifted numbers in both terms; nothing has to be added back.",
+    ),
+    why="Normalisation layers that compute the variance in one pass do this, or subtract the mean "
+    "first; those that did neither gave NaN in float32 and float16.",
 )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 
-from .engine import Exercise, properties
+from .engine import Exercise, Probe, properties
+from .engine.card import Result
 from .engine.probes import dense_probes, gammas, gradients
 
 
@@ -65,4 +69,223 @@ bn_backward = Exercise(
     ),
     why="With this and bn_forward a network with batch normalization can be trained: no library "
     "does anything else in its backward pass.",
+)
+
+
+# ================================================================ gradient_check
+
+
+def gradient_check(forward, backward, x):
+    """The largest error of a backward function, relative to the largest entry of the gradient.
+
+    forward: forward(x) gives y, of any shape.  x: array (N, D).
+    backward: backward(dy, x) claims to give dx, array (N, D), for dy of the shape of y.
+    Returns a number: above 1e-5 it says that backward is wrong, below that it is right.
+    """
+    dy = np.random.default_rng(4).normal(size=forward(x).shape)
+    dx = backward(dy, x)
+    measured, h = np.zeros(x.shape), 1e-5
+    for i in np.ndindex(x.shape):
+        step = np.zeros(x.shape)
+        step[i] = h
+        measured[i] = np.sum(dy * (forward(x + step) - forward(x - step))) / (2 * h)
+    return np.abs(dx - measured).max() / np.abs(measured).max()
+
+
+FOUND = 1e-5  # an error above this counts as found
+
+
+class Named:
+    """A function with a name that cards can show."""
+
+    def __init__(self, name: str, function: Callable):
+        self.name, self.function = name, function
+
+    def __call__(self, *args):
+        return self.function(*args)
+
+    def __format__(self, _) -> str:
+        return self.name
+
+    __repr__ = __str__ = lambda self: f"<{self.name}>"
+
+
+class Suspect(Named):
+    """A backward function to be judged. `ask`: what to think about if the verdict is wrong."""
+
+    def __init__(self, name: str, function: Callable, ask: str):
+        super().__init__(name, function)
+        self.is_wrong, self.ask = ask != RIGHT, ask
+
+
+DY = "For which dy is the right gradient not zero, and does each part of it count?"
+ENTRIES = "Does each entry of x count, wherever it stands?"
+SIGN = "What happens to the sign of a difference?"
+SIZE = "Is the error measured against the size of the gradient?"
+RIGHT = (
+    "It is right. Is the right gradient zero for the dy of your check, is the difference a central "
+    "one, divided by the whole distance, and is the step neither too large nor too small?"
+)
+
+
+def _bn():
+    """BN, an input, and one right and ten wrong backward functions for it.
+
+    The standard deviations are 0.3 or less, so that one-sided differences show; eps is small, so
+    that dy = 1 and dy = y leave no gradient at all.
+    """
+    rng = np.random.default_rng(1502)
+    gamma, beta, eps = np.array([1.5, -0.7, 0.4, 1.1]), np.array([0.2, -1.0, 0.6, 2.0]), 1e-8
+    deviations = np.array([0.3, 0.1, 0.2, 0.05])
+    x = deviations * rng.standard_normal((6, 4)) + rng.uniform(-1, 1, 4)
+
+    def forward(x):
+        return gamma * (x - x.mean(0)) / np.sqrt(x.var(0) + eps) + beta
+
+    def right(dy, x):
+        return _closed(dy, x, gamma, eps)[0]
+
+    def last_doubled(dy, x):
+        dx = right(dy, x)
+        dx[-1, -1] *= 2
+        return dx
+
+    found = (
+        ("that returns zeros", lambda dy, x: 0 * x, DY),
+        ("that is right", right, RIGHT),
+        ("whose dx is 0.1 % too long", lambda dy, x: 1.001 * right(dy, x), SIZE),
+        ("with one entry of dx doubled, the last", last_doubled, ENTRIES),
+        ("with the direct path only", lambda dy, x: gamma / np.sqrt(x.var(0) + eps) * dy, DY),
+        ("with the wrong sign", lambda dy, x: -right(dy, x), SIGN),
+        ("whose dx is too small by 1 everywhere", lambda dy, x: right(dy, x) - 1, SIGN),
+        ("whose dx is too large by 1 everywhere", lambda dy, x: right(dy, x) + 1, SIGN),
+        ("whose dx is twice as long", lambda dy, x: 2 * right(dy, x), "How far apart are x +- h?"),
+        ("with the examples in reverse order", lambda dy, x: right(dy, x)[::-1], ENTRIES),
+        ("that returns dy", lambda dy, x: dy, DY),
+    )
+    for name, function, ask in found:
+        yield forward, Suspect(f"a backward function of BN {name}", function, ask), x
+
+
+def _others():
+    """Functions that are not BN: another shape of y, other sizes, a gradient with a 0 in it."""
+    rng = np.random.default_rng(3167)
+    W, x = rng.standard_normal((4, 3)), rng.uniform(-1, 1, (6, 4))
+    square = np.array([[0.06, 0.0, -0.04], [0.05, -0.07, 0.03]])
+
+    def product(x):
+        return x @ W
+
+    def right(dy, x):
+        return dy @ W.T
+
+    def without_dy(dy, x):
+        return np.ones_like(dy) @ W.T
+
+    def mean_of_sine(x):
+        return np.sin(x).mean(0)
+
+    large, small = (lambda x: 1e7 * product(x)), (lambda x: 1e-7 * product(x))
+    found = (
+        ("a right one of y = x @ W, with W (4, 3)", product, right, x, RIGHT),
+        ("one of y = x @ W that does not use dy", product, without_dy, x, "Of which loss is dx?"),
+        ("a right one of y = 1e7 * x @ W", large, lambda dy, x: 1e7 * right(dy, x), x, RIGHT),
+        ("one of y = 1e-7 * x @ W that returns zeros", small, lambda dy, x: 0 * x, x, SIZE),
+        ("a right one of y = x**2", np.square, lambda dy, x: 2 * x * dy, square, RIGHT),
+        ("one of y = x**2 without the 2", np.square, lambda dy, x: x * dy, square, DY),
+        (
+            *("a right one of y = the mean of sin(x) over axis 0", mean_of_sine),
+            *(lambda dy, x: np.cos(x) * dy / len(x), x, RIGHT),
+        ),
+    )
+    for name, forward, function, x, ask in found:
+        yield forward, Suspect(name, function, ask), x
+
+
+def _suspects():
+    return [
+        Probe(suspect.name, {"forward": Named("its y", forward), "backward": suspect, "x": x})
+        for forward, suspect, x in (*_bn(), *_others())
+    ]
+
+
+def _verdict(function):
+    """The same function, with 1.0 (error found) or 0.0 (none) in place of the error it returns."""
+    if not callable(function):
+        return function
+
+    @functools.wraps(function)
+    def judged(*args):
+        error = function(*args)
+        if isinstance(error, bool | np.bool):
+            raise TypeError(f"expected a number, the largest relative error, got {error}")
+        is_number = isinstance(error, float | int | np.number | np.ndarray) and np.ndim(error) == 0
+        return float(error > FOUND) if is_number and not np.isnan(error) else error
+
+    return judged
+
+
+class JudgeOfChecks(Exercise):
+    """An exercise whose solution is a check: what counts is which functions it calls wrong."""
+
+    def __init__(self, solution: Callable, **kwargs):
+        super().__init__(_verdict(solution), **kwargs)
+        self.properties = (_verdict_is_right,)
+
+    def _check(self, function) -> Result:
+        return super()._check(_verdict(function))
+
+    def _outputs(self, function, args):
+        return super()._outputs(_verdict(function), args)
+
+    def _correct(self, trials, single):
+        wrong = sum(row.probe.args["backward"].is_wrong for row in self.rows)
+        return self._result(
+            "correct",
+            f"It finds all {wrong} wrong backward functions and leaves the "
+            f"{len(self.rows) - wrong} right ones in peace.",
+            None,
+            self.why,
+        )
+
+    def _result(self, outcome, message, diagnosis=None, *more):
+        return super()._result(
+            outcome, *map(_in_words, (message,)), diagnosis, *map(_in_words, more)
+        )
+
+
+def _verdict_is_right(case):
+    if case.got.error == case.want.error:
+        return None
+    return f"error is {case.got.error:g}, expected {case.want.error:g}. {case.given.backward.ask}"
+
+
+def _in_words(text: str) -> str:
+    """The error of a card is a verdict, 0 or 1, and no number that the student returned."""
+    for numbers, words in (
+        ("error is 0, expected 1.", f"your check returns at most {FOUND:g} here, expected more."),
+        ("error is 1, expected 0.", f"your check returns more than {FOUND:g} here, expected less."),
+        ("error is nan, expected 0", f"your check returns nan here, expected less than {FOUND:g}"),
+        ("error is nan, expected 1", f"your check returns nan here, expected more than {FOUND:g}"),
+    ):
+        text = text.replace(numbers, words if not text.startswith(numbers) else words.capitalize())
+    return text
+
+
+gradient_check = JudgeOfChecks(
+    gradient_check,
+    reference=lambda forward, backward, x: float(backward.is_wrong),
+    returns=["error"],
+    probes=_suspects,
+    properties=(),
+    hints=(
+        "Choose a dy for which the right gradient is not zero, and not the same for all y. The "
+        "loss is then L(x) = sum of dy * forward(x), with dy held fixed.",
+        "1. dy: random, of the shape of forward(x).  2. dx: what backward claims.  3. For each "
+        "entry of x, measure the slope of L by central differences (`slope` of the notebook does "
+        "that).  4. The largest difference of the two, without its sign, over the largest slope.",
+        "dy = rng.normal(size=forward(x).shape) and slope(lambda a: np.sum(dy * forward(a)), x) "
+        "are two of the four lines. Compare with np.abs(...).max().",
+    ),
+    why="A check that you have seen fail is one that you can trust.",
 )

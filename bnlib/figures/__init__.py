@@ -6,7 +6,7 @@ cell with `show(figure, "what it shows, in one sentence")`: that sentence become
 """
 
 from bnlib.figures.lessons import backward_graph, batch_table, feature_map_table, im2col_table
-from bnlib.figures.recordings import curves, distributions, percentiles, units_over_time
+from bnlib.figures.recordings import curves, percentiles, units_over_time
 from bnlib.figures.style import COLORS, RC, STYLES, look, show, style
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "backward_graph",
     "batch_table",
     "curves",
-    "distributions",
     "feature_map_table",
     "im2col_table",
     "look",

@@ -34,7 +34,7 @@ def batch_table(x, eps: float = 1e-5, images=None, column: int = 1, size=(9.4, 4
         ax.hlines(np.arange(rows + 1) + top, left, left + d, color="0.8", lw=1)
         ax.vlines(np.arange(d + 1) + left, top, top + rows, color="0.8", lw=1)
         for i, j in np.ndindex(table.shape):
-            text = f"{table[i, j] + 0.0:.1f}".replace("-0.0", "0.0")
+            text = f"{table[i, j] + 0.0:.2f}".replace("-0.00", "0.00")
             ax.text(left + j + 0.5, top + i + 0.5, text, ha="center", va="center")
         frame = {"fill": False, "lw": 2.5, "ec": COLORS[kind], "ls": look(kind)["linestyle"]}
         ax.add_patch(plt.Rectangle((left + column, top), 1, rows, **frame))
@@ -51,54 +51,66 @@ def batch_table(x, eps: float = 1e-5, images=None, column: int = 1, size=(9.4, 4
     step = "every row:\nminus $\\mu_B$, over\n" + r"$\sqrt{\sigma_B^2 + \varepsilon}$"
     ax.text(d + 1.5, n / 2 - 0.2, step, ha="center", va="bottom")
     ax.annotate("", (d / 2, n + 0.85), (d / 2, n + 0.1), arrowprops=arrow)
-    ax.text(d / 2 + 0.2, n + 0.45, "over axis 0", va="center")
+    ax.text(d / 2 + 0.2, n + 0.45, "over the batch", va="center")
     return fig
 
 
 @styled
-def backward_graph(slope: str = "?", size=(9, 3.6)):
-    """The graph of one feature of batch normalization: nodes, edges, and the order of the backward.
+def backward_graph(yours: str = "var", size=(9, 4)):
+    """The graph of one feature of batch normalization with two examples in it, x_1 and x_2.
 
-    An edge leads from a node to each node that is computed from it. The numbers in the boxes of the
-    with-BN colour say in which order the gradients are found, from right to left. Dotted: the edge
-    from the mean to the variance; slope is what to write on it (the lemma of notebook 03: "0").
+    An edge leads from a node to each node that is computed from it. Black: the ways of x_1 to
+    the xhat of both examples; grey: the other edges. The boxes say in which order the
+    gradients are found, from right to left; that of the node `yours` ("var" or "mean", or "" for
+    none) has a question mark. Dotted: from the mean to the variance, the lemma of notebook 04.
+    Raises ValueError for another node.
     """
+    if yours not in ("var", "mean", ""):
+        raise ValueError(f'backward_graph expected yours as "var", "mean" or "", got {yours!r}')
     _, axes = subplots(1, 1, size)
     ax = axes[0, 0]
-    ax.set(xlim=(-0.6, 9.3), ylim=(-2.05, 2.05), xticks=[], yticks=[])
+    ax.set(xlim=(-0.6, 9.3), ylim=(-1.95, 2.3), xticks=[], yticks=[])
     ax.set_axis_off()
     places = {
-        "x": (0, 0), "mean": (2, 1.35), "var": (3.6, -1.15), "xhat": (5.7, 0), "y": (7.6, 0),
-        "parameters": (7.6, 1.45), "L": (9.0, 0),
+        "x1": (0, 1.5), "x2": (0, -1.5), "mean": (1.9, 0), "var": (3.8, 0),
+        "xhat1": (5.8, 1.5), "xhat2": (5.8, -1.5), "parameters": (6.5, 0),
+        "y1": (7.6, 1.5), "y2": (7.6, -1.5), "L": (8.9, 0),
     }  # fmt: skip
     symbols = {
-        "x": r"$x_i$", "mean": r"$\mu_\mathcal{B}$", "var": r"$\sigma^2_\mathcal{B}$",
-        "xhat": r"$\hat{x}_i$", "y": r"$y_i$", "parameters": r"$\gamma,\ \beta$", "L": "$L$",
+        "x1": "$x_1$", "x2": "$x_2$",
+        "mean": r"$\mu_\mathcal{B}$", "var": r"$\sigma^2_\mathcal{B}$",
+        "xhat1": r"$\hat{x}_1$", "xhat2": r"$\hat{x}_2$", "parameters": r"$\gamma,\beta$",
+        "y1": "$y_1$", "y2": "$y_2$", "L": "$L$",
     }  # fmt: skip
     steps = {
-        "parameters": r"1: $d\gamma,\ d\beta$", "xhat": r"2: $d\hat{x}$", "var": r"3: $d\sigma^2$",
-        "mean": r"4: $d\mu$", "x": r"5: $dx$",
+        "parameters": (r"1: $d\gamma,\ d\beta$", (1.15, 0)), "xhat1": (r"2: $d\hat{x}$", (0, 0.5)),
+        "var": (r"3: $d\sigma^2$", (1.05, 0)), "mean": (r"4: $d\mu$", (-0.85, 0)),
+        "x1": ("5: $dx$", (0, 0.5)),
     }  # fmt: skip
-    edges = [
-        ("x", "mean"), ("x", "var"), ("x", "xhat"), ("mean", "xhat"), ("var", "xhat"),
-        ("xhat", "y"), ("parameters", "y"), ("y", "L"), ("mean", "var"),
-    ]  # fmt: skip
-    for start, end in edges:
-        zero = (start, end) == ("mean", "var")
+    ends = {
+        "x1": ("xhat1", "mean", "var"), "x2": ("xhat2", "mean", "var"),
+        "mean": ("xhat1", "xhat2", "var"), "var": ("xhat1", "xhat2"),
+        "xhat1": ("y1",), "xhat2": ("y2",), "parameters": ("y1", "y2"), "y1": ("L",), "y2": ("L",),
+    }  # fmt: skip
+    reached = ("x1", "mean", "var")
+    for start, end in ((a, b) for a in ends for b in ends[a]):
+        color = COLORS["theory" if start in reached else "data"]
+        dotted = (start, end) == ("mean", "var")
         arrow = dict(
-            arrowstyle="-|>", shrinkA=19, shrinkB=19, color=COLORS["data" if zero else "theory"],
-            linewidth=1.5, linestyle=":" if zero else "-",
+            arrowstyle="-|>", shrinkA=17, shrinkB=17, color=color,
+            linewidth=1.8 if start in reached else 1.2, linestyle=":" if dotted else "-",
         )  # fmt: skip
         ax.annotate("", places[end], places[start], arrowprops=arrow)
-    ax.annotate(f"derivative {slope}", (2.9, 0.12), (2.95, 0.16), color=COLORS["data"], ha="left")
     for name, (h, v) in places.items():
-        box = dict(boxstyle="circle,pad=0.3", fc="white", ec="black")
+        box = dict(boxstyle="circle,pad=0.25", fc="white", ec="black")
         ax.text(h, v, symbols[name], fontsize=15, ha="center", va="center", bbox=box)
         if name in steps:
+            text, (right, up) = steps[name]
             box = dict(boxstyle="round,pad=0.2", fc="white", ec=look("with BN")["color"])
-            above = 1 if name in ("mean", "parameters") else -1
-            offset = (h + 1.0, v) if above == 1 else (h, v - 0.78)
-            ax.text(*offset, steps[name], color=box["ec"], ha="center", va="center", bbox=box)
+            if name == yours:
+                text, box = f"{text} = ?", box | dict(fc=box["ec"])
+            color = "white" if name == yours else box["ec"]
+            ax.text(h + right, v + up, text, color=color, ha="center", va="center", bbox=box)
     return ax.figure
 
 

@@ -257,7 +257,7 @@ class _Panel:
         )
         self.beyond, self.off = EdgeMarks(ax), EdgeMarks(ax, size=8)
         self.shapes = ax.add_collection(
-            PolyCollection([], facecolors=color, edgecolors=color, alpha=0.4, lw=1, zorder=3)
+            PolyCollection([], facecolors=color, alpha=0.45, lw=0, zorder=3)
         )
 
     def show_run(

@@ -30,7 +30,7 @@ def encode_png(rgba: np.ndarray, palette: str = "suite") -> bytes:
     else:
         raise ValueError(f'palette expected "suite" or "adaptive", got {palette!r}')
     out = io.BytesIO()
-    image.save(out, "png", compress_level=3)
+    image.save(out, "png", compress_level=4)
     return out.getvalue()
 
 

@@ -6,32 +6,7 @@ matplotlib Figure.
 
 from __future__ import annotations
 
-from bnlib.figures.style import COLORS, as_dict, look, styled, subplots
-
-
-@styled
-def distributions(recordings, step: int = -1, size: tuple[float, float] | None = None):
-    """Histograms of the inputs of every nonlinearity: a column a network, a row a hidden layer.
-
-    step : an index into the recorded frames (-1: the last). Each panel's height is scaled to its
-        highest bar; the first and last bar hold all that lies beyond the axis. Lines: 15th, 50th
-        and 85th percentile.
-    """
-    recordings = as_dict(recordings)
-    rows = max(len(r.layer_names) for r in recordings.values())
-    fig, axes = subplots(rows, len(recordings), size or (9, 1 + 1.1 * rows), sharex=True)
-    for column, (name, recording) in zip(axes.T, recordings.items(), strict=True):
-        for row, ax in enumerate(column[: len(recording.layer_names)]):
-            share = recording.histogram[step, row]
-            color = look(name)["color"]
-            ax.stairs(share / share.max(), recording.edges, fill=True, color=color, alpha=0.6)
-            for value, line in zip(recording.percentiles[step, row], (":", "-", ":"), strict=True):
-                ax.axvline(value, color=COLORS["theory"], linestyle=line, linewidth=1.3)
-            ax.set(yticks=[], xlim=recording.edges[[0, -1]])
-            ax.set_ylabel(recording.layer_names[row], rotation=0, ha="right", va="center")
-        column[0].set_title(f"{name}, step {recording.steps[step]:,}")
-        column[-1].set_xlabel("input of the nonlinearity")
-    return fig
+from bnlib.figures.style import as_dict, look, styled, subplots
 
 
 @styled

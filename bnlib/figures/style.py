@@ -104,9 +104,9 @@ def show(fig, sentence: str) -> Picture:
     fig.set_dpi(96)  # 12 pt on the screen
     with style():
         canvas.draw()
-    png = encode_png(np.asarray(canvas.buffer_rgba()), "adaptive")
+    pixels = np.array(canvas.buffer_rgba())
     plt.close(fig)
-    return Picture(png, canvas.get_width_height(), sentence)
+    return Picture(encode_png(pixels, "adaptive"), pixels.shape[1::-1], sentence)
 
 
 def look(name: str) -> dict:

@@ -88,10 +88,9 @@ class DistributionExplorer(DistributionFilm):
             "placement": menu("BN", PLACES, placement, 200),
         }
         self.settings = choices
-        every = [*self.settings, "view"]
-        shown = every if controls is None else list(controls)
-        if unknown := set(shown) - set(every):
-            raise ValueError(f"controls expected some of {every}, got {unknown}")
+        shown = list(self.settings) if controls is None else list(controls)
+        if unknown := set(shown) - set(self.settings):
+            raise ValueError(f"controls expected some of {list(self.settings)}, got {unknown}")
         self._make_buttons()
         self._run: object | None = None  # the live run; a new one takes its place
         self._shell, self._cell = _this_cell()
@@ -107,7 +106,10 @@ class DistributionExplorer(DistributionFilm):
             ready=self.step_count // self.every + 1,
             start=-1 if train else 0,
         )
-        self.control_box.children = [*(self.controls[name] for name in shown), self.status]
+        self.control_box.children = [
+            *(self.controls[name] for name in [*shown, "view"]),
+            self.status,
+        ]
         self._show_state()
 
     @staticmethod

@@ -9,7 +9,6 @@ small PNG with a palette. pyplot is not involved: no figure to close, no backend
 
 from __future__ import annotations
 
-import base64
 import html
 import threading
 import traceback
@@ -24,7 +23,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from bnlib.figures.png import encode_png, write_whole
-from bnlib.figures.style import style
+from bnlib.figures.style import Picture, style
 from bnlib.threads import one_blas_thread
 from bnlib.widgets.picture import CAPTION_HEIGHT, front, picture_html, text_of
 
@@ -122,7 +121,8 @@ class LiveFigure(widgets.VBox):
             ),
         )
         self._error_box = widgets.HTML(layout=widgets.Layout(display="none"))
-        super().__init__([*self._children(), front()])
+        layout = widgets.Layout(max_width=f"{MAX_SIZE[0]}px")
+        super().__init__([*self._children(), front()], layout=layout)
         self.add_class("bnlib-widget")
         for control in self.controls.values():
             if control.has_trait("value"):
@@ -264,11 +264,11 @@ class LiveFigure(widgets.VBox):
         return widgets.Layout(width=f"{width}px", min_height=height, max_width="100%", margin="0")
 
     def _repr_mimebundle_(self, **kwargs):
-        bundle = super()._repr_mimebundle_(**kwargs)
-        bundle["text/plain"] = self.summary()
-        if self.png:
-            bundle["image/png"] = base64.b64encode(self.png).decode("ascii")
-        return bundle
+        # Where there is no kernel (GitHub, an exported page): the picture, with the summary as alt.
+        return (
+            super()._repr_mimebundle_(**kwargs)
+            | Picture(self.png, self.size, self.summary())._repr_mimebundle_()
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.summary()}>"

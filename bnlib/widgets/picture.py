@@ -55,7 +55,7 @@ def front() -> widgets.HTML:
     A widget's HTML runs no `<script>`, but it does run what an image does once it is loaded.
     """
     code = html.escape(files("bnlib.widgets").joinpath("front.js").read_text("utf-8"))
-    run = f'<img alt="" src="{BLANK}" onload="({code})(this)">'
+    run = f'<img alt="" style="display:none" src="{BLANK}" onload="({code})(this)">'
     sign = f'<div class="bnlib-sign" role="status">{SIGN}</div>'
     layout = widgets.Layout(width="0", height="0", margin="0", overflow="visible")
     return widgets.HTML(CSS + sign + run, layout=layout)

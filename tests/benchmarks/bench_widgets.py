@@ -28,9 +28,9 @@ from bnlib.figures import RC
 from bnlib.widgets import DistributionExplorer
 
 # What build() makes, and the widget must have back afterwards.
-BUILT = ("_panels", "_messages", "_marks", "_curves", "_cursors")
+BUILT = ("grid", "seldom", "_curves", "_cursors", "_high", "_drawn")
 TARGETS = {
-    "pyplot / frame": (30, None),
+    "pyplot / frame": (12, None),
     "first new frame, s": (None, 1.5),
     "retrained and all frames, s": (None, 1.5),
     "smallest frame, kB": (10, None),
@@ -44,8 +44,9 @@ def pyplot_frame(explorer, frame):
         width, height = explorer.size
         fig = plt.figure(figsize=(width / 96, height / 96), dpi=96)
         kept = {name: getattr(explorer, name) for name in BUILT}
+        explorer.seldom = []
         explorer.build(fig)
-        explorer.draw(frame)
+        explorer.draw(frame, **explorer.values())
         for name, artists in kept.items():
             setattr(explorer, name, artists)
         out = io.BytesIO()
@@ -63,12 +64,13 @@ def seconds(function, *args, **kwargs):
 def measure(rounds=15, changes=5):
     """Name -> figure."""
     explorer = DistributionExplorer()
-    explorer.render(frame=0)
+    values = explorer.values()
+    explorer.render(frame=0, **values)
     slow, fast = [], []
     for i in range(rounds):
         frame = (7 * i) % len(explorer.labels)
         slow.append(seconds(pyplot_frame, explorer, frame))
-        fast += [seconds(explorer.render, frame=(frame + k) % 31) for k in range(5)]
+        fast += [seconds(explorer.render, frame=(frame + k) % 31, **values) for k in range(5)]
     first, whole = [], []
     rate = explorer.settings["learning_rate"]
     train = explorer.train

@@ -239,11 +239,21 @@ class Wire:
         with contextlib.suppress(OSError):
             while True:
                 near = self.listener.accept()[0]
-                far = socket.create_connection(("127.0.0.1", self.target))
-                for a, b in ((near, far), (far, near)):
-                    under_way = queue.SimpleQueue()
-                    threading.Thread(target=self._read, args=(a, under_way), daemon=True).start()
-                    threading.Thread(target=self._write, args=(under_way, b), daemon=True).start()
+                threading.Thread(target=self._connect, args=(near,), daemon=True).start()
+
+    def _connect(self, near: socket.socket) -> None:
+        with near, socket.create_connection(("127.0.0.1", self.target)) as far:
+            threads = []
+            for a, b in ((near, far), (far, near)):
+                under_way = queue.SimpleQueue()
+                threads += [
+                    threading.Thread(target=self._read, args=(a, under_way), daemon=True),
+                    threading.Thread(target=self._write, args=(under_way, b), daemon=True),
+                ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
 
     def _read(self, source: socket.socket, under_way: queue.SimpleQueue) -> None:
         data = b"."

@@ -2,8 +2,6 @@
 
 import contextlib
 
-import pytest
-
 NAME = "00_start_here.ipynb"
 
 
@@ -20,7 +18,7 @@ class Widget:
     @property
     def picture(self):
         """src and alt of the one picture that can be seen."""
-        image = self.node.locator("img:visible")
+        image = self.node.locator("img.bnlib-picture")
         return image.get_attribute("src"), image.get_attribute("alt")
 
     @property
@@ -36,7 +34,7 @@ class Widget:
         return self.picture
 
     def button(self, name):
-        return self.node.get_by_role("button", name=name)
+        return self.node.get_by_role("button", name=name, exact=True)
 
     def train_and_pause(self, tries=5):
         """Reset, Train, and Pause before the run is over; again where the machine was faster."""
@@ -96,31 +94,14 @@ def test_run_all_scrub_train_pause_and_no_kernel(lab):
         assert notebook.sent[sent:] == []
 
 
-@pytest.mark.parametrize("width", [1400, 1024])
-def test_the_widget_fits_and_does_not_jump(lab, width):
-    with lab.open(NAME, width=width) as notebook:
-        notebook.run_all()
-        widget = Widget(notebook)
-        box, cell = widget.node.bounding_box(), widget.node.locator("xpath=..").bounding_box()
-        assert box["height"] <= 620
-        image = widget.node.locator("img:visible").bounding_box()
-        assert image["width"] <= cell["width"]
-        assert image["width"] == pytest.approx(840, abs=1)
-        for _ in range(3):
-            widget.press("ArrowLeft")
-            assert widget.node.bounding_box() == box
-            assert widget.node.locator("img:visible").bounding_box() == image
-        assert notebook.problems() == []
-
-
 def test_a_setting_changed_by_keyboard_retrains(lab):
     with lab.open(NAME) as notebook:
         notebook.run_all()
         widget = Widget(notebook)
         before = widget.picture
         assert "Step 300 of 300" in before[1]
-        widget.node.locator(".noUi-handle").first.focus()
-        notebook.page.keyboard.press("ArrowRight")
+        widget.node.get_by_role("combobox", name="learning rate").focus()
+        notebook.page.keyboard.press("1")  # the rate that begins with it
 
         # Not "wait for step 0": a run takes a second, and its first frames can pass between two
         # looks. The last frame stays, and its numbers are those of the new learning rate.

@@ -1,5 +1,7 @@
 """Every widget in a real JupyterLab: its size, its names, the keyboard, and a notebook reopened."""
 
+import random
+
 import pytest
 from browser.conftest import ALL, WIDGETS
 
@@ -108,24 +110,23 @@ def test_saved_closed_without_a_kernel_and_reopened(lab, run):
     notebook.shut_down_kernel()
     notebook.page.close()
     with lab.open(ALL, 1024, 640) as notebook:
+        widgets = nodes(notebook)
+        widgets["DistributionFilm"].locator(PICTURE).wait_for()
         notebook.shut_down_kernel()
-        for name, node in nodes(notebook).items():
+        for name, node in widgets.items():
             node.scroll_into_view_if_needed()
             source, alt = picture(node)
             assert source.startswith("data:image/png") and len(source) > 5000 and alt, name
             width = node.locator(PICTURE).first.evaluate("image => image.naturalWidth")
             assert width > 800, name
         for name in ("DistributionExplorer", "DistributionFilm", "ChannelFilm"):
-            assert moves_the_picture(notebook, nodes(notebook)[name], slider(nodes(notebook)[name]))
+            handle = widgets[name].get_by_role("slider").last
+            assert moves_the_picture(notebook, widgets[name], handle)
         # Nobody can draw what a control asks for now: the old picture does not pass for it.
-        node = nodes(notebook)["TransformExplorer"]
+        node = widgets["TransformExplorer"]
         node.get_by_role("combobox", name="batch size N").select_option("4")
         node.get_by_text("working").wait_for(timeout=5000)
         assert notebook.problems() == []
-
-
-def slider(node):
-    return node.get_by_role("slider").last
 
 
 def test_a_setting_changed_while_the_kernel_is_busy(lab, run):
@@ -162,12 +163,18 @@ def test_a_setting_changed_while_the_kernel_is_busy(lab, run):
 def test_random_events_raise_nothing_and_leave_nothing(run):
     """What the browser shows afterwards is what its controls say."""
     notebook, widgets = run(1280, 720)
+    rng = random.Random(0)
     for node in widgets.values():
         node.scroll_into_view_if_needed()
-        for control in node.get_by_role("combobox").all() + node.get_by_role("slider").all():
-            for key in ("ArrowDown", "ArrowDown", "ArrowUp", "ArrowRight"):
+        controls = [("menu", m) for m in node.get_by_role("combobox").all()]
+        controls += [("slider", s) for s in node.get_by_role("slider").all()]
+        for _ in range(12):
+            kind, control = rng.choice(controls)
+            if kind == "menu":
+                control.select_option(index=rng.randrange(control.locator("option").count()))
+            else:
                 control.focus()
-                notebook.page.keyboard.press(key)
+                notebook.page.keyboard.press(rng.choice(["ArrowLeft", "ArrowRight", "Home", "End"]))
     notebook.wait("kernel at rest", lambda: notebook.state()["kernel"] == "idle", 60)
     stale = notebook.page.locator(".bnlib-stale")
     notebook.wait("pictures of the last settings", lambda: stale.count() == 0, 60)

@@ -9,7 +9,8 @@ from exercises.programs import F32, PER_CHANNEL, all_outputs, in_float32, xh
 from bnlib import exercises
 from bnlib.exercises import bn_forward, saturated_fraction, standardize, update_running
 
-ALL = list(exercises.available)
+# not those whose outputs are verdicts, which no rounding changes
+ALL = [name for name, e in exercises.available.items() if type(e) is exercises.Exercise]
 
 
 @pytest.mark.parametrize("back", [False, True], ids=["returns float32", "returns float64"])

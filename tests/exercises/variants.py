@@ -257,6 +257,11 @@ def _vector(rng, d):
     return rng.uniform(0.3, 2, d) * rng.choice([-1, 1], d)
 
 
+def _paired_input(rng):
+    seeds = 10 * rng.standard_normal(int(rng.integers(2, 40)))
+    return seeds + rng.standard_normal(seeds.size), seeds + rng.standard_normal(seeds.size) + 1
+
+
 def _forward_input(rng):
     x = _batch(rng)
     return x, _vector(rng, x.shape[1]), _vector(rng, x.shape[1]), _eps(rng)
@@ -265,6 +270,12 @@ def _forward_input(rng):
 def _backward_input(rng):
     x = _batch(rng)
     return rng.standard_normal(x.shape) + 0.3, x, _vector(rng, x.shape[1]), _eps(rng)
+
+
+def _closed_input(rng):
+    dy, x, gamma, eps = _backward_input(rng)
+    inv_std = 1 / np.sqrt(x.var(0) + eps)
+    return dy, (x - x.mean(0)) * inv_std, gamma, inv_std
 
 
 def _update_input(rng):
@@ -316,10 +327,18 @@ def _saturated_input(rng):
     return (np.where(np.abs(np.abs(z) - 4.35671) < 1e-3, 0.0, z),)
 
 
+def _shift_input(rng):
+    shape = rng.integers(1, 12, 2)
+    std = rng.uniform(0.01, 2.0, shape) * (rng.random(shape) < 0.8)
+    return rng.normal(rng.uniform(-3, 3), 1.0, shape), std, float(rng.choice((0.05, 0.3, 1.0)))
+
+
 INPUTS = {
     "standardize": lambda rng: (_batch(rng), _eps(rng)),
     "bn_forward": _forward_input,
+    "stable_variance": lambda rng: (_batch(rng),),
     "bn_backward": _backward_input,
+    "bn_backward_closed": _closed_input,
     "update_running": _update_input,
     "bn_inference": _inference_input,
     "fold_bn": _fold_input,
@@ -328,6 +347,8 @@ INPUTS = {
     "bn_conv_backward": _conv_backward_input,
     "init_std": lambda rng: (int(rng.integers(1, 2000)),),
     "saturated_fraction": _saturated_input,
+    "shift": _shift_input,
+    "paired": _paired_input,
 }
 
 
@@ -344,10 +365,19 @@ def _backward(dy, x, gamma, eps, axes=(0,)):
     return dx, (dy * xhat).sum(axes), dy.sum(axes)
 
 
+def _shift(mean, std, floor):
+    distance = np.abs(mean - mean[0])
+    return distance.mean(1), (distance / np.maximum(std[0], floor)).mean(1)
+
+
 FORMULAS = {
     "standardize": _standardize,
     "bn_forward": lambda x, g, b, eps: g * _standardize(x, eps) + b,
+    "stable_variance": lambda x: ((x - x.mean(0)) ** 2).mean(0),
     "bn_backward": _backward,
+    "bn_backward_closed": lambda dy, z, g, inv: (
+        (g * inv) * (dy - dy.mean(0) - z * (dy * z).mean(0))
+    ),
     "update_running": lambda m, v, x, p: (
         (1 - p) * m + p * x.mean(0),
         (1 - p) * v + p * x.var(0, ddof=1),
@@ -367,4 +397,9 @@ FORMULAS = {
     "bn_conv_backward": lambda dy, x, g, eps: _backward(dy, x, g, eps, (0, 2, 3)),
     "init_std": lambda fan_in: np.array(np.sqrt(2 / fan_in)),
     "saturated_fraction": lambda z: np.array(np.mean(np.abs(z) > 4.35671)),
+    "shift": _shift,
+    "paired": lambda a, b: (
+        np.array(np.mean(a - b)),
+        np.array(np.sqrt(((a - b - np.mean(a - b)) ** 2).sum() / len(a) / (len(a) - 1))),
+    ),
 }

@@ -12,8 +12,6 @@ from PIL import Image
 from bnlib import Recorder, compare, load_mnist, mlp, train
 from bnlib.figures.format import number
 from bnlib.widgets import DistributionExplorer, DistributionFilm
-from bnlib.widgets.live import MAX_SIZE
-from bnlib.widgets.picture import CAPTION_HEIGHT
 
 
 @pytest.fixture(scope="module")
@@ -268,13 +266,6 @@ def test_step_n_stops_between_frames_and_goes_on(make):
         explorer.step(-1)
 
 
-def test_steps_in_pieces_give_the_film_of_one_piece(make):
-    whole, pieces = make(), make(train=False)
-    for n in (3, 10, 4, 13):
-        pieces.step(n)
-    assert pages(whole) == pages(pieces)
-
-
 def test_reset_shows_the_untrained_networks(make):
     explorer = make()
     first = explorer.stack.children[0].value
@@ -440,7 +431,7 @@ def test_settings_outside_the_lists_are_added_and_bad_ones_refused(make):
 def test_only_the_controls_asked_for_are_shown(make):
     explorer = make(controls=["activation", "learning_rate"])
     shown = [control.description for control in explorer.control_box.children]
-    assert shown[:-1] == ["activation", "learning rate"]  # the last is the status
+    assert shown[:-1] == ["activation", "learning rate", "view"]  # then the status
 
 
 def test_a_run_ends_with_its_widget(make, monkeypatch):
@@ -492,12 +483,6 @@ def test_summary_holds_robust_figures_only(make):
     assert "." not in text.rstrip(".")  # no decimals
     explorer.reset()
     assert explorer.summary() == "DistributionExplorer, 0 of 30 training steps."
-
-
-def test_it_fits_a_projector(make):
-    explorer = make()
-    rows = 2 * 32 + 36  # controls, player
-    assert explorer.size[1] + CAPTION_HEIGHT + rows <= MAX_SIZE[1]
 
 
 # --- films of recordings --------------------------------------------------------------------------

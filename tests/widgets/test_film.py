@@ -1,7 +1,9 @@
 """Film: frames drawn beforehand, linked in the browser, in step in Python."""
 
 import base64
+import json
 import re
+import tomllib
 
 import numpy as np
 import pytest
@@ -141,3 +143,13 @@ def test_a_frame_outside_is_refused():
         film.frame = 5
     film.frame = -2
     assert film.frame == np.int64(3)
+
+
+def test_an_installed_bnlib_tells_jupyterlab_to_save_the_films(root):
+    """Otherwise a notebook that is opened again shows no widgets."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["shared-data"] == {"share/jupyter": "share/jupyter"}
+    settings = root / "share/jupyter/lab/settings/overrides.d/bnlib.json"
+    plugin = "@jupyter-widgets/jupyterlab-manager:plugin"
+    assert json.loads(settings.read_text()) == {plugin: {"saveState": True}}

@@ -16,7 +16,6 @@ import bnlib.widgets.film
 import bnlib.widgets.live
 from bnlib import blas_threads
 from bnlib.figures import COLORS
-from bnlib.figures.png import encode_png
 from bnlib.widgets import LiveFigure, checkbox, choices, menu, slider
 
 
@@ -119,6 +118,7 @@ def test_mimebundle_has_view_sentence_and_picture(bar):
     bundle = bar._repr_mimebundle_()
     assert bundle["text/plain"] == "A low bar of height 0.7."
     assert base64.b64decode(bundle["image/png"]) == bar.png
+    assert bundle["text/html"].startswith('<img alt="A low bar of height 0.7."')  # exported HTML
     view = bundle["application/vnd.jupyter.widget-view+json"]
     assert view["model_id"] == bar.model_id
     assert "A low bar" in repr(bar)
@@ -209,27 +209,6 @@ def test_controls_say_their_name_and_value_in_visible_text():
     assert isinstance(kinds[0], widgets.IntSlider)
     assert isinstance(kinds[1], widgets.FloatSlider)
     assert slider("x", 1, 0, 5, 0.5).step == 0.5
-
-
-@pytest.mark.parametrize("name", COLORS)
-def test_the_suite_palette_keeps_the_suites_colours_exactly(name):
-    color = [int(COLORS[name][i : i + 2], 16) for i in (1, 3, 5)]
-    rgba = np.full((4, 4, 4), 255, np.uint8)
-    rgba[:2, :, :3] = color
-    result = pixels(encode_png(rgba))
-    np.testing.assert_allclose(result[0, 0], color, atol=5 if len(set(color)) == 1 else 0)
-    np.testing.assert_array_equal(result[3, 3], [255, 255, 255])
-
-
-def test_the_adaptive_palette_keeps_a_colour_map():
-    ramp = np.stack(np.meshgrid(np.arange(0, 256, 4), np.arange(0, 256, 4)), axis=-1)
-    rgba = np.full((*ramp.shape[:2], 4), (0, 0, 60, 255), np.uint8)
-    rgba[..., :2] = ramp
-    suite = np.abs(pixels(encode_png(rgba, "suite")) - rgba[..., :3]).mean()
-    adaptive = np.abs(pixels(encode_png(rgba, "adaptive")) - rgba[..., :3]).mean()
-    assert adaptive < 8 < suite
-    with pytest.raises(ValueError, match="rainbow"):
-        encode_png(rgba, "rainbow")
 
 
 @pytest.mark.parametrize("module", [bnlib.widgets.live, bnlib.widgets.film])

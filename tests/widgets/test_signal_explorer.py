@@ -7,7 +7,7 @@ from bnlib import mlp
 from bnlib.figures.format import setting
 from bnlib.profile import signal_profile
 from bnlib.widgets import SignalExplorer
-from bnlib.widgets.signal_explorer import DEPTHS, SCALES, UNITS, _short
+from bnlib.widgets.signal_explorer import DEPTHS, SCALES, UNITS
 
 
 @pytest.fixture
@@ -103,17 +103,6 @@ def test_a_slider_is_answered_without_drawing_the_axes_again(explorer, monkeypat
     monkeypatch.setattr(explorer._canvas, "draw", lambda: (draws.append(1), draw()))
     put(explorer, depth=40, scale=2.0, activation="relu", norm=True)
     assert not draws
-
-
-def test_it_fits_the_screen():
-    assert SignalExplorer.size[1] + 1 * 34 + 26 <= 480
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.49321, "0.49"), (7e21, "7e21"), (3.2e-6, "3e-6"), (0, "below 1e-20")]
-)
-def test_numbers_are_short(value, text):
-    assert _short(value) == text
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def rounds(call: Callable, reference: Callable, trials: list[Trial]) -> dict[str
     call, reference: functions of a dictionary of arguments that give the outputs by name.
     """
     trials = [t for t in trials if not (t.probe.single or t.probe.tag or t.probe.large)]
-    trials = [t for t in trials if t.outputs][:10]
+    trials = [t for t in trials if t.outputs]
     if not trials:
         return {}
 
@@ -35,14 +35,16 @@ def rounds(call: Callable, reference: Callable, trials: list[Trial]) -> dict[str
         return of(trial.probe.args | {argument: array}) or {}
 
     def same(a, b):
-        return a is not None and np.array_equal(a, b)
+        return a is not None and np.array_equal(a, b, equal_nan=True)
 
     blind = {name: set() for name in trials[0].outputs}
     for argument in trials[0].probe.arrays:
         seen = changed(trials[0], argument, _one_per_mille_more, call)
         candidates = {n for n in blind if not same(seen.get(n), trials[0].outputs[n])}
         matters = set()
-        for trial in trials if candidates else ():
+        for trial in trials:
+            if not candidates:  # after one trial, for what is calculated in float64
+                break
             mine = changed(trial, argument, _rounded, call)
             right = changed(trial, argument, _rounded, reference)
             candidates = {n for n in candidates if same(mine.get(n), trial.outputs.get(n))}

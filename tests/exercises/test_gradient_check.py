@@ -1,0 +1,110 @@
+"""Exercise 4.2: the check of gradient checks."""
+
+import numpy as np
+import pytest
+from exercises import styles
+
+from bnlib.exercises import gradient_check
+
+
+def run(source):
+    space = {"np": np}
+    exec(compile(source, "<cell>", "exec"), space)
+    return space["gradient_check"]
+
+
+def entries(dy="np.random.default_rng(0).normal(size=forward(x).shape)", error="worst / size"):
+    """A check entry by entry, with another dy or another error."""
+    return run(f"""
+def gradient_check(forward, backward, x):
+    dy = {dy}
+    dx, measured = backward(dy, x), np.zeros(x.shape)
+    for i in np.ndindex(x.shape):
+        step = np.zeros(x.shape)
+        step[i] = 1e-5
+        measured[i] = np.sum(dy * (forward(x + step) - forward(x - step))) / 2e-5
+    worst, size = np.abs(dx - measured).max(), np.abs(measured).max()
+    return {error}
+""")
+
+
+def test_the_helper_of_these_tests_is_correct():
+    assert gradient_check.check(entries()).passed
+
+
+WRONG = {
+    "never finds": entries(error="0.0"),
+    "always finds": entries(error="1.0"),
+    "a random verdict": entries(error="np.random.default_rng(int(1e6 * abs(dx[0, 0]))).random()"),
+    "constant dy": entries(dy="2.5 * np.ones(forward(x).shape)"),
+    "constant dy, with a floor": entries(
+        dy="2.5 * np.ones(forward(x).shape)", error="worst / max(1.0, size)"
+    ),
+    "dy = y, with a floor": entries(dy="forward(x)", error="worst / max(1e-3, size)"),
+    "the mean of the differences": entries(error="abs((dx - measured).mean()) / size"),
+    "lengths compared": entries(error="abs(np.linalg.norm(dx) / np.linalg.norm(measured) - 1)"),
+    "the angle only": entries(
+        error="1 - np.sum(dx * measured) / (np.linalg.norm(dx) * np.linalg.norm(measured) + 1e-30)"
+    ),
+    "the first row only": entries(error="np.abs(dx - measured)[0].max() / size"),
+    "a loose tolerance": entries(error="worst / size / 1000"),
+    "a tight tolerance": entries(error="worst / size * 1e9"),
+    "squares": entries(error="(worst / size) ** 2"),
+}
+
+
+@pytest.mark.parametrize("name", list(WRONG))
+def test_a_wrong_check_is_refused_with_numbers_and_a_question(name):
+    result = gradient_check.check(WRONG[name])
+    assert result.outcome == "not yet", result
+    assert "1e-05" in result.message and "?" in result.message, result
+
+
+@pytest.mark.parametrize("style", list(styles.of("gradient_check").values()))
+def test_a_right_check_gets_the_counts(style):
+    result = gradient_check.check(style)
+    wrong = sum(row.probe.args["backward"].is_wrong for row in gradient_check.rows)
+    assert wrong >= 10 and len(gradient_check.rows) - wrong >= 5
+    assert f"all {wrong} wrong backward functions" in result.message, result
+
+
+def test_the_suspects_are_what_they_are_called():
+    """By central differences of each output: an independent judge."""
+    for row in gradient_check.rows:
+        forward, backward, x = row.probe.args.values()
+        y = forward(x)
+        dy = np.random.default_rng(77).normal(size=y.shape)
+        measured = np.zeros(x.shape)
+        for i in np.ndindex(x.shape):
+            step = np.zeros(x.shape)
+            step[i] = 1e-6
+            measured[i] = np.sum(dy * (forward(x + step) - forward(x - step))) / 2e-6
+        error = np.abs(backward(dy, x) - measured).max() / np.abs(measured).max()
+        assert (error > 1e-4) == backward.is_wrong, (backward, error)
+        assert error > 5e-4 or error < 1e-6, (backward, error)
+
+
+def test_cards_speak_of_verdicts_and_not_of_0_and_1():
+    message = gradient_check.check(WRONG["never finds"]).message
+    assert message.startswith("Your check returns at most 1e-05 here, expected more.")
+    assert "error is" not in message
+
+
+def test_an_error_shows_the_line_of_the_student():
+    function = run("def gradient_check(forward, backward, x):\n    return forward(x) @ x.T.T.T.y")
+    message = gradient_check.check(function).message
+    assert "raised AttributeError" in message
+    assert "backward = a backward function of BN that returns zeros" in message
+    assert "function(*args)" not in message
+
+
+def test_a_verdict_in_place_of_a_number_is_refused():
+    result = gradient_check.check(entries(error="worst > 1e-5"))
+    assert result.outcome == "error"
+    assert "expected a number" in result.message
+
+
+def test_the_example_is_the_function_that_returns_zeros():
+    forward, backward, x = gradient_check.example()
+    assert not backward(forward(x), x).any()
+    assert "zeros" in repr(backward)
