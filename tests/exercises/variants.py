@@ -257,6 +257,11 @@ def _vector(rng, d):
     return rng.uniform(0.3, 2, d) * rng.choice([-1, 1], d)
 
 
+def _paired_input(rng):
+    seeds = 10 * rng.standard_normal(int(rng.integers(2, 40)))
+    return seeds + rng.standard_normal(seeds.size), seeds + rng.standard_normal(seeds.size) + 1
+
+
 def _forward_input(rng):
     x = _batch(rng)
     return x, _vector(rng, x.shape[1]), _vector(rng, x.shape[1]), _eps(rng)
@@ -343,6 +348,7 @@ INPUTS = {
     "init_std": lambda rng: (int(rng.integers(1, 2000)),),
     "saturated_fraction": _saturated_input,
     "shift": _shift_input,
+    "paired": _paired_input,
 }
 
 
@@ -392,4 +398,8 @@ FORMULAS = {
     "init_std": lambda fan_in: np.array(np.sqrt(2 / fan_in)),
     "saturated_fraction": lambda z: np.array(np.mean(np.abs(z) > 4.35671)),
     "shift": _shift,
+    "paired": lambda a, b: (
+        np.array(np.mean(a - b)),
+        np.array(np.sqrt(((a - b - np.mean(a - b)) ** 2).sum() / len(a) / (len(a) - 1))),
+    ),
 }
