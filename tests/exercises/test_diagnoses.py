@@ -286,6 +286,9 @@ CASES = [
     ("bn_conv_backward", {"var + eps": "var + 2 * eps"}, ["expected"]),
     ("init_std", {"2 / fan_in": "3 / fan_in"}, ["1.5", "expected 1"]),
     ("saturated_fraction", {"0.05": "0.0706"}, ["every z is 4"]),
+    ("shift", {"std[0]": "1.1 * std[0]"}, ["Unit 0 alone", "moved is right"]),
+    ("shift", {"mean - mean[0]": "mean - mean[0] - 0.1"}, ["At step 0", "0.1, expected 0"]),
+    ("shift", {"mean - mean[0]": "mean - 0.9 * mean[0] - 0.1 * mean[-1]"}, ["At step 0"]),
 ]
 
 
