@@ -13,6 +13,8 @@ import pkgutil
 
 from .engine import Exercise, Mistake
 from .engine.card import Source
+from .engine.library import Library
+from .engine.library import library as read_library
 from .engine.report import report as table
 
 available: dict[str, Exercise] = {}
@@ -31,4 +33,18 @@ def report(file: str | os.PathLike | None = None) -> Source:
     return table(available, file)
 
 
-__all__ = ["Exercise", "Mistake", "available", "report", *available]
+def library(*names: str, folder: str | os.PathLike = ".") -> Library:
+    """The learner's own functions from my_bn.py, and bnlib's for those that are not in it.
+
+        mine = library("bn_forward", "bn_backward")
+        bn_forward, bn_backward = mine.functions
+        mine  # a card: which are whose
+
+    Only what passes its check is taken. Raises KeyError for a name that is no exercise's.
+    """
+    if unknown := [name for name in names if name not in available]:
+        raise KeyError(f"expected names of exercises, {', '.join(available)}; got {unknown}")
+    return read_library(names, available, folder)
+
+
+__all__ = ["Exercise", "Mistake", "available", "library", "report", *available]

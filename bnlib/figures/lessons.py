@@ -34,7 +34,7 @@ def batch_table(x, eps: float = 1e-5, images=None, column: int = 1, size=(9.4, 4
         ax.hlines(np.arange(rows + 1) + top, left, left + d, color="0.8", lw=1)
         ax.vlines(np.arange(d + 1) + left, top, top + rows, color="0.8", lw=1)
         for i, j in np.ndindex(table.shape):
-            text = f"{table[i, j] + 0.0:.1f}".replace("-0.0", "0.0")
+            text = f"{table[i, j] + 0.0:.2f}".replace("-0.00", "0.00")
             ax.text(left + j + 0.5, top + i + 0.5, text, ha="center", va="center")
         frame = {"fill": False, "lw": 2.5, "ec": COLORS[kind], "ls": look(kind)["linestyle"]}
         ax.add_patch(plt.Rectangle((left + column, top), 1, rows, **frame))
@@ -51,7 +51,7 @@ def batch_table(x, eps: float = 1e-5, images=None, column: int = 1, size=(9.4, 4
     step = "every row:\nminus $\\mu_B$, over\n" + r"$\sqrt{\sigma_B^2 + \varepsilon}$"
     ax.text(d + 1.5, n / 2 - 0.2, step, ha="center", va="bottom")
     ax.annotate("", (d / 2, n + 0.85), (d / 2, n + 0.1), arrowprops=arrow)
-    ax.text(d / 2 + 0.2, n + 0.45, "over axis 0", va="center")
+    ax.text(d / 2 + 0.2, n + 0.45, "over the batch", va="center")
     return fig
 
 

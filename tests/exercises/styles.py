@@ -1,10 +1,15 @@
 """Correct solutions in many styles. Every one of them must be accepted.
 
 They are also what the random wrong programs of `variants.py` are made from, so each function
-stands on its own: NumPy as `np`, and nothing else.
+stands on its own: NumPy as `np`, and nothing else. (Not so the layers and searches at the end.)
 """
 
 import numpy as np
+
+import bnlib
+from bnlib import exercises
+from bnlib.exercises import n08_training
+from bnlib.layers import Layer
 
 
 class standardize:
@@ -705,6 +710,174 @@ class saturated_fraction:
     def calculates_in_float32(z):
         s = 1 / (1 + np.exp(-z.astype(np.float32)))
         return np.mean(s * (1 - s) < 0.0125, dtype=np.float32)
+
+
+class shift:
+    def loops(mean, std, floor):
+        steps, units = mean.shape
+        moved, relative = np.zeros(steps), np.zeros(steps)
+        for t in range(steps):
+            for k in range(units):
+                distance = abs(mean[t, k] - mean[0, k])
+                moved[t] += distance / units
+                relative[t] += distance / max(std[0, k], floor) / units
+        return moved, relative
+
+    def clipped(mean, std, floor):
+        distance = np.sqrt((mean - mean[:1]) ** 2)
+        return distance.mean(1), (distance / std[0].clip(floor, None)).mean(1)
+
+    def where(mean, std, floor):
+        spread = np.where(std[0] < floor, floor, std[0])
+        return (
+            np.abs(mean - mean[0]).sum(axis=1) / mean.shape[1],
+            np.abs((mean - mean[0]) / spread).sum(axis=1) / mean.shape[1],
+        )
+
+    def matrix_products(mean, std, floor):
+        distance = np.abs(mean - mean[0, :])
+        spread = std[0].copy()
+        spread[spread < floor] = floor
+        units = mean.shape[1]
+        return distance @ np.full(units, 1 / units), distance @ (1 / spread) / units
+
+    def transposed(mean, std, floor):
+        units = abs(mean.T - mean.T[:, [0]])
+        return np.mean(units, axis=0), np.mean(units / np.maximum(std.T[:, [0]], floor), axis=0)
+
+    def a_list_a_step(mean, std, floor):
+        spread = [max(s, floor) for s in std[0]]
+        far = [np.abs(row - mean[0]) for row in mean]
+        return [f.mean() for f in far], [(f / spread).mean() for f in far]
+
+    def calculates_in_float32(mean, std, floor):
+        mean, std = mean.astype(np.float32), std.astype(np.float32)
+        distance = np.abs(mean - mean[0])
+        return distance.mean(1), (distance / np.maximum(std[0], np.float32(floor))).mean(1)
+
+
+class BatchNormLayer:
+    class own_formulas(Layer):
+        def __init__(self, num_features, eps=1e-5, momentum=0.1):
+            super().__init__()
+            self.eps, self.momentum = eps, momentum
+            self.add_param("beta", np.zeros(num_features))
+            self.add_param("gamma", np.ones(num_features))
+            self.buffers = {
+                "running_var": np.ones(num_features),
+                "running_mean": np.zeros(num_features),
+            }
+
+        def forward(self, x):
+            if self.training:
+                mean, var = x.mean(0), x.var(0)
+                for name, new in (("mean", mean), ("var", x.var(0, ddof=1))):
+                    self.buffers[f"running_{name}"] *= 1 - self.momentum
+                    self.buffers[f"running_{name}"] += self.momentum * new
+            else:
+                mean, var = self.buffers["running_mean"], self.buffers["running_var"]
+            self.inv_std = (var + self.eps) ** -0.5
+            self.xhat = (x - mean) * self.inv_std
+            return self.params["gamma"] * self.xhat + self.params["beta"]
+
+        def backward(self, dy):
+            dgamma, dbeta = (dy * self.xhat).sum(0), dy.sum(0)
+            self.grads["gamma"][:] = dgamma
+            self.grads["beta"][:] = dbeta
+            inner = dy - dbeta / len(dy) - self.xhat * dgamma / len(dy)
+            return self.params["gamma"] * self.inv_std * inner
+
+    class around_the_library(bnlib.BatchNorm):
+        def __init__(self, num_features, eps=1e-5, momentum=0.1):
+            super().__init__(num_features, eps=eps, momentum=momentum)
+
+    class replaces_its_buffers(n08_training.BatchNormLayer.answer):
+        def forward(self, x):
+            gamma, beta = self.params["gamma"], self.params["beta"]
+            names = ("running_mean", "running_var")
+            running = [self.buffers[name] for name in names]
+            if self.training:
+                self.x = x.copy()
+                new = exercises.update_running.answer(*running, x, self.momentum)
+                self.buffers.update(zip(names, new))
+                return exercises.bn_forward.answer(x, gamma, beta, self.eps)
+            slope, offset = exercises.bn_inference.answer(gamma, beta, *running, self.eps)
+            return offset + x * slope
+
+    class no_defaults(n08_training.BatchNormLayer.answer):
+        def __init__(self, D, epsilon, weight):
+            super().__init__(D, epsilon, weight)
+
+        def backward(self, dy):
+            found = exercises.bn_backward.answer(dy, self.x, self.params["gamma"], self.eps)
+            np.copyto(self.grads["gamma"], found[1])
+            np.copyto(self.grads["beta"], found[2])
+            return found[0]
+
+
+class paired:
+    def one_line(a, b):
+        return np.mean(a - b), np.std(a - b, ddof=1) / len(a) ** 0.5
+
+    def loops(a, b):
+        n, total, squares = len(a), 0.0, 0.0
+        for i in range(n):
+            total += float(a[i] - b[i]) / n
+        for i in range(n):
+            squares += (float(a[i] - b[i]) - total) ** 2
+        return total, (squares / (n * (n - 1))) ** 0.5
+
+    def covariance(a, b):
+        spread = np.cov(np.stack([a - b, a - b]))[0, 1]
+        return (a - b).mean(), np.sqrt(spread / a.size)
+
+    def difference_of_means(a, b):
+        d = np.subtract(a, b)
+        mean = a.mean() - b.mean()
+        return mean, np.sqrt(np.square(d - d.mean()).sum() / (len(d) - 1) / len(d))
+
+    def lists(a, b):
+        d = [float(x) - float(y) for x, y in zip(a, b)]
+        mean = sum(d) / len(d)
+        return [mean, (sum((v - mean) ** 2 for v in d) / (len(d) - 1) / len(d)) ** 0.5]
+
+
+class tune_baseline:
+    def chess_board(run, rates, scales):
+        tried = {
+            (lr, s): run(lr, s)
+            for i, lr in enumerate(rates)
+            for j, s in enumerate(scales)
+            if (i + j) % 2
+        }
+        return min(tried, key=tried.get)
+
+    def three_rates(run, rates, scales):
+        best = (np.inf, None, None)
+        for lr in rates[1:4]:
+            for s in scales:
+                best = min(best, (run(lr, s), lr, s))
+        return best[1:]
+
+    def three_scales(run, rates, scales):
+        steps = np.array([[run(lr, s) for s in scales[1::2]] for lr in rates])
+        i, j = np.unravel_index(steps.argmin(), steps.shape)
+        return [rates[i], scales[1::2][j]]
+
+    def one_then_the_other_and_again(run, rates, scales):
+        seen = {}
+
+        def steps(i, j):
+            if (i, j) not in seen and len(seen) < 20:
+                seen[i, j] = run(rates[i], scales[j])
+            return seen.get((i, j), np.inf)
+
+        i, j = 2, 3
+        for _ in range(4):
+            i = min(range(6), key=lambda k: steps(k, j))
+            j = min(range(6), key=lambda k: steps(i, k))
+        i, j = min(seen, key=seen.get)
+        return rates[i], scales[j]
 
 
 class stable_variance:

@@ -24,8 +24,12 @@ def remembers(name, key):
     return function
 
 
-# not those whose outputs are verdicts, which no rounding changes
-ALL = [name for name, e in exercises.available.items() if type(e) is exercises.Exercise]
+# not those whose outputs are verdicts, which no rounding changes, and no classes
+ALL = [
+    name
+    for name, e in exercises.available.items()
+    if type(e) is exercises.Exercise and not e.adapted
+]
 
 
 WITH_EPS = [n for n in ALL if "eps" in PARAMETERS[n]]

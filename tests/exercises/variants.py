@@ -257,6 +257,11 @@ def _vector(rng, d):
     return rng.uniform(0.3, 2, d) * rng.choice([-1, 1], d)
 
 
+def _paired_input(rng):
+    seeds = 10 * rng.standard_normal(int(rng.integers(2, 40)))
+    return seeds + rng.standard_normal(seeds.size), seeds + rng.standard_normal(seeds.size) + 1
+
+
 def _forward_input(rng):
     x = _batch(rng)
     return x, _vector(rng, x.shape[1]), _vector(rng, x.shape[1]), _eps(rng)
@@ -322,6 +327,12 @@ def _saturated_input(rng):
     return (np.where(np.abs(np.abs(z) - 4.35671) < 1e-3, 0.0, z),)
 
 
+def _shift_input(rng):
+    shape = rng.integers(1, 12, 2)
+    std = rng.uniform(0.01, 2.0, shape) * (rng.random(shape) < 0.8)
+    return rng.normal(rng.uniform(-3, 3), 1.0, shape), std, float(rng.choice((0.05, 0.3, 1.0)))
+
+
 INPUTS = {
     "standardize": lambda rng: (_batch(rng), _eps(rng)),
     "bn_forward": _forward_input,
@@ -336,6 +347,8 @@ INPUTS = {
     "bn_conv_backward": _conv_backward_input,
     "init_std": lambda rng: (int(rng.integers(1, 2000)),),
     "saturated_fraction": _saturated_input,
+    "shift": _shift_input,
+    "paired": _paired_input,
 }
 
 
@@ -350,6 +363,11 @@ def _backward(dy, x, gamma, eps, axes=(0,)):
     scale = gamma.reshape((-1,) + (1,) * (x.ndim - 2)) / np.sqrt(x.var(**keep) + eps)
     dx = scale * (dy - dy.mean(**keep) - xhat * (dy * xhat).mean(**keep))
     return dx, (dy * xhat).sum(axes), dy.sum(axes)
+
+
+def _shift(mean, std, floor):
+    distance = np.abs(mean - mean[0])
+    return distance.mean(1), (distance / np.maximum(std[0], floor)).mean(1)
 
 
 FORMULAS = {
@@ -379,4 +397,9 @@ FORMULAS = {
     "bn_conv_backward": lambda dy, x, g, eps: _backward(dy, x, g, eps, (0, 2, 3)),
     "init_std": lambda fan_in: np.array(np.sqrt(2 / fan_in)),
     "saturated_fraction": lambda z: np.array(np.mean(np.abs(z) > 4.35671)),
+    "shift": _shift,
+    "paired": lambda a, b: (
+        np.array(np.mean(a - b)),
+        np.array(np.sqrt(((a - b - np.mean(a - b)) ** 2).sum() / len(a) / (len(a) - 1))),
+    ),
 }

@@ -44,8 +44,11 @@ class Exercise:
     signature and docstring make the stub.  reference: the same values by other means, in float64.
     returns: names of the outputs.  probes: makes the inputs; the designed one comes first.
     properties: functions of a `Case` that return None, or a sentence with the violating numbers.
-    hints: an idea, a plan, nearly the code.  why: what a correct solution buys, in one sentence.
+    hints: an idea, a plan, nearly the code.  why: what a correct solution buys, in one sentence; a
+    function that makes it where it is read from the ledger.
     feature: what a feature is called here.  hard: for mistakes with `only_on`, see `Catalogue`.
+    adapt: where the learner writes something else than a function of arrays (a class, a search):
+    makes of it the function of arrays that is judged, with the original as its ``__wrapped__``.
 
     The mistakes stand in the TOML file beside the solution's file (see mistakes.py).
     """
@@ -59,14 +62,19 @@ class Exercise:
         probes: Callable[[], list[Probe]],
         properties: Sequence[Callable[[Case], str | None]],
         hints: tuple[str, str, str],
-        why: str,
+        why: str | Callable[[], str],
         feature: str = "feature",
         hard: dict[str, Callable[[Case], bool]] | None = None,
+        adapt: Callable[[Callable], Callable] | None = None,
     ):
         self.name = solution.__name__
-        self.parameters = tuple(inspect.signature(solution).parameters)
+        self.adapt = adapt or (lambda function: function)
+        self.adapted = adapt is not None
+        self.called_with = tuple(inspect.signature(solution).parameters)
+        judged = inspect.signature(self.adapt(solution), follow_wrapped=not self.adapted)
+        self.parameters = tuple(judged.parameters)
         self.returns = tuple(returns)
-        self.answer, self.reference, self.why = solution, reference, why
+        self.answer, self.reference, self._why = solution, reference, why
         self.log: list[tuple[str, object]] = []  # what was asked, for the report
         self._make_probes, self._hints = probes, hints
         self._feature, self._hard = feature, hard or {}
@@ -128,20 +136,32 @@ class Exercise:
 
     @property
     def stub(self) -> str:
-        """The source code to start from: signature, docstring and `...`."""
+        """The source code to start from: signature, docstring and `...` (of a class, by method)."""
         source = self._source
-        documentation = ast.parse(source).body[0].body[0]
-        head = source.splitlines()[: documentation.end_lineno]
-        return "\n".join([*head, "    return ...  # your code\n"])
+        defined = ast.parse(source).body[0]
+        lines = source.splitlines()
+        head = lines[: defined.body[0].end_lineno]
+        if not isinstance(defined, ast.ClassDef):
+            return "\n".join([*head, "    return ...  # your code\n"])
+        for method in defined.body[1:]:
+            signature = lines[method.lineno - 1 : method.body[0].lineno - 1]
+            start = ["        super().__init__()"] if method.name == "__init__" else []
+            idle = "..." if method.name == "__init__" else "return ..."
+            head += ["", *signature, *start, f"        {idle}  # your code"]
+        return "\n".join([*head, ""])
 
     def __repr__(self) -> str:
-        call = f"{self.name}({', '.join(self.parameters)}) -> {', '.join(self.returns)}"
+        call = f"{self.name}({', '.join(self.called_with)}) -> {', '.join(self.returns)}"
         return (
             f"Exercise {call}: .check(function), .hint(level), .example(), .solution(), "
             ".keep(function)"
         )
 
     # ------------------------------------------------------------ computed once
+
+    @property
+    def why(self) -> str:
+        return self._why() if callable(self._why) else self._why
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -169,7 +189,7 @@ class Exercise:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a variance of one value, and the like
             try:
-                values = function(*args.values())
+                values = self.adapt(function)(*args.values())
             except Exception:
                 return None
         values = values if len(self.returns) > 1 else [values]
@@ -178,9 +198,10 @@ class Exercise:
     # ------------------------------------------------------------ a check, step by step
 
     def _check(self, function) -> Result:
-        problem = check_function(function, self.name, self.parameters)
+        problem = check_function(function, self.name, self.called_with)
         if problem:
             return self._result("error", problem.message, problem.id)
+        function = self.adapt(function)
         first = run(function, self.rows[0])
         if is_untouched(first.attempt, function):
             return self._result(
@@ -315,7 +336,7 @@ class Exercise:
 
     def _undiagnosed(self, function, trials, outcome, diagnosis, *said) -> Result:
         """What was found, with the reasons that a look at the function suggests."""
-        order = argument_order(function, self.parameters)
+        order = argument_order(function, self.called_with)
         more = reads_globals(function), sentences.observed(trials[0])
         if order:
             return self._result(outcome, order.message, order.id, *said, *more)

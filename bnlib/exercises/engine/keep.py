@@ -103,16 +103,24 @@ def _collect(function, name, exercises, blocks) -> None:
 
 def _add(function, name, exercises, blocks, imports, parts) -> None:
     """Put into imports and parts, by name, what function needs, and its own source last."""
-    if function.__closure__:
+    closed = [c for m in _functions(function) for c in m.__code__.co_freevars if c != "__class__"]
+    if closed:
         raise NotKept(
             f"{function.__name__} uses variables of the function around it: define it at the left "
             "margin of a cell."
         )
-    source = _source(function, name)
-    for needed in sorted(loaded_globals(function) - {function.__name__}):
-        if needed not in function.__globals__:  # a builtin, or a name that is missing: it is tried
+    source, space = _source(function, name), _functions(function)[0].__globals__
+    for needed in sorted(_loaded(function, source) - {function.__name__}):
+        if needed not in space:  # a builtin, or a name that is missing: it is tried
             continue
-        value = function.__globals__[needed]
+        value = space[needed]
+        if needed in exercises and value is exercises[needed].answer:
+            raise NotKept(
+                f"{name} calls {needed}, and that is bnlib's, not yours. Keep your own {needed} "
+                f"first, take it into this notebook, then keep {name}."
+            )
+        if _home(value) == "my_bn":  # it stands in the file already
+            continue
         if isinstance(value, ModuleType):
             imports[needed] = f"import {value.__name__} as {needed}"
             if value.__name__ == needed:
@@ -142,6 +150,20 @@ def _add(function, name, exercises, blocks, imports, parts) -> None:
     parts[name] = source
 
 
+def _functions(kept) -> list[FunctionType]:
+    """The function itself; of a class, its methods."""
+    if not isinstance(kept, type):
+        return [kept]
+    return [f for f in vars(kept).values() if isinstance(f, FunctionType)]
+
+
+def _loaded(kept, source) -> set[str]:
+    """The names that it looks up; for a class also those of its bases and defaults."""
+    if not isinstance(kept, type):
+        return loaded_globals(kept)
+    return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+
+
 def _home(value) -> str:
     """The module that a thing was imported from; "" for what the notebook itself defines."""
     module = getattr(value, "__module__", None) or ""
@@ -149,17 +171,30 @@ def _home(value) -> str:
 
 
 def _source(function, name) -> str:
-    """The source of a function, called name."""
+    """The source of a function or a class, called name."""
     try:
-        source = textwrap.dedent(inspect.getsource(function)).strip()
+        if isinstance(function, type):
+            source = _source_of_class(function)
+        else:
+            source = textwrap.dedent(inspect.getsource(function)).strip()
         node = ast.parse(source).body[0]
     except (OSError, TypeError, SyntaxError, IndexError):
         node = None
-    if not isinstance(node, ast.FunctionDef):
-        raise NotKept(f"The source of {name} cannot be found: define it with `def` in a cell.")
+    if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+        raise NotKept(
+            f"The source of {name} cannot be found: define it with `def` (or `class`) in a cell."
+        )
     if node.name != name:
         source += f"\n\n\n{name} = {node.name}"
     return source
+
+
+def _source_of_class(kept) -> str:
+    """Its lines in the file of its methods: inspect finds no class of a notebook."""
+    text = "".join(inspect.findsource(_functions(kept)[0])[0])
+    nodes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ClassDef)]
+    node = [n for n in nodes if n.name == kept.__name__][-1]
+    return textwrap.dedent(ast.get_source_segment(text, node, padded=True)).strip()
 
 
 # ---------------------------------------------------------------- the text of the file
@@ -195,7 +230,7 @@ def _refuse_clashes(text, file) -> None:
     """Two different things of one name, of which the second would replace the first."""
     seen: dict[str, str] = {}
     for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names = [node.name]
         elif isinstance(node, ast.Assign):
             names = [t.id for t in node.targets if isinstance(t, ast.Name)]

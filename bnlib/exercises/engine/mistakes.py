@@ -7,6 +7,7 @@ wrote. Run on the probes, it gives the outputs by which it is recognised.
 from __future__ import annotations
 
 import inspect
+import sys
 import textwrap
 import tomllib
 from collections.abc import Callable
@@ -83,7 +84,7 @@ def edited(solution: Callable, edits: dict[str, str]) -> Callable:
         if old not in source:
             raise ValueError(f"{old!r} does not stand in {solution.__name__}:\n{source}")
         source = source.replace(old, new)
-    space = dict(solution.__globals__)
+    space = dict(getattr(solution, "__globals__", None) or vars(sys.modules[solution.__module__]))
     try:
         exec(compile(source, f"<{solution.__name__}, edited>", "exec"), space)
     except SyntaxError as error:
