@@ -7,6 +7,8 @@ import runpy
 import numpy as np
 import pytest
 
+import bnlib
+from bnlib import exercises
 from bnlib.exercises import bn_forward, report, standardize
 
 IMPORT = "import numpy as np\n"
@@ -177,3 +179,102 @@ def test_the_report_says_what_was_passed_with_diagnoses_and_hints(tmp_path, monk
     lines = {line.split()[0]: line.split() for line in text.splitlines()}
     assert lines["standardize"] == ["standardize", "yes", "2", "2", "-", "variance-not-root"]
     assert lines["bn_forward"][1:3] == ["-", "0"]
+
+
+LAYER = """
+from bnlib.layers import Layer
+
+
+class BatchNormLayer(Layer):
+    def __init__(self, num_features, eps=1e-5, momentum=0.1):
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        for name, start in (("gamma", np.ones), ("beta", np.zeros)):
+            self.add_param(name, start(num_features))
+        self.buffers.update(running_mean=np.zeros(num_features), running_var=np.ones(num_features))
+
+    def forward(self, x):
+        running = self.buffers["running_mean"], self.buffers["running_var"]
+        if self.training:
+            self.x = x
+            running[0][:], running[1][:] = update_running(*running, x, self.momentum)
+            return bn_forward(x, self.params["gamma"], self.params["beta"], self.eps)
+        parameters = self.params["gamma"], self.params["beta"]
+        slope, offset = bn_inference(*parameters, *running, self.eps)
+        return slope * x + offset
+
+    def backward(self, dy):
+        dx, dgamma, dbeta = bn_backward(dy, self.x, self.params["gamma"], self.eps)
+        self.grads["gamma"][:], self.grads["beta"][:] = dgamma, dbeta
+        return dx
+"""
+FOUR = ("bn_forward", "bn_backward", "bn_inference", "update_running")
+
+
+def keep_solution(name, folder):
+    exercise = exercises.available[name]
+    return exercise.keep(cells(IMPORT, exercise.solution())[name], folder)
+
+
+def test_a_layer_of_kept_functions_is_kept_and_works_in_a_network(file):
+    for name in FOUR:
+        keep_solution(name, file.parent)
+    mine = exercises.library(*FOUR, folder=file.parent)
+    assert mine.missing == ()
+    space = cells(IMPORT)
+    space.update(zip(FOUR, mine.functions))
+    name = "<the layer's cell>"
+    linecache.cache[name] = (len(LAYER), None, LAYER.splitlines(keepends=True), name)
+    exec(compile(LAYER, name, "exec"), space)
+    said = exercises.BatchNormLayer.keep(space["BatchNormLayer"], file.parent)
+    assert "Kept" in said.title, said
+    assert "my_bn import" not in file.read_text(encoding="utf-8")  # the functions stand there
+    kept_layer = kept(file)["BatchNormLayer"]
+    assert exercises.BatchNormLayer.check(kept_layer).passed
+    bnlib.train(
+        bnlib.Sequential([bnlib.Dense(196, 10, bias=False), kept_layer(10)]),
+        bnlib.load_mnist(pool=True, n_train=100), steps=2, lr=0.1, batch_size=10,
+    )  # fmt: skip
+
+
+def test_a_layer_of_the_librarys_functions_is_not_kept_as_ones_own(file):
+    mine = exercises.library(*FOUR, folder=file.parent)
+    assert mine.missing == FOUR
+    space = cells(IMPORT)
+    space.update(zip(FOUR, mine.functions))
+    name = "<the layer's cell>"
+    linecache.cache[name] = (len(LAYER), None, LAYER.splitlines(keepends=True), name)
+    exec(compile(LAYER, name, "exec"), space)
+    assert exercises.BatchNormLayer.check(space["BatchNormLayer"]).passed
+    said = exercises.BatchNormLayer.keep(space["BatchNormLayer"], file.parent)
+    assert "Not kept" in said.title
+    assert "is bnlib's, not yours" in said
+    assert not file.exists()
+
+
+def test_the_library_says_which_functions_are_whose(file):
+    keep_solution("bn_forward", file.parent)
+    mine = exercises.library("bn_forward", "bn_backward", folder=file.parent)
+    assert mine.missing == ("bn_backward",)
+    assert "From your my_bn.py: bn_forward." in mine
+    assert "bnlib's in place of yours: bn_backward." in mine
+    assert mine.functions[0].__module__ == "my_bn"
+    assert mine.functions[1] is exercises.bn_backward.answer
+
+
+def test_the_library_takes_nothing_that_does_not_pass(file):
+    keep_solution("bn_forward", file.parent)
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("gamma * xhat + beta", "gamma * xhat - beta"), encoding="utf-8")
+    mine = exercises.library("bn_forward", folder=file.parent)
+    assert mine.missing == ("bn_forward",)
+    assert "no longer passing: bn_forward" in mine
+    file.write_text("def broken(:\n", encoding="utf-8")
+    mine = exercises.library("bn_forward", folder=file.parent)
+    assert "my_bn.py cannot be imported: SyntaxError" in mine
+    assert exercises.bn_forward.check(mine.functions[0]).passed
+
+
+def test_the_library_knows_exercises_only(file):
+    with pytest.raises(KeyError, match="expected names of exercises"):
+        exercises.library("batchnorm", folder=file.parent)
