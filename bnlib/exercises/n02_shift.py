@@ -22,7 +22,9 @@ def shift(mean, std, floor):
     """
     distance = np.abs(mean - mean[0])
     spread = np.maximum(std[0], floor)  # a dead unit's std is 0
-    return np.mean(distance, axis=1), np.mean(distance / spread, axis=1)
+    moved = np.mean(distance, axis=1)
+    relative = np.mean(distance / spread, axis=1)
+    return moved, relative
 
 
 def _one_by_one(mean, std, floor):

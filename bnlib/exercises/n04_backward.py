@@ -129,7 +129,7 @@ RIGHT = (
 
 
 def _bn():
-    """BN, an input, and one right and ten wrong backward functions for it.
+    """BN, an input, and one right and eleven wrong backward functions for it.
 
     The standard deviations are 0.3 or less, so that one-sided differences show; eps is small, so
     that dy = 1 and dy = y leave no gradient at all.
@@ -145,16 +145,20 @@ def _bn():
     def right(dy, x):
         return _closed(dy, x, gamma, eps)[0]
 
-    def last_doubled(dy, x):
-        dx = right(dy, x)
-        dx[-1, -1] *= 2
-        return dx
+    def doubled(i, j):
+        def wrong(dy, x):
+            dx = right(dy, x)
+            dx[i, j] *= 2
+            return dx
+
+        return wrong
 
     found = (
         ("that returns zeros", lambda dy, x: 0 * x, DY),
         ("that is right", right, RIGHT),
         ("whose dx is 0.1 % too long", lambda dy, x: 1.001 * right(dy, x), SIZE),
-        ("with one entry of dx doubled, the last", last_doubled, ENTRIES),
+        ("with one entry of dx doubled, the last", doubled(-1, -1), ENTRIES),
+        ("with one entry of dx doubled, in the first row", doubled(0, 2), ENTRIES),
         ("with the direct path only", lambda dy, x: gamma / np.sqrt(x.var(0) + eps) * dy, DY),
         ("with the wrong sign", lambda dy, x: -right(dy, x), SIGN),
         ("whose dx is too small by 1 everywhere", lambda dy, x: right(dy, x) - 1, SIGN),
@@ -182,6 +186,9 @@ def _others():
     def without_dy(dy, x):
         return np.ones_like(dy) @ W.T
 
+    def with_its_mean(dy, x):
+        return np.full_like(dy, dy.mean()) @ W.T
+
     def mean_of_sine(x):
         return np.sin(x).mean(0)
 
@@ -189,6 +196,7 @@ def _others():
     found = (
         ("a right one of y = x @ W, with W (4, 3)", product, right, x, RIGHT),
         ("one of y = x @ W that does not use dy", product, without_dy, x, "Of which loss is dx?"),
+        ("one of y = x @ W that uses the mean of dy", product, with_its_mean, x, DY),
         ("a right one of y = 1e7 * x @ W", large, lambda dy, x: 1e7 * right(dy, x), x, RIGHT),
         ("one of y = 1e-7 * x @ W that returns zeros", small, lambda dy, x: 0 * x, x, SIZE),
         ("a right one of y = x**2", np.square, lambda dy, x: 2 * x * dy, square, RIGHT),

@@ -105,7 +105,7 @@ bn_backward_closed = Exercise(
     bn_backward_closed,
     reference=_staged,
     returns=["dx"],
-    probes=lambda: dense_probes(_kept),
+    probes=lambda: dense_probes(_kept, called=("batch", "dy", "N = D")),
     properties=(columns_are_independent, right_factor, columns_sum_to_zero, nothing_along_xhat),
     hints=(
         "What is removed from dy is a + b * xhat (the line of Figure 1), with one a and one b for "

@@ -19,8 +19,8 @@ def bn_inference(gamma, beta, running_mean, running_var, eps):
     Returns slope, offset, arrays (D,): slope * x + offset is what batch normalization gives for
     an x of D numbers when its mean and variance are running_mean and running_var.
     """
-    slope = gamma / np.sqrt(running_var + eps)
-    return slope, beta - running_mean * slope
+    s = np.sqrt(running_var + eps)
+    return gamma / s, beta - gamma * running_mean / s
 
 
 def _inference(gamma, beta, running_mean, running_var, eps):

@@ -43,7 +43,7 @@ def _pairs() -> list[Probe]:
         Probe(f"{n} seeds that matter more than what is compared", pair(n, 4.0, 0.5)) for n in sizes
     ]
     probes += [
-        Probe("numbers of both signs", pair(11, 3.0, 1.0, around=0.0)),
+        Probe("numbers of both signs", pair(11, 3.0, 1.0, around=-2.0)),
         Probe("the second one better", pair(6, 3.0, 1.0, gap=-2.0)),
         Probe("seeds that do not matter", pair(8, 0.0, 1.0)),
         Probe("small numbers", {k: 1e-3 * v for k, v in pair(9, 2.0, 0.4).items()}, tol=1e-13),

@@ -5,7 +5,13 @@ holds colours, fonts and `show`. Each function returns the matplotlib Figure; in
 cell with `show(figure, "what it shows, in one sentence")`: that sentence becomes its alt text.
 """
 
-from bnlib.figures.lessons import backward_graph, batch_table, feature_map_table, im2col_table
+from bnlib.figures.lessons import (
+    backward_graph,
+    batch_table,
+    feature_map_table,
+    im2col_table,
+    seed_dots,
+)
 from bnlib.figures.recordings import curves, percentiles, units_over_time
 from bnlib.figures.style import COLORS, RC, STYLES, look, show, style
 
@@ -20,6 +26,7 @@ __all__ = [
     "im2col_table",
     "look",
     "percentiles",
+    "seed_dots",
     "show",
     "style",
     "units_over_time",

@@ -175,3 +175,42 @@ def im2col_table(image, kernel: int = 3, window: int = 1, size=(9, 4.0)):
     axes[0, 1].set_title(f"columns {columns.shape}")
     axes[0, 1].set_xlabel("one column for each position of the kernel")
     return fig
+
+
+@styled
+def seed_dots(panels, groups, ylabel: str, log: bool = False, size=(9, 3.3)):
+    """What several seeds measured, a dot each, and their mean as a line: spread and order at once.
+
+    panels : title -> rows, a row a seed, {name: number}, as of `bnlib.claims`; rows may lack a
+        name, and a panel may have no rows
+    groups : label on the axis -> names, which begin with "without" or "with": dots of that kind
+    log : a logarithmic axis, for errors in percent
+    """
+    from matplotlib.ticker import NullFormatter
+
+    fig, axes = subplots(1, len(panels), size, sharey=True)
+    for ax, (title, rows) in zip(axes[0], panels.items(), strict=True):
+        for arm, shift, marker in (("without BN", -0.17, "o"), ("with BN", 0.17, "s")):
+            dot = dict(marker=marker, ls="", mfc="none", color=COLORS[arm])
+            ax.plot([], [], label=arm, **dot)
+            for k, names in enumerate(groups.values()):
+                for name in names:
+                    values = [row[name] for row in rows if name in row]
+                    if values and name.split(",")[0] == arm.removesuffix(" BN"):
+                        at = k + shift
+                        ax.plot(at + np.linspace(-0.08, 0.08, len(values)), values, **dot)
+                        mean = np.mean(values)
+                        ax.hlines(mean, at - 0.14, at + 0.14, color=COLORS[arm], linewidth=3)
+        ax.set(title=title, xlim=(-0.5, len(groups) - 0.5))
+        ax.set_xticks(range(len(groups)), groups)
+        if log:
+            ax.set_yscale("log")
+            ax.set_yticks([1, 2, 3, 5, 10, 20, 50, 100], [1, 2, 3, 5, 10, 20, 50, 100])
+            ax.yaxis.set_minor_formatter(NullFormatter())
+            drawn = [row[n] for rows in panels.values() for row in rows for n in row
+                     if any(n in names for names in groups.values())]  # fmt: skip
+            if drawn:
+                ax.set_ylim(0.8 * min(drawn), 1.2 * max(drawn))
+    axes[0, 0].set_ylabel(ylabel)
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    return fig

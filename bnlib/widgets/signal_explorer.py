@@ -52,7 +52,7 @@ class SignalExplorer(LiveFigure):
         self.x, self.labels, self.seed = x, labels, seed
         controls = {
             "depth": slider("hidden layers", depth, *DEPTHS, width=230),
-            "scale": slider("initial scale s", scale, *SCALES, 0.05, width=230),
+            "scale": slider("initial scale a", scale, *SCALES, 0.05, width=230),
             "activation": menu("activation", list(ACTIVATIONS), activation, width=200),
             "norm": checkbox("also with BN", False, width=130),
         }

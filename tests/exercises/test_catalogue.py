@@ -178,7 +178,7 @@ def test_the_catalogue_loses_no_mistake():
     least = {
         "init_std": 11,
         "saturated_fraction": 13,
-        "shift": 36,
+        "shift": 53,
         "standardize": 23,
         "bn_forward": 34,
         "stable_variance": 17,

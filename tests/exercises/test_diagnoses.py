@@ -225,7 +225,7 @@ def test_an_overflow_in_any_form_is_named(sign):
 Q = "(x - mean) / np.sqrt(var + eps)"
 V = "((x - mean) ** 2).mean(axis=0)"
 Y = "gamma * xhat + beta"
-OFFSET = "beta - running_mean * slope"
+OFFSET = "beta - gamma * running_mean / s"
 MEAN, VAR = "momentum * x.mean(axis=0)", "momentum * x.var(axis=0, ddof=1)"
 CASES = [
     # exercise, an edit of its solution that no catalogue has, what the message must contain
@@ -273,7 +273,7 @@ CASES = [
     ("update_running", {MEAN: f"momentum * {MEAN}"}, ["all of x grows by 1", "0.09", "0.3"]),
     ("update_running", {"ddof=1": "ddof=2"}, ["momentum = 1", "unbiased variance"]),
     ("bn_inference", {OFFSET: f"{OFFSET} + eps"}, ["For x = running_mean", "xhat is 0"]),
-    ("bn_inference", {"gamma / np": "gamma**2 / np"}, ["Your line rises by", "gamma[1]"]),
+    ("bn_inference", {"gamma / s,": "gamma**2 / s,"}, ["Your line rises by", "gamma[1]"]),
     ("fold_bn", {"W * scale": "W * scale + beta"}, ["W2 changes when beta changes", "b2 is right"]),
     ("fold_bn", {"(b - mean)": "(b - mean @ W.T @ W)"}, ["b2", "W2 is right"]),
     ("fold_bn_before", {"@ W + b": "@ np.abs(W) + b"}, ["For x = mean", "b2"]),
@@ -286,6 +286,9 @@ CASES = [
     ("bn_conv_backward", {"var + eps": "var + 2 * eps"}, ["expected"]),
     ("init_std", {"2 / fan_in": "3 / fan_in"}, ["1.5", "expected 1"]),
     ("saturated_fraction", {"0.05": "0.0706"}, ["every z is 4"]),
+    ("shift", {"std[0]": "1.1 * std[0]"}, ["Unit 0 alone", "moved is right"]),
+    ("shift", {"mean - mean[0]": "mean - mean[0] - 0.1"}, ["At step 0", "0.1, expected 0"]),
+    ("shift", {"mean - mean[0]": "mean - 0.9 * mean[0] - 0.1 * mean[-1]"}, ["At step 0"]),
 ]
 
 

@@ -230,6 +230,16 @@ WRONG = {
         f"saturated_fraction-limit-{k}": lambda z, k=k: np.mean(abs(z) > k)
         for k in (4.36, 4.357, 4.3567, 4.3564, 4.356, 4.35)
     },
+    **{
+        f"shift-spread-at-least-{least}": lambda mean, std, floor, least=least: answer("shift")(
+            mean, std, max(floor, least)
+        )
+        for least in (1e-5, 1e-3, 0.05)
+    },
+    "shift-first-50-units": lambda mean, std, floor: answer("shift")(
+        mean[:, :50], std[:, :50], floor
+    ),
+    "shift-at-most-10": lambda mean, std, floor: np.minimum(answer("shift")(mean, std, floor), 10),
     "saturated_fraction-first-100": lambda z: np.mean(abs(z[:100]) > 4.35671),
 }
 
