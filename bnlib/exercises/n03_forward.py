@@ -176,6 +176,5 @@ stable_variance = Exercise(
         "Any example of the batch will do: x[0] has the shape (D,) and lies near the other rows. "
         "Use the shifted numbers in both terms; nothing has to be added back.",
     ),
-    why="Normalisation layers that compute the variance in one pass do this, or subtract the mean "
-    "first; those that did neither gave NaN in float32 and float16.",
+    why="A BN that reads its input once keeps its digits this way, wherever its features lie.",
 )
