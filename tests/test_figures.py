@@ -11,6 +11,7 @@ import nbformat
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.colors import same_color
 from nbconvert import HTMLExporter
 from PIL import Image
 
@@ -173,3 +174,20 @@ def test_the_adaptive_palette_keeps_a_colour_map():
     assert adaptive < 8 < suite
     with pytest.raises(ValueError, match="rainbow"):
         encode_png(rgba, "rainbow")
+
+
+def test_seed_dots_draw_every_seed_and_the_mean():
+    rows = [{"without, 0.1": 4.0, "with, 0.1": 8.0}, {"without, 0.1": 6.0, "with, 0.1": 9.0}]
+    groups = {"rate 0.1": ("without, 0.1", "with, 0.1"), "cured": ("with, other",)}
+    fig = figures.seed_dots({"here": rows, "none yet": []}, groups, "error", log=True)
+    here, empty = fig.axes
+    for arm, expected in (("without BN", [4.0, 6.0]), ("with BN", [8.0, 9.0])):
+        color = figures.COLORS[arm]
+        dots = [line for line in here.get_lines() if line.get_color() == color]
+        np.testing.assert_array_equal(dots[-1].get_ydata(), expected)
+        means = [c for c in here.collections if same_color(c.get_edgecolor()[0][:3], color)]
+        assert [c.get_segments()[0][0, 1] for c in means] == [np.mean(expected)]
+    assert [t.get_text() for t in here.get_xticklabels()] == ["rate 0.1", "cured"]
+    low, high = here.get_ylim()
+    assert low < 4 and high > 9
+    assert not empty.collections
