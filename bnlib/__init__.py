@@ -9,7 +9,6 @@ imported where they are used.
 from bnlib import functional
 from bnlib.convolution import Conv2d, Flatten, MaxPool2d
 from bnlib.data import load_mnist
-from bnlib.functional import NonFiniteError
 from bnlib.gradients import gradcheck
 from bnlib.grid import SweepResult, sweep
 from bnlib.inference import fold_batchnorm, population_statistics
@@ -21,6 +20,7 @@ from bnlib.optim import SGD
 from bnlib.recording import Recorder, Recording
 from bnlib.threads import blas_threads, one_blas_thread, use_one_blas_thread
 from bnlib.training import Run, Trainer, accuracy, compare, train, training_blas_threads
+from bnlib.views import NonFiniteError
 
 __version__ = "0.1.0"
 

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from bnlib.layers import Layer, generator
-from bnlib.views import check_array, check_dtype, check_gradient, check_int, check_real
+from bnlib.layers import Layer, Linear
+from bnlib.views import check_array, check_gradient, check_int, ones
 
 STRIP_BYTES = 2**17  # of im2col at a time: a good part of them stays in a core's L2 cache
 
@@ -69,12 +69,7 @@ def small_buffer() -> Iterator[None]:
         yield
 
 
-def output_size(
-    size: Pair,
-    kernel: Pair,
-    stride: Pair,
-    padding: Pair = (0, 0),
-) -> Pair:
+def output_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair = (0, 0)) -> Pair:
     """(H', W') = floor((H + 2 * padding - kernel) / stride) + 1, for rows and columns."""
     axes = zip(size, kernel, stride, padding, strict=True)
     return tuple((s + 2 * p - k) // t + 1 for s, k, t, p in axes)
@@ -107,7 +102,7 @@ def batch_first(x: np.ndarray) -> np.ndarray:
 # -- Layers -------------------------------------------------------------------------------------
 
 
-class Conv2d(Layer):
+class Conv2d(Linear):
     """Two-dimensional convolution (a cross-correlation, as in every deep learning library).
 
         y[n, o, p, q] = b[o] + sum_cij W[o, c, i, j] * x[n, c, p * stride + i, q * stride + j]
@@ -143,29 +138,14 @@ class Conv2d(Layer):
         rng: int | np.random.Generator = 0,
         dtype: type = np.float64,
     ):
-        super().__init__()
         self.in_channels = check_int("Conv2d expected in_channels", in_channels)
         self.out_channels = check_int("Conv2d expected out_channels", out_channels)
-        dtype = check_dtype("Conv2d", dtype)
         self.kernel_size = _pair("Conv2d", "kernel_size", kernel_size)
         self.stride = _pair("Conv2d", "stride", stride)
         self.padding = _pair("Conv2d", "padding", padding, least=0)
         shape = (out_channels, in_channels, *self.kernel_size)
-        if std is None:
-            std = np.prod(shape[1:]) ** -0.5
-        std = check_real("Conv2d expected a finite std >= 0", std)
-        weight = std * generator(rng).standard_normal(shape)
-        self.add_param("weight", weight.astype(dtype))
-        if bias:
-            self.add_param("bias", np.zeros(out_channels, dtype))
-
-    @property
-    def weight(self) -> np.ndarray:
-        return self.params["weight"]
-
-    @property
-    def bias(self) -> np.ndarray | None:
-        return self.params.get("bias")
+        fan_in = math.prod(shape[1:])
+        super().__init__(shape, fan_in, bool(bias) * out_channels, std, rng, dtype)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self._check(x)
@@ -183,7 +163,7 @@ class Conv2d(Layer):
         return batch_first(y.reshape(self.out_channels, rows, cols, n))
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        x, _, _ = self._saved("batch")
+        x, _, _ = self._saved()
         dx = np.zeros_like(x)
         self.backward_params(dy, dx)
         (ph, pw), (_, h, w, _) = self.padding, x.shape
@@ -191,7 +171,7 @@ class Conv2d(Layer):
 
     def backward_params(self, dy: np.ndarray, dx: np.ndarray | None = None) -> None:
         """Fill ``grads``, and add the gradient of the padded images to ``dx`` unless it is None."""
-        x, rows, cols = self._saved("batch")
+        x, rows, cols = self._saved()
         dy = check_gradient(dy, (x.shape[3], self.out_channels, rows, cols), x.dtype)
         dy = batch_last(dy).reshape(self.out_channels, -1)
         weight, dweight = self._matrix(self.weight), self._matrix(self.grads["weight"])
@@ -207,7 +187,7 @@ class Conv2d(Layer):
                 del dcolumns
             del columns
         if self.bias is not None:
-            np.matmul(dy, np.ones(dy.shape[1], dy.dtype), out=self.grads["bias"])  # the row sums
+            np.matmul(dy, ones(dy.shape[1], dy.dtype), out=self.grads["bias"])  # the row sums
 
     def _strips(self):
         """Cut the images into strips of rows whose columns fit into the processor's cache.
@@ -229,23 +209,16 @@ class Conv2d(Layer):
     def _check(self, x):
         check_array(x)
         c = self.in_channels
-        if np.ndim(x) != 4 or x.shape[1] != c:
-            shape = np.shape(x)
-            hint = (
-                "are the channels last? Then x.transpose(0, 3, 1, 2)"
-                if len(shape) == 4 and shape[-1] == c
-                else "one channel needs its axis too: x[:, None]"
-                if len(shape) == 3
-                else 'flat images? load_mnist(shape="image") keeps them as (N, 1, 28, 28)'
-                if len(shape) == 2
-                else "the channels are axis 1"
-            )
-            raise ValueError(f"{self} expected x of shape (N, {c}, H, W), got {shape}: {hint}")
-        if x.dtype != self.weight.dtype:
-            raise TypeError(
-                f"{self} holds {self.weight.dtype} weights, got x of dtype {x.dtype}: build the "
-                "network with the dtype of the data, or convert the data with x.astype"
-            )
+        if x.ndim != 4 or x.shape[1] != c:
+            hints = {
+                2: 'flat images? load_mnist(shape="image") keeps them as (N, 1, 28, 28)',
+                3: "one channel needs its axis too: x[:, None]",
+            }
+            hint = hints.get(x.ndim, "the channels are axis 1")
+            if x.ndim == 4 and x.shape[-1] == c:
+                hint = "are the channels last? Then x.transpose(0, 3, 1, 2)"
+            raise ValueError(f"{self} expected x of shape (N, {c}, H, W), got {x.shape}: {hint}")
+        self._check_dtype(x)
         size = output_size(x.shape[2:], self.kernel_size, self.stride, self.padding)
         if len(x) < 1 or min(size) < 1:
             raise ValueError(
@@ -282,31 +255,27 @@ class MaxPool2d(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         check_array(x)
-        if (
-            x.ndim != 4
-            or 0 in x.shape
-            or min(output_size(x.shape[2:], self.kernel_size, self.stride)) < 1
-        ):
+        kernel, stride = self.kernel_size, self.stride
+        if x.ndim != 4 or 0 in x.shape or min(output_size(x.shape[2:], kernel, stride)) < 1:
             raise ValueError(
-                f"{self} expected x of shape (N, C, H, W), H and W at least {self.kernel_size}, "
-                f"got {np.shape(x)}: is the image pooled once too often, or are the channels last?"
+                f"{self} expected x of shape (N, C, H, W), H and W at least {kernel}, "
+                f"got {x.shape}: is the image pooled once too often, or are the channels last?"
             )
         # The largest of each row of a window, then the largest of these. In this order the first
         # of equal values wins row by row; columns first would prefer the left one below.
-        (sh, _), size = self.stride, x.shape[2:]
         with small_buffer():
-            y, in_row = _window_max(batch_last(x), 2, self.kernel_size[1], self.stride[1])
-            y, in_column = _window_max(y, 1, self.kernel_size[0], sh)
+            y, in_row = _window_max(batch_last(x), 2, kernel[1], stride[1])
+            y, in_column = _window_max(y, 1, kernel[0], stride[0])
         winners = {
-            (i, j): above & left[:, i : i + sh * y.shape[1] : sh]
+            (i, j): above & left[:, i : i + stride[0] * y.shape[1] : stride[0]]
             for i, above in enumerate(in_column)
             for j, left in enumerate(in_row)
         }
-        self._cache = winners, y.shape, size, x.dtype
+        self._cache = winners, y.shape, x.shape[2:], x.dtype
         return batch_first(y)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        winners, (c, rows, cols, n), (h, w), dtype = self._saved("batch")
+        winners, (c, rows, cols, n), (h, w), dtype = self._saved()
         dy = check_gradient(dy, (n, c, rows, cols), dtype)
         dy, (kh, kw), (sh, sw) = batch_last(dy), self.kernel_size, self.stride
         dx = np.zeros((c, h, w, n), dy.dtype)
@@ -352,7 +321,7 @@ class Flatten(Layer):
         return x.reshape(len(x), -1)  # a view, also when the batch is last in memory
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        shape, dtype = self._saved("batch")
+        shape, dtype = self._saved()
         return check_gradient(dy, (shape[0], math.prod(shape[1:])), dtype).reshape(shape)
 
     def __repr__(self):

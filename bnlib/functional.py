@@ -16,7 +16,6 @@ from typing import NamedTuple
 import numpy as np
 
 from bnlib.views import (
-    NonFiniteError,
     channels_view,
     check_divisible,
     check_finite,
@@ -27,18 +26,6 @@ from bnlib.views import (
     row_order,
     row_sum,
 )
-
-__all__ = [
-    "Cache",
-    "NonFiniteError",
-    "batch_norm",
-    "batch_norm_backward",
-    "batch_norm_inference",
-    "batch_norm_inference_backward",
-    "channels_view",
-    "project",
-    "statistics",
-]
 
 
 class Cache(NamedTuple):

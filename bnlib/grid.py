@@ -79,10 +79,8 @@ class SweepResult:
             told = json.loads(str(arrays.pop("told")))
             grid = {name: _values(name, values) for name, values in told["grid"].items()}
             settings = {name: _value(name, value) for name, value in told["settings"].items()}
-            shape, kinds = (
-                tuple(map(len, grid.values())),
-                {k: v.dtype.kind for k, v in arrays.items()},
-            )
+            shape = tuple(len(values) for values in grid.values())
+            kinds = {name: array.dtype.kind for name, array in arrays.items()}
             if kinds != ARRAYS or any(v.shape != shape for v in arrays.values()):
                 raise ValueError
             return cls(grid, settings, **arrays, stopped=told["stopped"])
@@ -293,14 +291,8 @@ def _check(grid, shared, eval_size):
 
 def _start(grid, settings):
     shape = tuple(len(values) for values in grid.values())
-    return SweepResult(
-        grid,
-        settings,
-        loss=np.full(shape, np.nan),
-        accuracy=np.full(shape, np.nan),
-        diverged_at=np.full(shape, -1),
-        done=np.zeros(shape, bool),
-    )
+    nothing = {"loss": np.nan, "accuracy": np.nan, "diverged_at": -1, "done": False}
+    return SweepResult(grid, settings, **{k: np.full(shape, v) for k, v in nothing.items()})
 
 
 def _resumed(old, grid, settings):

@@ -11,6 +11,7 @@ from bnlib.data import Data
 from bnlib.layers import Dense
 from bnlib.network import Sequential
 from bnlib.norms import BatchNorm
+from bnlib.threads import one_blas_thread
 from bnlib.views import check_int
 
 
@@ -62,6 +63,7 @@ def _fold(linear, bn):
     return folded
 
 
+@one_blas_thread()
 def population_statistics(
     net: Sequential, data: Data, batch_size: int = 1000, n: int | None = None
 ) -> Sequential:
@@ -83,21 +85,15 @@ def population_statistics(
         raise ValueError(
             f"expected 2 <= batch_size <= n <= {len(data.x_train)}, got {batch_size} and {n}"
         )
-    norms = [layer for layer in net.layers if isinstance(layer, BatchNorm)]
-    momenta = [bn.momentum for bn in norms]
-    try:
-        with net.as_it_was():
-            for bn in norms:
+    with net.as_it_was():
+        for bn in net.layers:
+            if isinstance(bn, BatchNorm) and bn.track_running_stats:
                 bn.momentum = None  # a plain average of all batches from here on
-                if bn.track_running_stats:
-                    bn.buffers["num_batches_tracked"][...] = 0
-            net.train()
-            for start in range(0, n - batch_size + 1, batch_size):
-                net(data.batch(slice(start, start + batch_size), net.dtype)[0])
-            averages = {name: buffer.copy() for name, buffer in net.buffers.items()}
-    finally:
-        for bn, momentum in zip(norms, momenta):
-            bn.momentum = momentum
+                bn.buffers["num_batches_tracked"][...] = 0
+        net.train()
+        for start in range(0, n - batch_size + 1, batch_size):
+            net(data.batch(slice(start, start + batch_size), net.dtype)[0])
+        averages = {name: buffer.copy() for name, buffer in net.buffers.items()}
     for name, buffer in net.buffers.items():
         buffer[...] = averages[name]
     return net

@@ -23,8 +23,9 @@ class Layer:
     """Base of all layers: parameters, gradients and buffers in dicts, and a training flag.
 
     ``params`` and ``grads`` map a name to an array and ``buffers`` holds state that is not
-    trained. Arrays are written in place, never replaced, because `Sequential` lets all of them
-    share one flat buffer.
+    trained. Parameters and gradients are written in place, never replaced, because `Sequential`
+    lets all of them share one flat array. ``forward`` replaces buffers and never writes into them,
+    so that after an error the old ones can be put back.
     """
 
     def __init__(self):
@@ -74,37 +75,34 @@ class Layer:
         Raises KeyError for wrong names, ValueError for a wrong shape or numbers that do not fit,
         TypeError for what are not real numbers.
         """
-        write_state(check_state(str(self), self.state(), state))
+        load_state(str(self), self.state(), state)
 
-    def _saved(self, what):
+    def _saved(self):
         """The cache of the last forward pass, or an error that says that there was none."""
         cache = getattr(self, "_cache", None)
         if cache is None:
             raise RuntimeError(
-                f"{self}.backward expected a {what} from forward, got none: call forward first, "
+                f"{self}.backward expected a batch from forward, got none: call forward first, "
                 "once for each backward"
             )
         return cache
 
 
-State = list[tuple[np.ndarray, np.ndarray]]  # what to write, and where
-
-
-def check_state(owner: str, targets: dict[str, np.ndarray], state: dict[str, np.ndarray]) -> State:
-    """Pairs (target, checked value) for `write_state`; changes nothing."""
+def load_state(owner: str, targets: dict[str, np.ndarray], state: dict[str, np.ndarray]) -> None:
+    """Write the arrays of ``state`` into those of ``targets``, after all of them are checked."""
     if not isinstance(state, dict):
         raise TypeError(f"{owner} expected a state dict, name -> array, got {type(state).__name__}")
-    if missing := sorted(targets.keys() - state.keys()):
+    missing = sorted(targets.keys() - state.keys())
+    extra = sorted(map(str, state.keys() - targets.keys()))
+    if missing or extra:
+        problem = f"{missing} missing" if missing else f"and does not know {extra}"
         raise KeyError(
-            f"{owner} expected {sorted(targets)} in the state dict, {missing} missing: "
+            f"{owner} expected {sorted(targets)} in the state dict, {problem}: "
             "was it saved from another architecture?"
         )
-    if extra := sorted(map(str, state.keys() - targets.keys())):
-        raise KeyError(
-            f"{owner} does not know {extra}; expected {sorted(targets)}: "
-            "was it saved from another architecture?"
-        )
-    return [(v, check_value(owner, name, v, state[name])) for name, v in targets.items()]
+    checked = {name: check_value(owner, name, v, state[name]) for name, v in targets.items()}
+    for name, value in checked.items():
+        targets[name][...] = value
 
 
 def check_value(owner: str, name: str, target: np.ndarray, value: np.ndarray) -> np.ndarray:
@@ -120,15 +118,9 @@ def check_value(owner: str, name: str, target: np.ndarray, value: np.ndarray) ->
             f"{owner} expected finite numbers that {target.dtype} can hold in {name}, got NaN, "
             f"infinity or a number that it cannot: was the network saved after it had diverged?"
         )
-    if name == "running_var" and (fitted < 0).any():
-        raise ValueError(f"{owner} expected running_var >= 0, got {fitted.min():.3g}")
+    if name.endswith("running_var") and (fitted < 0).any():
+        raise ValueError(f"{owner} expected {name} >= 0, got {fitted.min():.3g}")
     return fitted
-
-
-def write_state(pairs: State) -> None:
-    """Write what `check_state` has checked."""
-    for target, value in pairs:
-        target[...] = value
 
 
 def generator(seed: int | np.random.Generator) -> np.random.Generator:
@@ -141,7 +133,46 @@ def generator(seed: int | np.random.Generator) -> np.random.Generator:
         ) from None
 
 
-class Dense(Layer):
+class Linear(Layer):
+    """Base of Dense and Conv2d: ``weight`` starts as N(0, std^2), and ``bias``, if any, as 0."""
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],  # of the weight
+        fan_in: int,
+        bias: int,  # the number of biases
+        std: float | None,
+        rng: int | np.random.Generator,
+        dtype: type,
+    ):
+        super().__init__()
+        name, std = type(self).__name__, fan_in**-0.5 if std is None else std
+        dtype = check_dtype(name, dtype)
+        check_real(f"{name} expected a finite std >= 0", std)
+        weight = std * generator(rng).standard_normal(shape)
+        self.add_param("weight", weight.astype(dtype))
+        if bias:
+            self.add_param("bias", np.zeros(bias, dtype))
+
+    @property
+    def weight(self) -> np.ndarray:
+        """W: (in_features, out_features), or (out_channels, in_channels, kh, kw)."""
+        return self.params["weight"]
+
+    @property
+    def bias(self) -> np.ndarray | None:
+        """b (out_features,) or (out_channels,), or None."""
+        return self.params.get("bias")
+
+    def _check_dtype(self, x):
+        if x.dtype != self.weight.dtype:
+            raise TypeError(
+                f"{self} holds {self.weight.dtype} weights, got x of dtype {x.dtype}: build the "
+                "network with the dtype of the data, or convert the data with x.astype"
+            )
+
+
+class Dense(Linear):
     """A fully connected layer.
 
         y = x @ W + b,    x (N, in_features), W (in_features, out_features), b (out_features,)
@@ -164,26 +195,10 @@ class Dense(Layer):
         rng: int | np.random.Generator = 0,
         dtype: type = np.float64,
     ):
-        super().__init__()
         self.in_features = check_int("Dense expected in_features", in_features)
         self.out_features = check_int("Dense expected out_features", out_features)
-        dtype = check_dtype("Dense", dtype)
-        std = in_features**-0.5 if std is None else std
-        check_real("Dense expected a finite std >= 0", std)
-        weight = std * generator(rng).standard_normal((in_features, out_features))
-        self.add_param("weight", weight.astype(dtype))
-        if bias:
-            self.add_param("bias", np.zeros(out_features, dtype))
-
-    @property
-    def weight(self) -> np.ndarray:
-        """W (in_features, out_features)."""
-        return self.params["weight"]
-
-    @property
-    def bias(self) -> np.ndarray | None:
-        """b (out_features,), or None."""
-        return self.params.get("bias")
+        shape = in_features, out_features
+        super().__init__(shape, in_features, bool(bias) * out_features, std, rng, dtype)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self._check(x)
@@ -198,7 +213,7 @@ class Dense(Layer):
         return np.asarray(dy, self.weight.dtype) @ self.weight.T
 
     def backward_params(self, dy: np.ndarray) -> None:
-        x = self._saved("batch")
+        x = self._saved()
         dy = check_gradient(dy, (len(x), self.out_features), x.dtype)
         np.matmul(x.T, dy, out=self.grads["weight"])
         if "bias" in self.params:
@@ -210,23 +225,15 @@ class Dense(Layer):
     def _check(self, x):
         check_array(x)
         if x.ndim != 2 or x.shape[1] != self.in_features:
-            hint = (
-                "did you mean x.T?"
-                if np.shape(x)[:1] == (self.in_features,)
-                else (
-                    "images need x.reshape(len(x), -1) first"
-                    if np.ndim(x) > 2
-                    else "the batch is the first axis"
-                )
-            )
+            hint = "the batch is the first axis"
+            if x.shape[:1] == (self.in_features,):
+                hint = "did you mean x.T?"
+            elif x.ndim > 2:
+                hint = "images need x.reshape(len(x), -1) first"
             raise ValueError(
-                f"{self} expected x of shape (N, {self.in_features}), got {np.shape(x)}: {hint}"
+                f"{self} expected x of shape (N, {self.in_features}), got {x.shape}: {hint}"
             )
-        if x.dtype != self.weight.dtype:
-            raise TypeError(
-                f"{self} holds {self.weight.dtype} weights, got x of dtype {x.dtype}: build the "
-                "network with the dtype of the data, or convert the data with x.astype"
-            )
+        self._check_dtype(x)
 
     def __repr__(self):
         bias = "" if "bias" in self.params else ", bias=False"
@@ -249,7 +256,7 @@ class Activation(Layer):
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        y = self._saved("batch")
+        y = self._saved()
         return self._gradient(check_gradient(dy, y.shape, y.dtype), y)
 
     def saturated(self, x: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bnlib.convolution import Conv2d, Flatten, MaxPool2d
-from bnlib.layers import ACTIVATIONS, Activation, Dense, Layer, check_state, generator, write_state
+from bnlib.layers import ACTIVATIONS, Activation, Dense, Layer, generator, load_state
 from bnlib.norms import BatchNorm
 from bnlib.saving import load_arrays, save_arrays
 from bnlib.views import check_int, check_real
@@ -91,26 +91,27 @@ class Sequential:
     @property
     def params(self) -> dict[str, np.ndarray]:
         """All parameters, "index.name" -> array (live, not a copy)."""
-        return self._named("params")
+        return self._named(lambda layer: layer.params)
 
     @property
     def grads(self) -> dict[str, np.ndarray]:
         """All gradients of the last backward pass, under the names of ``params``."""
-        return self._named("grads")
+        return self._named(lambda layer: layer.grads)
 
     @property
     def buffers(self) -> dict[str, np.ndarray]:
-        """All running statistics, "index.name" -> array (live, not a copy)."""
-        return self._named("buffers")
+        """All running statistics, "index.name" -> array (not a copy; forward replaces them)."""
+        return self._named(lambda layer: layer.buffers)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Apply all layers to x (N, ...). After an error the running statistics are as before."""
-        before = [(b, b.copy()) for layer in self.layers for b in layer.buffers.values()]
+        before = [layer.buffers for layer in self.layers]
         try:
             for layer in self.layers:
                 x = layer.forward(x)
         except BaseException:
-            write_state(before)
+            for layer, buffers in zip(self.layers, before):
+                layer.buffers = buffers
             raise
         return x
 
@@ -155,22 +156,24 @@ class Sequential:
 
     @contextmanager
     def as_it_was(self) -> Iterator[Sequential]:
-        """Buffers and modes of all layers come back at the end of the block, whatever happens.
+        """Buffers, modes and momenta of all layers come back at the end of the block.
 
         with net.as_it_was():
             net.train()(x)  # running statistics move here, and are restored after it
         """
         buffers = {name: b.copy() for name, b in self.buffers.items()}
-        modes = [layer.training for layer in self.layers]
-        training = self.training
+        parts = [self, *self.layers]
+        modes = [part.training for part in parts]
+        momenta = [(bn, bn.momentum) for bn in self.layers if isinstance(bn, BatchNorm)]
         try:
             yield self
         finally:
             for name, buffer in self.buffers.items():
                 buffer[...] = buffers[name]
-            self.training = training
-            for layer, mode in zip(self.layers, modes):
-                layer.training = mode
+            for part, mode in zip(parts, modes):
+                part.training = mode
+            for bn, momentum in momenta:
+                bn.momentum = momentum
 
     @property
     def nonlinearities(self) -> list[Activation]:
@@ -193,11 +196,7 @@ class Sequential:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and buffers, with the names and shapes of PyTorch."""
-        return {
-            f"{i}.{name}": v
-            for i, layer in enumerate(self.layers)
-            for name, v in layer.state_dict().items()
-        }
+        return self._named(lambda layer: layer.state_dict())
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Load what `state_dict` returned, or PyTorch's as arrays; checked before any change.
@@ -205,21 +204,7 @@ class Sequential:
         Raises KeyError for wrong names, ValueError for a wrong shape or numbers that do not fit,
         TypeError for what are not real numbers.
         """
-        if not isinstance(state, dict):
-            raise TypeError(f"expected a state dict, name -> array, got {type(state).__name__}")
-        parts = {f"{i}": {} for i in range(len(self.layers))}
-        for key, value in state.items():
-            index, dot, name = str(key).partition(".")
-            if index not in parts or not dot:
-                raise KeyError(
-                    f"the network has {len(parts)} layers, the state dict also names {key!r}: "
-                    "was it saved from another architecture?"
-                )
-            parts[index][name] = value
-        pairs = []
-        for i, (layer, part) in enumerate(zip(self.layers, parts.values())):
-            pairs += check_state(f"layer {i} {layer}", layer.state(), part)
-        write_state(pairs)
+        load_state("the network", self._named(lambda layer: layer.state()), state)
 
     def save(self, path: str | Path) -> Path:
         """Write all parameters and buffers to ``path`` (.npz), complete or not at all."""
@@ -230,11 +215,12 @@ class Sequential:
         self.load_state_dict(load_arrays(path, "the weights of a network"))
         return self
 
-    def _named(self, kind):
+    def _named(self, arrays):
+        """What ``arrays(layer)`` gives for all layers, "index.name" -> array."""
         return {
             f"{i}.{name}": array
             for i, layer in enumerate(self.layers)
-            for name, array in getattr(layer, kind).items()
+            for name, array in arrays(layer).items()
         }
 
     def __repr__(self):
@@ -274,11 +260,10 @@ def mlp(
     Returns a `Sequential`. Raises ValueError for a name it does not know or a size below 1.
     """
     sizes = _sizes("mlp", "sizes", sizes)
-    _choose("norm_position", norm_position, ("before", "after"))
+    before = _choose("norm_position", norm_position, {"before": True, "after": False})
     make_norm, cancels_bias = _choose("norm", norm, NORMS)
     make_activation = _choose("activation", activation, ACTIVATIONS)
     scale, rng = _init_scale(init_scale, activation), generator(seed)
-    before = norm_position == "before"
     layers = []
     for fan_in, fan_out in pairwise(sizes[:-1]):
         bias = not (cancels_bias and before)
@@ -367,4 +352,4 @@ def _sizes(function, name, sizes):
 def _choose(name, value, known):
     if not isinstance(value, (str, type(None))) or value not in known:
         raise ValueError(f"{name} expected one of {tuple(known)}, got {value!r:.80}")
-    return known[value] if isinstance(known, dict) else value
+    return known[value]

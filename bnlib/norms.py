@@ -109,9 +109,9 @@ class BatchNorm(Layer):
         """Normalise x; in training mode also update the running statistics."""
         self._check(x)
         if not self.training and self.track_running_stats:
-            frozen = self.gamma, self.running_mean.copy(), self.running_var.copy(), self.eps
-            y = batch_norm_inference(x, frozen[0], self.beta, *frozen[1:])
-            self._cache = x, *frozen
+            frozen = self.running_mean.copy(), self.running_var.copy(), self.eps
+            y = batch_norm_inference(x, self.gamma, self.beta, *frozen)
+            self._cache = x, self.gamma, *frozen
             return y
         y, cache = batch_norm(x, self.gamma, self.beta, self.eps)
         if self.training and self.track_running_stats:
@@ -126,7 +126,7 @@ class BatchNorm(Layer):
         After a forward in evaluation mode the running statistics are constants:
         dx = gamma / sqrt(running_var + eps) * dy.
         """
-        cache = self._saved("batch")
+        cache = self._saved()
         if isinstance(cache, Cache):
             dx, dgamma, dbeta = batch_norm_backward(dy, cache)
         else:
@@ -149,27 +149,25 @@ class BatchNorm(Layer):
                     f"batch are beyond {limit:.2g}: has the network diverged? Or give the layer "
                     "the dtype of the data"
                 )
-        self.buffers["num_batches_tracked"] += 1
-        weight = self.momentum
-        if weight is None:
-            weight = 1 / int(self.buffers["num_batches_tracked"])
-        for running, new in ((self.running_mean, mean), (self.running_var, unbiased_var)):
-            running *= 1 - weight
-            running += weight * new
+        count = self.buffers["num_batches_tracked"] + 1
+        weight = 1 / int(count) if self.momentum is None else self.momentum
+        moved = {"num_batches_tracked": np.array(count)}
+        for name, new in (("running_mean", mean), ("running_var", unbiased_var)):
+            moved[name] = (1 - weight) * self.buffers[name]
+            moved[name] += weight * new
+        self.buffers = self.buffers | moved
 
     def _check(self, x):
         if not isinstance(x, np.ndarray) or x.ndim < 2 or x.shape[1] != self.num_features:
             check_array(x)
-            c = self.num_features
-            hint = "the batch is the first axis" + (
-                "; did you mean x.T?"
-                if x.ndim == 2 and x.shape[0] == c
-                else "; are the channels last?"
-                if x.ndim > 2 and x.shape[-1] == c
-                else ", the features or channels are the second"
-            )
+            c, hint = self.num_features, ", the features or channels are the second"
+            if x.ndim == 2 and x.shape[0] == c:
+                hint = "; did you mean x.T?"
+            elif x.ndim > 2 and x.shape[-1] == c:
+                hint = "; are the channels last?"
             raise ValueError(
-                f"{self} expected x of shape (N, {c}) or (N, {c}, ...), got {x.shape}: {hint}"
+                f"{self} expected x of shape (N, {c}) or (N, {c}, ...), got {x.shape}: "
+                f"the batch is the first axis{hint}"
             )
 
     def _write(self, name, value):

@@ -98,30 +98,25 @@ def track(
     trainer = Trainer(net, data, lr, batch_size, seed)
     images = data.batch(slice(0, check_int("track expected sample", sample, 2)), net.dtype)[0]
     batch, frames, population, weights, diverged_at = [], [], [], [], None
-    momenta = [bn.momentum for bn in norms]
     with net.as_it_was():
-        try:
-            for bn in norms:
-                bn.momentum = 1.0  # keep nothing old: the buffers hold the last batch's statistics
-            while diverged_at is None:
-                if trainer.step_count % every == 0:
-                    try:
-                        net.train()(images)
-                    except NonFiniteError:
-                        diverged_at = trainer.step_count
-                        break
-                    frames.append(trainer.step_count)
-                    weights.append(net.flat_params.copy())
-                    population.append(_read(net))
-                if trainer.step_count == steps:
+        for bn in norms:
+            bn.momentum = 1.0  # keep nothing old: the buffers hold the last batch's statistics
+        while diverged_at is None:
+            if trainer.step_count % every == 0:
+                try:
+                    net.train()(images)
+                except NonFiniteError:
+                    diverged_at = trainer.step_count
                     break
-                trainer.advance(1)
-                diverged_at = trainer.diverged_at
-                if diverged_at is None:
-                    batch.append(_read(net))
-        finally:
-            for bn, momentum in zip(norms, momenta, strict=True):
-                bn.momentum = momentum
+                frames.append(trainer.step_count)
+                weights.append(net.flat_params.copy())
+                population.append(_read(net))
+            if trainer.step_count == steps:
+                break
+            trainer.advance(1)
+            diverged_at = trainer.diverged_at
+            if diverged_at is None:
+                batch.append(_read(net))
     units = (2, sum(bn.num_features for bn in norms))
     return Tracked(
         net,

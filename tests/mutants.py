@@ -258,7 +258,7 @@ PROJECTIONS = {
     ),
     "term of the variance left out": (
         lambda dy, xhat, m: dy - row_sum(dy) / m,
-        tf.test_dx_along_xhat_vanishes_with_eps,
+        tf.test_dx_along_xhat_is_what_eps_leaves_of_it,
         tf.test_backward_equals_the_chain_rule_in_stages,
     ),
     "sign of the variance term": (

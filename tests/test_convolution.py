@@ -130,33 +130,12 @@ def test_memory_order_of_x_and_dy_does_not_matter(shape, order):
         x = layer.forward(x)
 
 
-def test_conv_does_not_write_to_its_arguments():
-    layer, rng = Conv2d(2, 2, 3, rng=0), np.random.default_rng(0)
-    x = lay_out(rng.standard_normal((3, 2, 5, 5)), "batch last")
-    kept = x.copy()
-    dy = lay_out(rng.standard_normal(layer.forward(x).shape), "batch last")
-    kept_dy = dy.copy()
-    layer.backward(dy)
-    assert np.array_equal(x, kept) and np.array_equal(dy, kept_dy)
-
-
 def test_backward_twice_gives_the_same():
     layer, rng = Conv2d(2, 3, 3, rng=0), np.random.default_rng(0)
     dy = rng.standard_normal(layer.forward(rng.standard_normal((3, 2, 5, 5))).shape)
     first = layer.backward(dy).copy(), layer.grads["weight"].copy()
     second = layer.backward(dy), layer.grads["weight"]
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
-
-
-def test_first_layer_fills_the_same_gradients_without_dx():
-    layer, rng = Conv2d(2, 3, 3, rng=0), np.random.default_rng(0)
-    dy = rng.standard_normal(layer.forward(rng.standard_normal((3, 2, 5, 5))).shape)
-    layer.backward(dy)
-    full = {k: g.copy() for k, g in layer.grads.items()}
-    for g in layer.grads.values():
-        g[...] = np.nan
-    assert layer.backward_params(dy) is None
-    assert all(np.array_equal(full[k], layer.grads[k]) for k in full)
 
 
 def test_im2col_has_the_windows_as_columns():
@@ -206,20 +185,6 @@ def test_pooling_and_its_gradient_with_ties(kernel, stride, extra, levels, seed)
     expected, expected_dx = slow_pooling(x, kernel, stride or kernel, dy)
     assert np.array_equal(y, expected)
     close(layer.backward(dy), expected_dx, 1e-13, scale=10)
-
-
-def test_of_equal_values_the_first_in_reading_order_gets_the_gradient():
-    layer = MaxPool2d(2)
-    for window, winner in (
-        ([[1, 2], [2, 1]], (0, 1)),  # not (1, 0), which comes first column by column
-        ([[0, 0], [0, 0]], (0, 0)),
-        ([[1, 1], [2, 2]], (1, 0)),
-        ([[-np.inf, -np.inf], [-np.inf, -np.inf]], (0, 0)),
-    ):
-        layer.forward(np.array(window, float)[None, None])
-        expected = np.zeros((2, 2))
-        expected[winner] = 5
-        assert np.array_equal(layer.backward(np.full((1, 1, 1, 1), 5.0))[0, 0], expected), window
 
 
 def test_pooling_passes_a_nan_on():
@@ -301,89 +266,7 @@ def test_cnn_trains_as_pytorch_does(reference):
     close(folded(ref["x"][0]), ref["evaluated"], 1e-10)
 
 
-# -- The network -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("norm", [None, "batch"])
-def test_cnn_gradients_agree_with_differences(norm):
-    net = bnlib.cnn((1, 2, 3), norm=norm, activation="tanh", image_size=8, num_classes=3, seed=1)
-    x = np.random.default_rng(0).standard_normal((4, 1, 8, 8))
-
-    def forward(x, **params):
-        for name, value in params.items():
-            net.params[name.replace("_", ".", 1)][...] = value
-        return net.forward(x)
-
-    def backward(dy):
-        return {"x": net.backward(dy)} | {k.replace(".", "_"): g for k, g in net.grads.items()}
-
-    params = {k.replace(".", "_"): v.copy() for k, v in net.params.items()}
-    report = gradcheck(forward, backward, {"x": x} | params)
-    assert report.passed and len(report.checks) == 1 + len(net.params), report
-
-
-def test_same_seed_same_weights_with_and_without_normalization():
-    plain, normed = (bnlib.cnn(norm=norm, seed=4) for norm in (None, "batch"))
-    bnlib.training.check_same_start({"plain": plain, "normed": normed})
-    weights = [
-        [p for k, p in net.params.items() if k.endswith(".weight")] for net in (plain, normed)
-    ]
-    assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
-    assert weights[0][1].std() == pytest.approx((2 / (16 * 9)) ** 0.5, rel=0.05)
-    assert "0.bias" in plain.params and "0.bias" not in normed.params
-
-
-def test_float32_stays_float32():
-    net = bnlib.cnn(norm="batch", dtype=np.float32)
-    x = np.random.default_rng(0).random((3, 1, 28, 28), np.float32)
-    for layer in net.layers:
-        x = layer.forward(x)
-        assert x.dtype == np.float32, layer
-    dy = np.random.default_rng(0).standard_normal(x.shape, np.float32)
-    for layer in reversed(net.layers):
-        dy = layer.backward(dy)
-        assert dy.dtype == np.float32, layer
-        assert all(g.dtype == np.float32 for g in layer.grads.values()), layer
-
-
-def test_float32_agrees_with_float64():
-    x = np.random.default_rng(0).random((4, 1, 28, 28))
-    nets = [bnlib.cnn(norm="batch", dtype=dtype) for dtype in (np.float64, np.float32)]
-    y, y32 = nets[0](x), nets[1](x.astype(np.float32))
-    np.testing.assert_allclose(y32, y, rtol=0, atol=1e-4)
-
-
-def test_a_batch_of_one_trains_a_cnn():
-    # A channel has 28 * 28 values in one image, so its variance is not 0 as in a dense layer.
-    net = bnlib.cnn(norm="batch", seed=0)
-    x = np.random.default_rng(0).random((1, 1, 28, 28))
-    optimizer = bnlib.SGD(net, 0.05)
-    losses = []
-    for _ in range(15):
-        loss, dlogits = bnlib.softmax_cross_entropy(net(x), np.array([3]))
-        net.backward(dlogits, input_gradient=False)
-        assert np.abs(net.flat_grads).max() > 0
-        optimizer.step()
-        losses.append(loss)
-    assert losses[-1] < 0.2 * losses[0]
-
-
-def test_cnn_learns_mnist():
-    data = bnlib.load_mnist(shape="image", n_train=2000, n_test=500)
-    net = bnlib.cnn((1, 4, 8), norm="batch", dtype=np.float32)
-    run = bnlib.train(net, data, steps=120, lr=0.2, batch_size=32)
-    images, labels = data.test_batch(dtype=np.float32)
-    assert run.diverged_at is None and bnlib.accuracy(net, images, labels) > 0.85
-
-
-def test_one_example_does_not_depend_on_its_batch_in_eval_mode():
-    net = bnlib.cnn(norm="batch", dtype=np.float64)
-    x = np.random.default_rng(0).random((5, 1, 28, 28))
-    net(x)
-    net.eval()
-    together = net(x)
-    for i in range(5):
-        np.testing.assert_allclose(net(x[i : i + 1])[0], together[i], rtol=0, atol=1e-12)
+# -- Folding ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -466,50 +349,3 @@ def test_cnn_explains_a_wrong_setting():
     ):
         with pytest.raises(ValueError, match=words):
             bnlib.cnn(**settings)
-
-
-# -- Recording a CNN -------------------------------------------------------------------------------
-
-
-def test_recorder_follows_single_channels(tmp_path):
-    data = bnlib.load_mnist(shape="image", n_train=200, n_test=50)
-    net = bnlib.cnn((1, 5, 9), norm="batch", seed=0)
-    recorder = bnlib.Recorder(data, every=5, probe_size=40, eval_size=50, channels=4, sample=10**7)
-    recording = bnlib.train(net, data, 10, 0.1, 20, recorder=recorder).recording
-    assert recording.channel_index.tolist() == [[0, 1, 3, 4], [0, 3, 5, 8]]
-    assert recording.channel_histogram.shape == (3, 2, 4, 60)
-    np.testing.assert_allclose(recording.channel_histogram.sum(axis=-1), 1)
-    # The last frame against the network as it is now.
-    inputs = net.nonlinearity_inputs(data.batch(slice(0, 40))[0])
-    for layer, z in enumerate(inputs):
-        for k, c in enumerate(recording.channel_index[layer]):
-            values = z[:, c]
-            assert recording.channel_mean[-1, layer, k] == pytest.approx(values.mean())
-            assert recording.channel_std[-1, layer, k] == pytest.approx(values.std())
-            np.testing.assert_allclose(
-                recording.channel_percentiles[-1, layer, k], np.percentile(values, [15, 50, 85])
-            )
-        assert recording.mean[-1, layer] == pytest.approx(z.mean())
-    recording.save(tmp_path / "r.npz")
-    loaded = bnlib.Recording.load(tmp_path / "r.npz")
-    assert np.array_equal(loaded.channel_histogram, recording.channel_histogram)
-    assert recorder.fresh().channels == 4
-
-
-def test_a_sample_hits_all_channels_and_positions():
-    # 1/40 of (40, 2, 5, 4) evenly spaced would always hit the same place of every image.
-    from bnlib.recording import _sample
-
-    z = np.arange(40 * 2 * 5 * 4).reshape(40, 2, 5, 4)
-    places = _sample(z, 40) % 40
-    assert len(_sample(z, 40)) <= 40 and len(set(places.tolist())) > 30
-
-
-def test_recording_without_channels_has_none(tmp_path):
-    data = bnlib.load_mnist(shape="image", n_train=40, n_test=20)
-    recorder = bnlib.Recorder(data, every=1, probe_size=20, eval_size=20)
-    net = bnlib.cnn((1, 2), seed=0)
-    recording = bnlib.train(net, data, 1, 0.1, 20, recorder=recorder).recording
-    assert recording.channel_mean is None and recording.channel_index is None
-    recording.save(tmp_path / "r.npz")
-    assert bnlib.Recording.load(tmp_path / "r.npz").channel_std is None

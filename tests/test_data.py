@@ -45,12 +45,6 @@ def test_arrays_are_the_published_idx_files(mnist, convert, key):
     assert hashlib.sha256(content).hexdigest() == sha256, name
 
 
-def test_file_has_the_shipped_checksum_and_size():
-    content = MNIST_PATH.read_bytes()
-    assert len(content) == bnlib.data.MNIST_BYTES
-    assert hashlib.sha256(content).hexdigest() == bnlib.data.MNIST_SHA256
-
-
 def test_readme_states_the_checksums_and_the_licence(convert):
     text = MNIST_PATH.with_name("README.md").read_text(encoding="utf-8")
     for sha256 in [bnlib.data.MNIST_SHA256, *(what[2] for what in convert.FILES.values())]:

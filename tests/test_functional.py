@@ -130,24 +130,6 @@ def test_y_does_not_see_scale_and_shift_of_x(lib, case, scale, shift):
 
 
 @given(case=cases())
-def test_a_negative_scale_flips_the_sign(lib, case):
-    y, _ = forward(lib, case, beta=np.zeros_like(case.beta))
-    flipped, _ = forward(lib, case, x=-case.x, beta=np.zeros_like(case.beta))
-    close(flipped, -y, 1e-12)
-
-
-@given(case=cases(), seed=st.integers(0, 99))
-def test_order_of_the_batch_only_reorders_y(lib, case, seed):
-    order = np.random.default_rng(seed).permutation(len(case.x))
-    y, cache = forward(lib, case)
-    shuffled, shuffled_cache = forward(lib, case, x=case.x[order])
-    close(shuffled, y[order], 1e-9)
-    dx = lib.batch_norm_backward(case.dy, cache)[0]
-    shuffled_dx = lib.batch_norm_backward(case.dy[order], shuffled_cache)[0]
-    close(shuffled_dx, dx[order], 1e-9, scale=np.abs(case.dy * cache.inv_std.max()).max() * 2)
-
-
-@given(case=cases())
 def test_channels_do_not_mix(lib, case):
     y, cache = forward(lib, case)
     gradients = lib.batch_norm_backward(case.dy, cache)
@@ -162,14 +144,6 @@ def test_channels_do_not_mix(lib, case):
         close(dx, gradients[0][:, one], 1e-10, scale=scale)
         close(dgamma, gradients[1][one], 1e-10, scale=scale)
         close(dbeta, gradients[2][one], 1e-10, scale=scale)
-
-
-def test_one_example_changes_the_output_of_the_others(lib):
-    case = make_case((4, 3))
-    y, _ = forward(lib, case)
-    changed = case.x.copy()
-    changed[0] += 1
-    assert (np.abs(forward(lib, case, x=changed)[0] - y)[1:] > 1e-3).all()
 
 
 @pytest.mark.parametrize("shape", [(6, 3), (3, 4, 2), (2, 3, 2, 2)])
@@ -208,18 +182,6 @@ def test_dx_along_xhat_is_what_eps_leaves_of_it(lib, case):
     expected = case.gamma * inv_std * dgamma * case.eps / (cache.var + case.eps)
     size = np.abs(case.dy * xhat).sum() * (np.abs(case.gamma) * inv_std).max()
     close(along, expected, 1e-9, scale=size)
-
-
-@given(case=cases(eps=(1e-12,), distinct_scales=False))
-def test_dx_along_xhat_vanishes_with_eps(lib, case):
-    _, cache = forward(lib, case)
-    dx = lib.batch_norm_backward(case.dy, cache)[0]
-    xhat = reference_forward(case.x, case.gamma, case.beta, case.eps)[1]
-    along = (dx * xhat).sum(axis=(0, *range(2, dx.ndim)))
-    size = np.abs(case.dy * xhat).sum(axis=(0, *range(2, dx.ndim)))
-    # eps / (var + eps): two values of a channel can lie close together
-    rest = 1e-9 + case.eps / (cache.var + case.eps)
-    assert (np.abs(along) <= rest * size * np.abs(case.gamma) * cache.inv_std[:, 0]).all()
 
 
 @pytest.mark.parametrize("features", [1, 3])

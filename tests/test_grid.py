@@ -142,7 +142,8 @@ def test_a_dask_cluster_survives_a_killed_worker(expected, cluster):
     assert set(client.run(os.getpid).values()) != pids
 
 
-def test_an_interrupt_keeps_what_is_done_and_resume_does_the_rest(expected, monkeypatch):
+def test_an_interrupt_keeps_what_is_done_and_resume_does_the_rest(expected, monkeypatch, tmp_path):
+    """Resumed from the result itself, and once it was saved and loaded."""
     run_one, calls = bnlib.grid.run_one, []
 
     def interrupted(*args):
@@ -155,8 +156,14 @@ def test_an_interrupt_keeps_what_is_done_and_resume_does_the_rest(expected, monk
     result = sweep(DATA, SIZES, GRID, **SHARED)
     assert result.done.sum() == 4 and result.stopped.startswith("stopped by an interrupt")
     assert "4 of 24 runs done" in repr(result) and "resume" in repr(result)
-    assert same(sweep(DATA, SIZES, GRID, resume=result, **SHARED), expected)
-    assert len(calls) == 5 + POINTS - 4  # none twice
+    assert result.save(tmp_path / "part") == tmp_path / "part.npz"
+    loaded = SweepResult.load(tmp_path / "part")
+    assert same(loaded, result) and repr(loaded) == repr(result)
+    assert (loaded.grid, loaded.settings) == (result.grid, result.settings)
+    for part in (result, loaded):
+        calls[:] = [None] * 5
+        assert same(sweep(DATA, SIZES, GRID, resume=part, **SHARED), expected)
+        assert len(calls) == 5 + POINTS - 4  # none twice
 
 
 class Half(Executor):
@@ -259,25 +266,6 @@ def test_results_of_two_sets_of_data_are_told_apart():
 
 
 # -- Saving ---------------------------------------------------------------------------------------
-
-
-def test_a_saved_sweep_is_resumed_where_it_stopped(expected, monkeypatch, tmp_path):
-    run_one, calls = bnlib.grid.run_one, []
-
-    def interrupted(*args):
-        calls.append(args)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return run_one(*args)
-
-    monkeypatch.setattr(bnlib.grid, "run_one", interrupted)
-    part = sweep(DATA, SIZES, GRID, **SHARED)
-    assert part.save(tmp_path / "part") == tmp_path / "part.npz"
-    loaded = SweepResult.load(tmp_path / "part")
-    assert same(loaded, part) and repr(loaded) == repr(part)
-    assert (loaded.grid, loaded.settings) == (part.grid, part.settings)
-    assert same(sweep(DATA, SIZES, GRID, resume=loaded, **SHARED), expected)
-    assert len(calls) == 5 + POINTS - 4
 
 
 @pytest.mark.parametrize("load", [dict, bnlib.load_mnist], ids=["arguments", "Data"])

@@ -43,16 +43,6 @@ def test_gradient_agrees_with_differences(shape):
     assert report.passed, report
 
 
-@given(n=st.integers(1, 6), k=st.integers(2, 5), seed=st.integers(0, 999))
-def test_gradient_rows_sum_to_zero(n, k, seed):
-    dlogits = softmax_cross_entropy(*make(n, k, seed))[1]
-    close(dlogits.sum(axis=1), np.zeros(n), 1e-13, scale=1)
-
-
-def test_equal_logits_cost_log_k():
-    assert softmax_cross_entropy(np.zeros((3, 8)), [0, 3, 7])[0] == pytest.approx(np.log(8))
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_huge_logits_do_not_overflow(dtype):
     logits = np.array([[3e4, 0, -3e4], [-3e4, 3e4, 0]], dtype)

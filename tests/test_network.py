@@ -2,10 +2,10 @@
 
 import copy
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
-from cases import close
 
 from bnlib.gradients import gradcheck
 from bnlib.layers import Dense, ReLU, Sigmoid
@@ -16,6 +16,22 @@ from bnlib.optim import SGD
 
 X = np.random.default_rng(0).standard_normal((7, 6))
 LABELS = np.random.default_rng(1).integers(0, 3, 7)
+IMAGES = np.random.default_rng(0).standard_normal((7, 1, 8, 8))
+
+
+def make_mlp(norm, activation, **settings):
+    return mlp([6, 5, 4, 3], norm, activation, **settings), X
+
+
+def make_cnn(norm, activation, **settings):
+    return cnn((1, 2, 3), norm, activation, image_size=8, num_classes=3, **settings), IMAGES
+
+
+MAKERS = {  # of a network, and of images for it
+    "mlp": make_mlp,
+    "norm after": partial(make_mlp, norm_position="after"),
+    "cnn": make_cnn,
+}
 
 
 def norms(net):
@@ -27,9 +43,9 @@ def norms(net):
 
 @pytest.mark.parametrize("norm", [None, "batch"])
 @pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
-@pytest.mark.parametrize("position", ["before", "after"])
-def test_all_gradients_of_a_network_agree_with_differences(norm, activation, position):
-    net = mlp([6, 5, 4, 3], norm, activation, seed=2, norm_position=position)
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
+def test_all_gradients_of_a_network_agree_with_differences(make, norm, activation):
+    net, images = make(norm, activation, seed=2)
     rng = np.random.default_rng(3)
     net.flat_params += 0.1 * rng.standard_normal(net.flat_params.size)  # gamma, beta, bias not 1, 0
     saved = {}
@@ -43,7 +59,7 @@ def test_all_gradients_of_a_network_agree_with_differences(norm, activation, pos
         dx = net.backward(dy[0] * saved["dlogits"])
         return {"flat": net.flat_grads.copy(), "x": dx}
 
-    report = gradcheck(loss_of, backward, {"flat": net.flat_params.copy(), "x": X}, tol=1e-5)
+    report = gradcheck(loss_of, backward, {"flat": net.flat_params.copy(), "x": images}, tol=1e-5)
     assert report.passed, report
 
 
@@ -57,40 +73,25 @@ def test_forward_is_one_layer_after_the_other():
 
 def test_params_and_grads_are_views_of_the_flat_arrays():
     net = mlp([6, 5, 3], "batch")
-    assert (
-        sum(p.size for p in net.params.values())
-        == net.flat_params.size
-        == 6 * 5 + 5 + 5 + 5 * 3 + 3
-    )
-    for name, p in net.params.items():
-        assert np.shares_memory(p, net.flat_params) and np.shares_memory(
-            net.grads[name], net.flat_grads
-        )
-        assert p.shape == net.grads[name].shape
-    for layer in net.layers:
-        for p in layer.params.values():
-            assert np.shares_memory(p, net.flat_params)
+    assert net.flat_params.size == 6 * 5 + 5 + 5 + 5 * 3 + 3
+    for arrays, flat in ((net.params, net.flat_params), (net.grads, net.flat_grads)):
+        for k, array in enumerate(arrays.values()):
+            array[...] = k
+        values, counts = np.unique(flat, return_counts=True)
+        assert values.tolist() == list(range(len(arrays)))
+        assert counts.tolist() == [array.size for array in arrays.values()]
     net.flat_params[...] = 7
-    assert all((p == 7).all() for p in net.params.values())
-    assert (net.layers[1].gamma == 7).all()
+    assert (net.layers[1].gamma == 7).all() and (net.layers[3].weight == 7).all()
 
 
-def test_the_flat_arrays_hold_every_parameter_once():
-    net = mlp([4, 3, 2], "batch")
-    for k, p in enumerate(net.params.values()):
-        p[...] = k
-    values, counts = np.unique(net.flat_params, return_counts=True)
-    assert values.tolist() == list(range(len(net.params)))
-    assert counts.tolist() == [p.size for p in net.params.values()]
-
-
-def test_backward_without_the_input_gradient_fills_the_same_gradients():
-    net = mlp([6, 5, 3], "batch", seed=1)
-    dlogits = softmax_cross_entropy(net(X), LABELS)[1]
-    assert net.backward(dlogits).shape == X.shape
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
+def test_backward_without_the_input_gradient_fills_the_same_gradients(make):
+    net, images = make("batch", "tanh", seed=1)
+    dlogits = softmax_cross_entropy(net(images), LABELS)[1]
+    assert net.backward(dlogits).shape == images.shape
     grads = net.flat_grads.copy()
-    net.flat_grads[...] = 0
-    net(X)
+    net.flat_grads[...] = np.nan
+    net(images)
     assert net.backward(dlogits, input_gradient=False) is None
     assert np.array_equal(net.flat_grads, grads) and grads.any()
 
@@ -102,15 +103,6 @@ def test_train_and_eval_reach_every_layer_and_return_the_network():
     assert not net.training and not any(layer.training for layer in net.layers)
     assert net.train() is net
     assert net.training and all(layer.training for layer in net.layers)
-
-
-def test_does_not_update_in_eval():
-    net = mlp([6, 5, 4, 3], "batch")
-    net(X)
-    before = {name: b.tobytes() for name, b in net.buffers.items()}
-    net.eval()(2 * X)
-    assert {name: b.tobytes() for name, b in net.buffers.items()} == before
-    assert len(before) == 6
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -143,10 +135,11 @@ def test_nonlinearity_inputs_restores_everything_after_an_error():
 
 
 @pytest.mark.parametrize("norm", [None, "batch"])
-def test_float32_is_never_upcast_through_a_whole_training_step(norm):
-    net = mlp([6, 5, 4, 3], norm, "sigmoid", dtype=np.float32)
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
+def test_float32_is_never_upcast_through_a_whole_training_step(make, norm):
+    net, images = make(norm, "sigmoid", seed=0, dtype=np.float32)
     optimizer = SGD(net, 0.1, momentum=0.9, weight_decay=1e-3)
-    x, seen = X.astype(np.float32), []
+    x, seen = images.astype(np.float32), []
     for layer in net.layers:
         x = layer.forward(x)
         seen.append(x.dtype)
@@ -159,7 +152,7 @@ def test_float32_is_never_upcast_through_a_whole_training_step(norm):
     arrays = [*net.params.values(), *net.grads.values(), optimizer.velocity, net.flat_params]
     arrays += [b for name, b in net.buffers.items() if "num_batches" not in name]
     seen += [a.dtype for a in arrays]
-    x = X.astype(np.float32)
+    x = images.astype(np.float32)
     for layer in net.eval().layers:
         x = layer.forward(x)
         seen.append(x.dtype)
@@ -271,10 +264,14 @@ def test_state_crosses_to_another_network():
     "change, error, message",
     [
         (lambda s: s.pop("3.bias"), KeyError, "missing"),
-        (lambda s: s.update({"9.weight": 1}), KeyError, "has 4 layers, the state dict also names"),
+        (lambda s: s.update({"9.weight": 1}), KeyError, "does not know .*9.weight"),
         (lambda s: s.update({"0.bias": np.ones(5)}), KeyError, "does not know"),
-        (lambda s: s.update({3: 1}), KeyError, "also names 3"),
-        (lambda s: s.update({"3.weight": None}), TypeError, "real numbers in weight of layer 3"),
+        (lambda s: s.update({3: 1}), KeyError, "does not know .'3'"),
+        (
+            lambda s: s.update({"3.weight": None}),
+            TypeError,
+            "real numbers in 3.weight of the network",
+        ),
         (lambda s: s.update({"3.weight": np.full((3, 5), np.nan)}), ValueError, "finite numbers"),
         (lambda s: s.update({"1.running_var": -np.ones(5)}), ValueError, "running_var >= 0"),
         (
@@ -345,17 +342,15 @@ def test_a_dense_that_feeds_a_batch_norm_has_no_bias():
     assert biases(mlp([6, 5, 4, 3])) == [True, True, True]
 
 
-@pytest.mark.parametrize("position", ["before", "after"])
-def test_the_same_seed_gives_the_same_weights_with_and_without_batch_norm(position):
-    plain = mlp([6, 5, 4, 3], seed=8)
-    normed = mlp([6, 5, 4, 3], "batch", seed=8, norm_position=position)
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
+def test_the_same_seed_gives_the_same_weights_with_and_without_batch_norm(make):
+    def weights(norm, seed):
+        layers = make(norm, "relu", seed=seed)[0].layers
+        return [layer.weight for layer in layers if "weight" in layer.params]
 
-    def weights(net):
-        return [layer.weight for layer in net.layers if isinstance(layer, Dense)]
-
-    assert all(np.array_equal(a, b) for a, b in zip(weights(plain), weights(normed), strict=True))
-    other = mlp([6, 5, 4, 3], seed=9)
-    assert not any(np.array_equal(a, b) for a, b in zip(weights(plain), weights(other)))
+    plain = weights(None, 8)
+    assert all(np.array_equal(a, b) for a, b in zip(plain, weights("batch", 8), strict=True))
+    assert not any(np.array_equal(a, b) for a, b in zip(plain, weights(None, 9)))
 
 
 @pytest.mark.parametrize("activation, scale", [("relu", 2**0.5), ("sigmoid", 1), ("tanh", 1)])
@@ -366,6 +361,8 @@ def test_weights_start_with_the_documented_spread(activation, scale, init_scale)
     assert default_init_scale(activation) == scale or init_scale
     assert net.layers[0].weight.std() == pytest.approx(scale * 300**-0.5, rel=0.02)
     assert net.layers[2].weight.std() == pytest.approx(scale * 400**-0.5, rel=0.05)
+    net = cnn((1, 16, 32), activation=activation, init_scale=init_scale)
+    assert net.layers[3].weight.std() == pytest.approx(scale * (16 * 9) ** -0.5, rel=0.05)
 
 
 def test_float32_weights_are_the_rounded_float64_ones():
@@ -376,22 +373,6 @@ def test_float32_weights_are_the_rounded_float64_ones():
 def test_one_generator_serves_two_networks_with_different_weights():
     rng = np.random.default_rng(0)
     assert not np.array_equal(mlp([3, 2], seed=rng).flat_params, mlp([3, 2], seed=rng).flat_params)
-
-
-@pytest.mark.parametrize("norm", [None, "batch"])
-def test_a_network_fits_a_small_problem(norm):
-    """Nothing is wired the wrong way round: 40 points of 3 classes are learned by heart."""
-    rng = np.random.default_rng(5)
-    x, labels = rng.standard_normal((40, 6)), rng.integers(0, 3, 40)
-    net = mlp([6, 40, 40, 3], norm, seed=1)
-    optimizer = SGD(net, 0.2, momentum=0.9)
-    first = softmax_cross_entropy(net(x), labels)[0]
-    for _ in range(200):
-        loss, dlogits = softmax_cross_entropy(net(x), labels)
-        net.backward(dlogits, input_gradient=False)
-        optimizer.step()
-    assert loss < 0.01 < first
-    close(net(x).argmax(axis=1), labels, 0)
 
 
 @pytest.mark.parametrize(
@@ -417,10 +398,3 @@ def test_a_seed_that_is_none_is_refused():
     for seed in ("zero", -1, 1.5):
         with pytest.raises(TypeError, match="expected a seed, a whole number >= 0"):
             mlp([4, 2], seed=seed)
-
-
-def test_a_wrong_batch_shape_is_refused_by_the_first_layer():
-    with pytest.raises(
-        ValueError, match=r"Dense\(6, 5\) expected x of shape \(N, 6\), got \(6, 7\): did"
-    ):
-        Sequential([Dense(6, 5), ReLU()])(X.T)

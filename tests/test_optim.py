@@ -43,15 +43,6 @@ def test_leaves_gradients_and_buffers_alone_and_keeps_float32():
     assert all(p.dtype == np.float32 for p in net.params.values())
 
 
-def test_descends_a_parabola():
-    net = mlp([1, 1])
-    optimizer = SGD(net, 0.1, momentum=0.5)
-    for _ in range(200):
-        net.flat_grads[...] = net.flat_params - 3
-        optimizer.step()
-    close(net.flat_params, np.full(2, 3.0), 1e-9)
-
-
 @pytest.mark.parametrize(
     "settings, message",
     [

@@ -99,7 +99,8 @@ def test_measuring_works_in_one_thread(monkeypatch):
     assert seen == [2]
     bnlib.accuracy(net, *DATA.test_batch())
     bnlib.Recorder(DATA).record(net, 0, 1.0)
-    assert len(seen) >= 3 and set(seen[1:]) == {1}
+    bnlib.population_statistics(net, DATA, 20)
+    assert len(seen) >= 6 and set(seen[1:]) == {1}
 
 
 def test_the_number_in_training_is_looked_up_in_training(monkeypatch):

@@ -9,12 +9,11 @@ from cases import close
 
 import bnlib.training
 from bnlib.data import Data
-from bnlib.functional import NonFiniteError
 from bnlib.losses import softmax_cross_entropy
 from bnlib.network import mlp
-from bnlib.norms import BatchNorm
 from bnlib.recording import Recorder
 from bnlib.training import Trainer, accuracy, compare, train
+from bnlib.views import NonFiniteError
 
 
 def make_data(n=60, d=12, k=4, seed=0):
@@ -131,12 +130,6 @@ def test_training_puts_the_network_into_training_mode():
     assert net.training and net.buffers["1.num_batches_tracked"] == 2
 
 
-@pytest.mark.parametrize("batch_size", [0, 61])
-def test_a_batch_size_beyond_the_data_is_refused(batch_size):
-    with pytest.raises(ValueError, match=f"batch_size .*, got {batch_size}"):
-        train(net_for(), DATA, 1, 0.1, batch_size)
-
-
 @pytest.mark.parametrize(
     "change, error, message",
     [
@@ -145,6 +138,8 @@ def test_a_batch_size_beyond_the_data_is_refused(batch_size):
         ({"steps": 2.0}, ValueError, "steps >= 1, a whole number, got 2.0"),
         ({"steps": "3"}, ValueError, "steps >= 1, a whole number, got '3'"),
         ({"batch_size": 20.0}, ValueError, "batch_size >= 1, a whole number, got 20.0"),
+        ({"batch_size": 0}, ValueError, "batch_size >= 1, a whole number, got 0"),
+        ({"batch_size": 61}, ValueError, "batch_size <= 60, .* got 61"),
         (
             {"data": [[0.0] * 12] * 60},
             TypeError,
@@ -215,14 +210,6 @@ def test_divergence_is_recorded_and_keeps_the_last_good_weights(norm):
     assert np.array_equal(run.net.flat_params, good.net.flat_params)
 
 
-@pytest.mark.parametrize("dtype, lr", [(np.float32, 1e30), (np.float64, 1e200)])
-@pytest.mark.parametrize("norm", [None, "batch"])
-def test_a_huge_learning_rate_diverges_without_warning_or_error(dtype, lr, norm):
-    run = train(net_for(norm, dtype=dtype), DATA, 100, lr, 20)
-    assert run.diverged_at is not None and len(run.losses) == run.diverged_at < 100
-    assert np.isfinite(run.losses).all()
-
-
 def test_after_divergence_advance_does_nothing():
     trainer = Trainer(net_for(), poisoned(3), 0.1, 20)
     trainer.advance(10)
@@ -232,14 +219,19 @@ def test_after_divergence_advance_does_nothing():
 
 
 @pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
-@pytest.mark.parametrize("lr", [1e100, 1e200, 1e300])
+@pytest.mark.parametrize(
+    "dtype, lr",
+    [(np.float32, 1e30), (np.float64, 1e100), (np.float64, 1e200), (np.float64, 1e300)],
+)
 @pytest.mark.parametrize("norm", [None, "batch"])
-def test_divergence_is_recorded_with_a_recorder_too(activation, lr, norm):
+def test_a_huge_learning_rate_diverges_without_warning_or_error(activation, dtype, lr, norm):
     """However it goes wrong, each frame that was kept can be drawn."""
-    net = net_for(norm, activation=activation)
-    run = train(net, DATA, 50, lr, 20, recorder=Recorder(DATA, every=1, probe_size=20))
+    for recorder in (None, Recorder(DATA, every=1, probe_size=20)):
+        net = net_for(norm, activation=activation, dtype=dtype)
+        run = train(net, DATA, 50, lr, 20, recorder=recorder)
+        assert np.isfinite(run.losses).all()
+        assert len(run.losses) == (50 if run.diverged_at is None else run.diverged_at)
     assert run.recording.diverged_at == run.diverged_at
-    assert np.isfinite(run.losses).all()
     arrays = {k: v for k, v in vars(run.recording).items() if isinstance(v, np.ndarray)}
     assert {k for k, v in arrays.items() if not np.isfinite(v).all()} == set()
     if lr == 1e300:
@@ -371,15 +363,6 @@ def test_compare_takes_one_learning_rate_a_name():
         assert np.array_equal(runs[name].losses, train(net_for(), DATA, 5, lr, 20).losses)
 
 
-def test_compare_gives_every_network_its_own_recording():
-    recorder = Recorder(DATA, every=5, probe_size=20)
-    runs = compare({"a": net_for(), "b": net_for("batch")}, DATA, 10, 0.1, 20, recorder=recorder)
-    assert recorder.steps == []
-    for run in runs.values():
-        assert run.recording.steps.tolist() == [0, 5, 10]
-    assert not np.array_equal(runs["a"].recording.histogram, runs["b"].recording.histogram)
-
-
 def test_compare_goes_on_when_one_network_diverges():
     runs = compare({"a": net_for(), "b": net_for()}, DATA, 20, {"a": 1e200, "b": 0.1}, 20)
     assert runs["a"].diverged_at is not None
@@ -445,22 +428,6 @@ def test_accuracy_counts_across_chunks():
     assert accuracy(net, x, labels) == 1.0
     labels[::2] += 1
     assert accuracy(net, x, labels) == 0.5
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-@pytest.mark.parametrize("training", [True, False])
-def test_accuracy_restores_the_mode_after_an_error(error, training, monkeypatch):
-    net = net_for("batch")
-    if not training:
-        net.eval()
-
-    def broken(self, x):
-        raise error
-
-    monkeypatch.setattr(BatchNorm, "forward", broken)
-    with pytest.raises(error):
-        accuracy(net, *DATA.test_batch())
-    assert net.training == training and all(layer.training == training for layer in net.layers)
 
 
 X, Y = DATA.test_batch()
