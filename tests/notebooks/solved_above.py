@@ -314,7 +314,7 @@ def values_of(snippet, given):
     if first is not None:  # sizes that an earlier cell would have set
         for name in ("N", "n", "m"):
             space.setdefault(name, len(first))
-        space.setdefault("D", first.shape[-1])
+        space.setdefault("D", np.shape(first)[-1])
     derived = set(given)
     for k, one in enumerate(snippet.steps):
         uses = one.loads & derived
