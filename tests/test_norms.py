@@ -381,6 +381,9 @@ def test_float32_buffers_do_not_overflow(lib):
     with pytest.raises(NonFiniteError, match=r"statistics in float32, .* beyond 3.4e"):
         bn.forward(x)
     assert all(np.array_equal(v, before[name]) for name, v in bn.state_dict().items())
+    with pytest.raises(ValueError, match="finite numbers that float32 can hold in running_mean"):
+        bn.running_mean = 1e300
+    assert all(np.array_equal(v, before[name]) for name, v in bn.state_dict().items())
     assert np.isfinite(lib.BatchNorm(2).forward(x)).all()
 
 

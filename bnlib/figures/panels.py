@@ -31,7 +31,7 @@ TAIL = 1.7  # the axis holds the lines with so many standard deviations
 OFF = 0.05  # share of the values beyond the axis from which on a mark stands at its end
 LEAST_FULL = 0.5  # the bar of "moved" is full at this, or at the largest movement of the picture
 TOP, BOTTOM, NOW, GAP = 28, 48, 38, 7  # px
-CELLS = {"std": 44, "moved": 54, "dead": 48}  # px, the columns of numbers
+CELLS = {"std": 44, "moved": 58, "dead": 48}  # px, the columns of numbers
 
 
 @dataclass(frozen=True)
@@ -222,8 +222,8 @@ class PanelGrid:
             return
         self.limit = limit
         for panel in self.panels.values():  # static: the whole figure is drawn anew
-            tall = panel.ax.bbox.height > 45  # room for three numbers
-            ticks = LIMITS[limit] * np.array([-1, 0, 1] if tall else [-1, 1])
+            apart = LIMITS[limit] / limit * panel.ax.bbox.height / 2  # px, from tick to tick
+            ticks = LIMITS[limit] * np.array([-1, 0, 1] if apart > 17 else [-1, 1])
             panel.ax.set(ylim=(-limit, limit), yticks=ticks)
             panel.ax.yaxis.set_major_formatter("{x:g}")
 

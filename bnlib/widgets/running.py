@@ -76,7 +76,10 @@ class RunningStatisticsExplorer(LiveFigure):
         )
 
     def build(self, fig):
-        left, right = fig.add_gridspec(1, 2, width_ratios=[1.15, 1])
+        fig.set_layout_engine("none")  # fixed places: half the time, and nothing jumps
+        left, right = fig.add_gridspec(
+            1, 2, width_ratios=[1.15, 1], left=0.09, right=0.98, bottom=0.14, top=0.83, wspace=0.21
+        )
         upper, lower = left.subgridspec(2, 1)
         self._axes = [fig.add_subplot(upper)]
         self._axes.append(fig.add_subplot(lower, sharex=self._axes[0]))
@@ -98,7 +101,7 @@ class RunningStatisticsExplorer(LiveFigure):
         fig.legend(
             [self._batch[0], self._population[0], self._running[0]],
             ["each batch", "population", "running average"],
-            loc="outside upper center", ncols=3, frameon=False, markerscale=2.5,
+            loc="upper center", ncols=3, frameon=False, markerscale=2.5,
         )  # fmt: skip
         marks = [marks.artists for marks in self._beyond]
         self.seldom += [self._batch, self._population, marks]  # the same for every momentum
@@ -106,12 +109,12 @@ class RunningStatisticsExplorer(LiveFigure):
 
     def draw(self, momentum, batch_size, learning_rate, layer, unit):
         self._train(batch_size, learning_rate)
-        self.running = self._running_of[momentum]
+        self.averages = self._averages_of[momentum]
         self.running_accuracy = self._accuracy_of[momentum]
         run, done = self.run, len(self.run.batch)
         column = sum(self.hidden[: layer - 1]) + unit
         batch, population = run.batch[:, :, column], run.population[:, :, column]
-        running = self.running[:, :, column]
+        running = self.averages[:, :, column]
         shown = (self._trained_with, column)
         if shown != self._limits:  # a full draw, so not for a changed momentum
             self._limits = shown
@@ -166,10 +169,10 @@ class RunningStatisticsExplorer(LiveFigure):
         self.population_accuracy = run.accuracies(run.population, *self._test)
         # Of every momentum now: then a hand on its slider waits for drawing only.
         momenta = [momentum for _, momentum in self.controls["momentum"].options]
-        self._running_of = {m: run.running(m) for m in momenta}
+        self._averages_of = {m: run.running(m) for m in momenta}
         self._accuracy_of = {
             m: run.accuracies(running[run.frames], *self._test)
-            for m, running in self._running_of.items()
+            for m, running in self._averages_of.items()
         }
         self._trained_with = (batch_size, lr)
 

@@ -41,8 +41,9 @@ QUIET = [
     "--disable-sync",
     "--disable-quic",
 ]
-# Messages of the browser about the network, not about our code.
-HARMLESS = ("favicon", "ERR_", "Failed to fetch", "WebSocket connection")
+# Messages about the network, or about a kernel that was shut down while JupyterLab asked it
+# something: not about our code.
+HARMLESS = ("favicon", "ERR_", "Failed to fetch", "WebSocket connection", "debugger state")
 NOTEBOOK_STATE = """() => {
   const panel = window.jupyterapp?.shell?.currentWidget;
   const cells = panel?.content?.widgets ?? [];

@@ -69,7 +69,8 @@ def test_play_slider_and_page_are_linked_in_the_browser():
 def test_it_starts_where_it_is_told(start, frame):
     film = Cursor(start=start)
     assert film.frame == film.slider.index == film.stack.selected_index == film.play.value == frame
-    assert film.sentence == f"Frame {frame}, black."
+    assert film.sentence == f"Frame {frame}, black." and film.slider.label == f"step {frame}"
+    assert film.slider.readout and film.slider.continuous_update
     assert film.drawn[0] == frame  # the visible one first
 
 
@@ -80,13 +81,6 @@ def test_the_sentence_and_the_fallback_picture_follow_the_slider():
     bundle = film._repr_mimebundle_()
     assert bundle["text/plain"] == "Frame 1, black."
     assert base64.b64decode(bundle["image/png"]) == png_of(film.stack.children[1])
-
-
-def test_the_slider_says_the_step_in_visible_text():
-    film = Cursor()
-    film.frame = 3
-    assert film.slider.label == "step 3"
-    assert film.slider.readout and film.slider.continuous_update
 
 
 def test_a_changed_control_draws_every_frame_again_the_visible_one_first():

@@ -124,16 +124,6 @@ def test_mimebundle_has_view_sentence_and_picture(bar):
     assert "A low bar" in repr(bar)
 
 
-def test_summary_can_differ_from_the_sentence():
-    class Coarse(Bar):
-        def summary(self):
-            return "A bar."
-
-    bar = Coarse()
-    assert bar._repr_mimebundle_()["text/plain"] == "A bar."
-    assert bar.sentence != "A bar."
-
-
 def test_an_exception_is_raised_and_shown_and_goes_away(bar):
     with pytest.raises(ValueError, match="height"):
         bar.controls["height"].value = 1.0

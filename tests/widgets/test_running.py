@@ -56,7 +56,7 @@ def test_unit_and_layer_show_other_statistics(explorer):
         column = explorer.controls["unit"].value + (
             0 if explorer.controls["layer"].value == 1 else 12
         )
-        shown = explorer.running[-1, 0, column]
+        shown = explorer.averages[-1, 0, column]
         assert f"running mean {shown:.2f} (" in explorer.sentence
         sentences.add(explorer.sentence)
     assert len(sentences) == 3

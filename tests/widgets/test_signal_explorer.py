@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from bnlib import mlp
-from bnlib.figures.format import setting
 from bnlib.profile import signal_profile
 from bnlib.widgets import SignalExplorer
-from bnlib.widgets.signal_explorer import DEPTHS, SCALES, UNITS
+from bnlib.widgets.signal_explorer import UNITS
 
 
 @pytest.fixture
@@ -72,29 +71,6 @@ def test_what_lies_beyond_the_axes_is_marked_at_their_edge_and_told_truly(explor
     put(explorer, scale=0.1)
     above, below = (artist.get_xdata() for artist in explorer._beyond[1].artists)
     assert below[0] == 1 and not len(above) and "below" in explorer.sentence
-
-
-def test_with_bn_the_forward_signal_does_not_depend_on_the_scale(explorer):
-    put(explorer, norm=True, activation="relu", scale=0.5)
-    small = drawn(explorer, "with BN")[0]
-    put(explorer, scale=4.0)
-    np.testing.assert_allclose(drawn(explorer, "with BN")[0], small, rtol=1e-3)
-    assert not np.allclose(drawn(explorer)[0], small, rtol=0.5)
-
-
-def test_every_control_over_its_whole_range(explorer):
-    seen = set()
-    for activation in ("relu", "sigmoid", "tanh"):
-        for depth in (DEPTHS[0], 23, DEPTHS[1]):
-            for scale in (SCALES[0], 1.4, SCALES[1]):
-                put(explorer, activation=activation, depth=depth, scale=scale, norm=scale > 1)
-                assert f"{depth} hidden layers of {activation}, scale {setting(scale)}," in (
-                    explorer.sentence
-                )
-                lines = np.concatenate(drawn(explorer))
-                assert len(lines) == 2 * depth and np.isfinite(lines).all()
-                seen.add(explorer.png)
-    assert len(seen) == 27
 
 
 def test_a_slider_is_answered_without_drawing_the_axes_again(explorer, monkeypatch):
