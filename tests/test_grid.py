@@ -164,6 +164,7 @@ def test_an_interrupt_keeps_what_is_done_and_resume_does_the_rest(expected, monk
         calls[:] = [None] * 5
         assert same(sweep(DATA, SIZES, GRID, resume=part, **SHARED), expected)
         assert len(calls) == 5 + POINTS - 4  # none twice
+        assert part.done.sum() == 4  # resuming works on a copy
 
 
 class Half(Executor):
