@@ -13,7 +13,10 @@
     : shown === String(wanted);
   const watch = (widget) => {
     let timer = 0, latest = null;
-    const settle = () => { clearTimeout(timer); timer = 0; widget.classList.remove("bnlib-stale"); };
+    const settle = () => {
+      clearTimeout(timer); timer = 0;
+      if (widget.classList.contains("bnlib-stale")) widget.classList.remove("bnlib-stale"); // removing nothing calls look
+    };
     const look = () => {
       const picture = widget.querySelector("img[data-shows]");
       const wanted = picture ? JSON.parse(picture.dataset.shows) : {};
@@ -39,7 +42,7 @@
     };
     new MutationObserver(look).observe(widget, {
       subtree: true, childList: true, characterData: true,
-      attributes: true, attributeFilter: ["aria-valuetext"],
+      attributes: true, attributeFilter: ["aria-valuetext", "class"], // Play turns into Pause by its class
     });
     widget.addEventListener("change", look);
     look();

@@ -100,6 +100,7 @@ def test_sizes_names_and_the_keyboard(run):
     node.get_by_role("button", name="Play the film").click()
     film = [f"Step {step} of 60" for step in range(0, 70, 10)]
     notebook.wait("a film that plays", lambda: film == node.evaluate("n => n.noted.slice(-7)"))
+    node.get_by_role("button", name="Play the film").wait_for()  # not "Pause" any more
 
 
 def moves_the_picture(notebook, node, handle):
