@@ -9,8 +9,10 @@ from exercises.programs import F32, PER_CHANNEL, all_outputs, in_float32, xh
 from bnlib import exercises
 from bnlib.exercises import bn_forward, saturated_fraction, standardize, update_running
 
-# not those whose outputs are verdicts, which no rounding changes
-ALL = [name for name, e in exercises.available.items() if type(e) is exercises.Exercise]
+# Not those whose outputs are verdicts, which no rounding changes, and not the layer: what is
+# wrapped and rounded here are functions.
+NOT_ROUNDED = {"gradient_check", "tune_baseline", "BatchNormLayer"}
+ALL = [name for name in exercises.available if name not in NOT_ROUNDED]
 
 
 @pytest.mark.parametrize("back", [False, True], ids=["returns float32", "returns float64"])
