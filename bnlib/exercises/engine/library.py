@@ -48,7 +48,10 @@ def library(names: Sequence[str], exercises: dict, folder: str | os.PathLike = "
 
 
 def _load(path: Path):
-    """(module, "") or (None, why not; "" if there is no file). Read anew each time: it grows while the kernel runs."""
+    """(module, "") or (None, why not); (None, "") where there is no file.
+
+    Read anew each time: it grows while the kernel runs.
+    """
     if not path.exists():
         return None, ""
     spec = importlib.util.spec_from_file_location("my_bn", path)
