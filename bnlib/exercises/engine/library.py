@@ -48,9 +48,12 @@ def library(names: Sequence[str], exercises: dict, folder: str | os.PathLike = "
 
 
 def _load(path: Path):
-    """(module, "") or (None, why not). Read anew each time: it grows while the kernel runs."""
+    """(module, "") or (None, why not); (None, "") where there is no file.
+
+    Read anew each time: it grows while the kernel runs.
+    """
     if not path.exists():
-        return None, "There is no my_bn.py in this folder yet."
+        return None, ""
     spec = importlib.util.spec_from_file_location("my_bn", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules["my_bn"] = module  # so that `import my_bn` gives the same functions
