@@ -157,8 +157,7 @@ bn_forward = Exercise(
         "gamma and beta have the shape (D,), so gamma * xhat multiplies each row of xhat by all of "
         "gamma: column i by gamma[i]. No loop is needed.",
     ),
-    why="This is the whole of batch normalization in training: the batch sets the scale of nothing "
-    "any more, gamma and beta set it, and they are learned.",
+    why="Mean and scale of y no longer come from the batch; beta and gamma set them.",
 )
 
 stable_variance = Exercise(

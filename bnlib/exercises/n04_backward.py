@@ -64,8 +64,9 @@ bn_backward = Exercise(
         "xhat.  3. dxhat = gamma * dy.  4. The gradient of the variance collects dxhat * (x - "
         "mean) with the derivative of (var + eps) ** -0.5.  5. The gradient of the mean collects "
         "-dxhat / std.  6. dx adds the three paths; the last two are shared by N examples.",
-        "The last line of that plan is dx = dxhat / std + dvar * 2 * (x - mean) / len(x) + dmean "
-        "/ len(x): the direct path, that through the variance and that through the mean.",
+        "With dvar and dmean for the gradients of variance and mean, the last line of that plan is "
+        "dx = dxhat / std + dvar * 2 * (x - mean) / len(x) + dmean / len(x): the direct path, that "
+        "through the variance and that through the mean.",
     ),
     why="With this and bn_forward a network with batch normalization can be trained: no library "
     "does anything else in its backward pass.",
@@ -290,9 +291,9 @@ gradient_check = JudgeOfChecks(
         "Choose a dy for which the right gradient is not zero, and not the same for all y. The "
         "loss is then L(x) = sum of dy * forward(x), with dy held fixed.",
         "1. dy: random, of the shape of forward(x).  2. dx: what backward claims.  3. For each "
-        "entry of x, measure the slope of L by central differences (`slope` of the notebook does "
+        "entry of x, measure the slope of L by central differences (`measure` of the notebook does "
         "that).  4. The largest difference of the two, without its sign, over the largest slope.",
-        "dy = rng.normal(size=forward(x).shape) and slope(lambda a: np.sum(dy * forward(a)), x) "
+        "dy = rng.normal(size=forward(x).shape) and measure(lambda a: np.sum(dy * forward(a)), x) "
         "are two of the four lines. Compare with np.abs(...).max().",
     ),
     why="A check that you have seen fail is one that you can trust.",

@@ -109,8 +109,8 @@ bn_backward_closed = Exercise(
     properties=(columns_are_independent, right_factor, columns_sum_to_zero, nothing_along_xhat),
     hints=(
         "What is removed from dy is a + b * xhat (the line of Figure 1), with one a and one b for "
-        "each feature. Put dvar and dmean into the formula for dx, with x - mean = xhat / inv_std, "
-        "and read a and b off.",
+        "each feature. Put dvar and dmean, the gradients of variance and mean, into the formula "
+        "for dx, with x - mean = xhat / inv_std, and read a and b off.",
         "The path through the mean gives a: which sum over the batch is in dmean, and by what is "
         "it divided? The path through the variance gives b, behind which xhat is left over: one "
         "xhat comes from inside the sum, one stays outside. All powers of inv_std but one cancel.",

@@ -90,8 +90,7 @@ bn_inference = Exercise(
         "slope is gamma over the root of running_var + eps. The line goes through the point "
         "(running_mean, beta): offset is beta minus slope times running_mean.",
     ),
-    why="A prediction depends on its own image alone, and the slope is all that a gradient needs "
-    "to pass such a layer: dx = slope * dy.",
+    why="A prediction now depends on its own image alone, whoever else is in the batch.",
 )
 
 
@@ -103,7 +102,7 @@ def update_running(running_mean, running_var, x, momentum):
 
     running_mean, running_var: arrays (D,), the values so far.  x: array (N, D), the new batch.
     momentum: between 0 and 1, the weight of the new batch.
-    Returns new_mean, new_var, arrays (D,). The batch's variance is the unbiased one (N - 1).
+    Returns new_mean, new_var, arrays (D,).
     """
     new_mean = (1 - momentum) * running_mean + momentum * x.mean(axis=0)
     new_var = (1 - momentum) * running_var + momentum * x.var(axis=0, ddof=1)

@@ -25,8 +25,8 @@ def batch_table(x, eps: float = 1e-5, images=None, column: int = 1, size=(9.4, 4
     right = d + 3
     blocks = [
         (0, 0, x, f"$x$: ({n}, {d})", "without BN"),
-        (0, n + 0.9, mean[None], rf"$\mu_B$: ({d},)", "data"),
-        (0, n + 2.2, var[None], rf"$\sigma_B^2$: ({d},)", "data"),
+        (0, n + 0.9, mean[None], rf"$\mu_\mathcal{{B}}$: ({d},)", "data"),
+        (0, n + 2.2, var[None], rf"$\sigma_\mathcal{{B}}^2$: ({d},)", "data"),
         (right, 0, xhat, rf"$\hat{{x}}$: ({n}, {d})", "with BN"),
     ]
     for left, top, table, name, kind in blocks:
@@ -48,7 +48,10 @@ def batch_table(x, eps: float = 1e-5, images=None, column: int = 1, size=(9.4, 4
     ax.set(xlim=(-0.9, 2 * d + 3.1), ylim=(n + 3.4, -1.1))
     arrow = {"arrowstyle": "-|>", "lw": 1.5, "color": "black"}
     ax.annotate("", (right - 0.2, n / 2), (d + 0.2, n / 2), arrowprops=arrow)
-    step = "every row:\nminus $\\mu_B$, over\n" + r"$\sqrt{\sigma_B^2 + \varepsilon}$"
+    step = (
+        "every row:\nminus $\\mu_\\mathcal{B}$, over\n"
+        + r"$\sqrt{\sigma_\mathcal{B}^2 + \varepsilon}$"
+    )
     ax.text(d + 1.5, n / 2 - 0.2, step, ha="center", va="bottom")
     ax.annotate("", (d / 2, n + 0.85), (d / 2, n + 0.1), arrowprops=arrow)
     ax.text(d / 2 + 0.2, n + 0.45, "over the batch", va="center")

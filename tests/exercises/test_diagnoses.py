@@ -486,6 +486,7 @@ def test_a_matrix_product_that_does_not_fit_is_told_without_gufuncs():
     assert (result.outcome, result.diagnosis) == ("error", "matrix-product")
     assert "the sizes 6 and 4 do not fit" in result.message
     assert "gufunc" not in result.message
+    assert "is the matrix product:" not in result.message
     result = exercise.check(edited(exercise.answer, {"W * scale": "W * np.diag(scale)"}))
     assert result.diagnosis == "diagonal-not-multiplied"
     result = exercises.bn_forward.check(lambda x, gamma, beta, eps: gamma[:3] @ x)

@@ -100,18 +100,32 @@ def test_another_name_and_an_array_of_the_notebook(file):
     assert file.read_bytes() == before
 
 
-def test_a_second_keep_replaces_the_block_and_leaves_the_old_file_in_a_copy(file):
-    standardize.keep(cells(IMPORT, STANDARDIZE)["standardize"], file.parent)
-    by_hand = file.read_text(encoding="utf-8") + "\n\nMINE = 3  # my own line\n"
-    file.write_text(by_hand, encoding="utf-8")
-    other = STANDARDIZE.replace("x.var(0)", "x.std(0) ** 2")
-    for number, source in ((1, other), (2, STANDARDIZE)):
+def test_a_second_keep_replaces_the_block_and_leaves_one_copy_of_what_was_edited(file):
+    def replace(source):
         before = file.read_text(encoding="utf-8")
         said = standardize.keep(cells(IMPORT, source)["standardize"], file.parent)
-        assert f"my_bn.py.{number}" in said
-        assert file.with_name(f"my_bn.py.{number}").read_text(encoding="utf-8") == before
-        assert "MINE = 3  # my own line" in file.read_text(encoding="utf-8")
         assert source.strip() in file.read_text(encoding="utf-8")
+        return said, before
+
+    copy = file.with_name("my_bn.py.before")
+    other = STANDARDIZE.replace("x.var(0)", "x.std(0) ** 2")
+    standardize.keep(cells(IMPORT, STANDARDIZE)["standardize"], file.parent)
+    assert not copy.exists()
+    said, before = replace(other)
+    assert copy.name in said
+    assert copy.read_text(encoding="utf-8") == before
+    by_hand = file.read_text(encoding="utf-8") + "\n\nMINE = 3  # my own line\n"
+    by_hand = by_hand.replace("x.std(0)", "np.std(x, 0)")
+    file.write_text(by_hand, encoding="utf-8")
+    said, edited = replace(STANDARDIZE)
+    assert edited == by_hand
+    assert copy.name in said
+    assert copy.read_text(encoding="utf-8") == by_hand
+    for source in (other, STANDARDIZE):  # as they were kept: the edited state stays in the copy
+        assert copy.name not in replace(source)[0]
+        assert copy.read_text(encoding="utf-8") == by_hand
+    assert "MINE = 3  # my own line" in file.read_text(encoding="utf-8")
+    assert sorted(os.listdir(file.parent)) == ["my_bn.py", copy.name]
     assert "already" in standardize.keep(cells(IMPORT, STANDARDIZE)["standardize"], file.parent)
 
 

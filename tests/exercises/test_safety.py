@@ -1,6 +1,5 @@
 """Nothing that a function does gets out of a check: exceptions, prints, changes, floods."""
 
-import re
 import sys
 import tracemalloc
 import warnings
@@ -297,8 +296,7 @@ def test_large_inputs_are_left_out_when_small_ones_fail():
 
     result = bn_backward.check(function)
     assert max(sizes) <= 200
-    count = len(bn_backward.rows)
-    assert re.search(rf"all \d\d smaller ones of {count} test inputs", result.message)
+    assert "It is wrong on every input tried." in result.message
 
 
 def test_a_simulation_is_not_asked_for_large_layers():

@@ -131,8 +131,11 @@ def text_of(thing: object, limit: int = 600) -> str:
     return (text if len(text) <= limit else text[:limit] + " ...").strip()
 
 
-def describe_error(error: BaseException, call: str) -> str:
-    """The student's exception with the call and the line that caused it, without our traceback."""
+def describe_error(error: BaseException, call: str, diagnosed: bool = False) -> str:
+    """The student's exception with the call and the line that caused it, without our traceback.
+
+    diagnosed: the mistake has been named, so nothing is said of what may be behind the shapes.
+    """
     said = re.sub(GUFUNC, r"the sizes \1 and \2 do not fit", text_of(error))
     lines = [f"{call} raised {type(error).__name__}: {said}"]
     where = _student_line(error)
@@ -149,6 +152,8 @@ def describe_error(error: BaseException, call: str) -> str:
         lines.append(
             "There is a `...` left in your code, or in a function it calls: what belongs there?"
         )
+    elif diagnosed:
+        pass
     elif "matmul" in message:
         lines.append(
             "`@` is the matrix product: the columns of the left and the rows of the right have to "

@@ -175,19 +175,21 @@ def responds_to_arguments(case: Case) -> str | None:
                 raise CannotTell
             must, may = not close(right, later, 1e-6), not close(right, later, 1e-14)
             does = not close(before, mine, 1e-9)
-            change = f"from {value:g} to {other:g}" if np.ndim(value) == 0 else "(other numbers)"
+            change = "changes"
+            if np.ndim(value) == 0:
+                change = f"changes from {value:g} to {other:g}"
             if must and not does:
                 at = failing_entry(right, later)
                 a, b = numbers(right[at], later[at])
                 return (
-                    f"{out} does not change when {name} changes {change}: {out}{index(at)} stays "
+                    f"{out} does not change when {name} {change}: {out}{index(at)} stays "
                     f"{number(mine[at])}, expected to go from {a} to {b}."
                 )
             if does and not may:
                 at = failing_entry(before, mine)
                 a, b = numbers(before[at], mine[at])
                 return (
-                    f"{out} changes when {name} changes {change}, but here it should not: "
+                    f"{out} changes when {name} {change}, but here it should not: "
                     f"{out}{index(at)} goes from {a} to {b}, expected {number(right[at])} both "
                     "times."
                 )

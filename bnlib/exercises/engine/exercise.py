@@ -284,7 +284,8 @@ class Exercise:
         shown = [t for t in trials if t.failed and (t.attempt.error or {*t.wrong} & {*names})]
         shown = next((t for t in shown if t.probe.tag == mistake.only_on), shown[0])
         if shown.attempt.error is not None:
-            numbers = describe_error(shown.attempt.error, sentences.call(self.name, shown))
+            call = sentences.call(self.name, shown)
+            numbers = describe_error(shown.attempt.error, call, diagnosed=True)
         elif shown.problem:
             numbers = f"{shown.problem.message} ({sentences.on(shown)})"
         else:

@@ -3,7 +3,7 @@
 The file is a list of blocks, one a kept function, between two comment lines; what stands outside
 of them is the learner's and stays. A block holds all that the function needs from the notebook.
 Nothing is written that does not pass its check when it is run from the file's new text alone, and
-what a second `keep` replaces stays in a numbered copy of the file.
+what was edited by hand and is replaced stays in a copy of the file, my_bn.py.before.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import textwrap
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -66,7 +67,7 @@ def _keep(function, name, exercises, path) -> str:
         ) from None
     blocks: dict[str, str] = {}
     _collect(function, name, exercises, blocks)
-    after, replaced = before, False
+    after, replaced = before, ""
     for owner, code in blocks.items():
         if owner != name and _block(after, owner) not in (None, code):
             raise NotKept(
@@ -74,14 +75,19 @@ def _keep(function, name, exercises, path) -> str:
                 f"Keep {owner} first, then {name}."
             )
         after, changed = _with_block(after, owner, code)
-        replaced |= changed
+        replaced = max(replaced, changed, key=["", "kept", "edited"].index)
     _refuse_clashes(after, path.name)
     _try_out(after, name, exercises, path.name)
     if after == before:
         return f"{path.name} has this {name} already."
-    copy = _save(path, after, before if replaced else None)
+    copy = path.with_name(f"{path.name}.before")
+    # A later state that was not edited does not take the place of one that was.
+    copied = replaced == "edited" or (replaced and not copy.exists())
+    if copied:
+        _write(copy, before)
+    _write(path, after)
     lines = [f"It is in {path.name} now: `from my_bn import {name}`."]
-    if copy:
+    if copied:
         lines.append(f"The file as it was before is in {copy.name}.")
     with_it = [owner for owner in blocks if owner != name]
     if with_it:
@@ -206,7 +212,12 @@ def _marks(name) -> tuple[str, str]:
 
 def _pattern(name) -> re.Pattern:
     start, end = map(re.escape, _marks(name))
-    return re.compile(f"^{start}\n(.*?)\n{end}$", re.DOTALL | re.MULTILINE)
+    return re.compile(f"^{start}\n(.*?)\n{end}(?:, kept as (\\w+))?$", re.DOTALL | re.MULTILINE)
+
+
+def _fingerprint(code) -> str:
+    """By which a block that was edited by hand is told from one that is as it was kept."""
+    return f"{zlib.crc32(code.encode()):08x}"
 
 
 def _block(text, name) -> str | None:
@@ -214,16 +225,20 @@ def _block(text, name) -> str | None:
     return found[1] if found else None
 
 
-def _with_block(text, name, code) -> tuple[str, bool]:
-    """The text with the block in its place, or at the end; and whether that replaced another."""
-    old = _block(text, name)
-    if old == code:
-        return text, False
+def _with_block(text, name, code) -> tuple[str, str]:
+    """The text with the block in its place, or at the end; and whether that replaced another.
+
+    The second is "edited" if the other was edited by hand, "kept" if not, "" if there was none.
+    """
+    old = _pattern(name).search(text)
+    if old and old[1] == code:
+        return text, ""
     start, end = _marks(name)
-    block = f"{start}\n{code}\n{end}"
-    if old is None:
-        return f"{text.rstrip()}\n\n\n{block}\n", False
-    return _pattern(name).sub(lambda _: block, text), True
+    block = f"{start}\n{code}\n{end}, kept as {_fingerprint(code)}"
+    if not old:
+        return f"{text.rstrip()}\n\n\n{block}\n", ""
+    replaced = "kept" if old[2] == _fingerprint(old[1]) else "edited"
+    return _pattern(name).sub(lambda _: block, text), replaced
 
 
 def _refuse_clashes(text, file) -> None:
@@ -259,17 +274,11 @@ def _try_out(text, name, exercises, file) -> None:
         )
 
 
-def _save(path, text, before) -> Path | None:
-    """Write text, all or nothing; before goes into a numbered copy, whose path is returned."""
-    copy = None
-    if before is not None:
-        numbers = (path.with_name(f"{path.name}.{i}") for i in range(1, 10_000))
-        copy = next(p for p in numbers if not p.exists())
-        copy.write_text(before, encoding="utf-8")
+def _write(path, text) -> None:
+    """All or nothing."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         draft.write_text(text, encoding="utf-8")
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
-    return copy

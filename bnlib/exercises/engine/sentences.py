@@ -70,18 +70,16 @@ def where(trials: list[Trial], rows: list[Row]) -> str:
     """On which probes the function is right: often the pointer to the fault."""
     right = [t for t in trials if not t.failed]
     wrong = [t for t in trials if t.failed]
-    smaller = f"{len(trials)} smaller ones of {len(rows)}"
-    of = f"of the {smaller}" if len(trials) < len(rows) else f"of {len(rows)}"
+    tried = "test inputs" if len(trials) == len(rows) else "inputs tried"  # the small ones
     if not right:
-        on_all = f"all {smaller}" if len(trials) < len(rows) else total(trials, rows)
-        return f"It is wrong on {on_all} test inputs."
+        return "It is wrong on every input tried."
     named = "; ".join(t.probe.name for t in wrong[:3]) + ("; ..." if len(wrong) > 3 else ".")
     if right[0] is trials[0] or len(wrong) <= 3:
         return (
-            f"It is right on {len(right)} {of} test inputs, among them {right[0].probe.name}, but "
-            f"wrong for {named}"
+            f"It is right on {len(right)} of {len(trials)} {tried}, among them "
+            f"{right[0].probe.name}, but wrong for {named}"
         )
-    return f"It is wrong on {len(wrong)} {of} test inputs."
+    return f"It is wrong on {len(wrong)} of {len(trials)} {tried}."
 
 
 def hard(trials: list[Trial]) -> str:
@@ -121,4 +119,10 @@ def precision(trials: list[Trial], single: bool) -> str:
         return f"It {word} float32 also where its input is float64: right to about 7 digits."
     arrays = [v for t in trials if t.probe.single for v in t.outputs.values() if v.ndim]
     kinds = {str(v.dtype) for v in arrays}  # a single number has no dtype to keep
-    return f"For float32 input it returns {' and '.join(sorted(kinds))}." if kinds else ""
+    said = f"For float32 input it returns {' and '.join(sorted(kinds))}." if kinds else ""
+    if "float64" in kinds:
+        said += (
+            " That is right, but slower: `.astype` to the input's dtype, for what you return or "
+            "what you compute with, keeps a float32 network in float32."
+        )
+    return said
