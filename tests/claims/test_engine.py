@@ -275,6 +275,14 @@ class TestDisplay:
         with pytest.raises(KeyError, match="no claim 'c'; there are a, b"):
             table["c"]
 
+    def test_card_concludes_nothing_without_numbers(self, entry):
+        conclude = "A conclusion that needs numbers."
+        entry = replace(entry, claim=replace(CLAIM, conclude=conclude))
+        unmeasured = replace(entry, rows={})
+        assert conclude in repr(entry) and conclude in entry._repr_html_()
+        for text in (repr(unmeasured), unmeasured._repr_html_()):
+            assert conclude not in text and "Nothing yet." in text
+
     def test_contradiction(self):
         def rows(mean):
             return [{"gain": mean + 0.1 * (-1) ** i} for i in range(4)]

@@ -68,7 +68,7 @@ class Entry:
             ("there", claim.paper),
             ("here", self.sentence),
             ("verdict", self.verdict),
-            ("conclude", claim.conclude),
+            ("conclude", claim.conclude if self._decided else "Nothing yet."),
             ("criterion", f"{claim.criterion} Worth having: {claim.worth:g} {claim.unit}."),
             ("seeds", seeds),
         ]
