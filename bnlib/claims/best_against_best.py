@@ -86,7 +86,7 @@ CLAIM = Claim(
     effect=effect,
     unit="points",
     worth=WORTH,
-    seeds=20,
+    seeds=40,
     tune=tune,
     choose=choose,
 )

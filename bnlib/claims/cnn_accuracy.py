@@ -117,6 +117,7 @@ CLAIM = Claim(
     effect=effect,
     unit=f"points at rate {SHOWN[0]:g}",
     worth=WORTH,
+    seeds=20,
     tune=tune,
     choose=choose,
 )
