@@ -112,16 +112,22 @@ class Named:
 
 
 class Suspect(Named):
-    """A backward function to be judged. `ask`: what to think about if the verdict is wrong."""
+    """A backward function to be judged. `ask`: what to think about if the verdict is wrong.
 
-    def __init__(self, name: str, function: Callable, ask: str):
+    between: of what size the returned error may be, where it is known: for the largest entries as
+    for lengths, and over the measured gradient, the claimed one or both.
+    """
+
+    def __init__(self, name: str, function: Callable, ask: str, between=(FOUND, np.inf)):
         super().__init__(name, function)
-        self.is_wrong, self.ask = ask != RIGHT, ask
+        self.is_wrong, self.ask, self.between = ask != RIGHT, ask, between
 
 
 DY = "For which dy is the right gradient not zero, and does each part of it count?"
 ENTRIES = "Does each entry of x count, wherever it stands?"
+LARGEST = "Do you return the largest error, and not a mean that the other entries make small?"
 SIGN = "What happens to the sign of a difference?"
+ANOTHER = "What is the largest difference here, divided by the largest entry of the gradient?"
 SIZE = "Is the error measured against the size of the gradient?"
 RIGHT = (
     "It is right. Is the right gradient zero for the dy of your check, is the difference a central "
@@ -130,7 +136,7 @@ RIGHT = (
 
 
 def _bn():
-    """BN, an input, and one right and eleven wrong backward functions for it.
+    """BN, an input, and one right and twelve wrong backward functions for it.
 
     The standard deviations are 0.3 or less, so that one-sided differences show; eps is small, so
     that dy = 1 and dy = y leave no gradient at all.
@@ -157,7 +163,7 @@ def _bn():
     found = (
         ("that returns zeros", lambda dy, x: 0 * x, DY),
         ("that is right", right, RIGHT),
-        ("whose dx is 0.1 % too long", lambda dy, x: 1.001 * right(dy, x), SIZE),
+        ("whose dx is 0.1 % too long", lambda dy, x: 1.001 * right(dy, x), SIZE, (4e-4, 2.5e-3)),
         ("with one entry of dx doubled, the last", doubled(-1, -1), ENTRIES),
         ("with one entry of dx doubled, in the first row", doubled(0, 2), ENTRIES),
         ("with the direct path only", lambda dy, x: gamma / np.sqrt(x.var(0) + eps) * dy, DY),
@@ -165,11 +171,14 @@ def _bn():
         ("whose dx is too small by 1 everywhere", lambda dy, x: right(dy, x) - 1, SIGN),
         ("whose dx is too large by 1 everywhere", lambda dy, x: right(dy, x) + 1, SIGN),
         ("whose dx is twice as long", lambda dy, x: 2 * right(dy, x), "How far apart are x +- h?"),
+        ("whose dx is 11 times as long", lambda dy, x: 11 * right(dy, x), SIZE, (0.4, 25.0)),
         ("with the examples in reverse order", lambda dy, x: right(dy, x)[::-1], ENTRIES),
         ("that returns dy", lambda dy, x: dy, DY),
     )
-    for name, function, ask in found:
-        yield forward, Suspect(f"a backward function of BN {name}", function, ask), x
+    for name, function, *ask in found:
+        yield forward, Suspect(f"a backward function of BN {name}", function, *ask), x
+    wide = np.random.default_rng(8).standard_normal((6, 4))  # here a step of 1e-3 is small
+    yield forward, Suspect("a right backward function of BN, with other x", right, RIGHT), wide
 
 
 def _others():
@@ -193,33 +202,66 @@ def _others():
     def mean_of_sine(x):
         return np.sin(x).mean(0)
 
-    large, small = (lambda x: 1e7 * product(x)), (lambda x: 1e-7 * product(x))
+    def exponentials(x):
+        return np.exp(x).sum(keepdims=True)
+
+    large, small = (lambda x: 1e7 * product(x)), (lambda x: 1e-9 * product(x))
     found = (
         ("a right one of y = x @ W, with W (4, 3)", product, right, x, RIGHT),
         ("one of y = x @ W that does not use dy", product, without_dy, x, "Of which loss is dx?"),
         ("one of y = x @ W that uses the mean of dy", product, with_its_mean, x, DY),
         ("a right one of y = 1e7 * x @ W", large, lambda dy, x: 1e7 * right(dy, x), x, RIGHT),
-        ("one of y = 1e-7 * x @ W that returns zeros", small, lambda dy, x: 0 * x, x, SIZE),
+        ("one of y = 1e-9 * x @ W that returns zeros", small, lambda dy, x: 0 * x, x, SIZE),
         ("a right one of y = x**2", np.square, lambda dy, x: 2 * x * dy, square, RIGHT),
         ("one of y = x**2 without the 2", np.square, lambda dy, x: x * dy, square, DY),
         (
             *("a right one of y = the mean of sin(x) over axis 0", mean_of_sine),
             *(lambda dy, x: np.cos(x) * dy / len(x), x, RIGHT),
         ),
+        ("one of y = the sum of exp(x) that returns 0", exponentials, lambda dy, x: 0 * x, x, SIGN),
+        (
+            *("one of y = minus the sum of exp(x) that returns 0", lambda x: -exponentials(x)),
+            *(lambda dy, x: 0 * x, x, SIGN),
+        ),
     )
     for name, forward, function, x, ask in found:
         yield forward, Suspect(name, function, ask), x
 
 
+def _large():
+    """A larger x with a small error in a single entry: a mean over all entries hides it."""
+    x = np.random.default_rng(20).uniform(-1, 1, (20, 10))
+
+    def right(dy, x):
+        return dy * np.cos(x)
+
+    def off_by_little(i, j):
+        def wrong(dy, x):
+            dx = right(dy, x)
+            dx[i, j] += 1e-4 * np.abs(dx).max()
+            return dx
+
+        return wrong
+
+    yield np.sin, Suspect("a right one of y = sin(x), with 200 entries", right, RIGHT), x
+    for number in (0, 29, 58, 87, 116, 145, 174, 199):
+        i, j = divmod(number, x.shape[1])
+        name = f"one of y = sin(x) whose dx[{i}, {j}] is off by 1e-4 of the largest of 200 entries"
+        yield np.sin, Suspect(name, off_by_little(i, j), LARGEST), x
+
+
 def _suspects():
     return [
         Probe(suspect.name, {"forward": Named("its y", forward), "backward": suspect, "x": x})
-        for forward, suspect, x in (*_bn(), *_others())
+        for forward, suspect, x in (*_bn(), *_others(), *_large())
     ]
 
 
 def _verdict(function):
-    """The same function, with 1.0 (error found) or 0.0 (none) in place of the error it returns."""
+    """The same function, with 1.0 (error found) or 0.0 (none) in place of the error it returns.
+
+    2.0: found, but the number is far from the error.
+    """
     if not callable(function):
         return function
 
@@ -229,7 +271,10 @@ def _verdict(function):
         if isinstance(error, bool | np.bool):
             raise TypeError(f"expected a number, the largest relative error, got {error}")
         is_number = isinstance(error, float | int | np.number | np.ndarray) and np.ndim(error) == 0
-        return float(error > FOUND) if is_number and not np.isnan(error) else error
+        if not is_number or np.isnan(error):
+            return error
+        least, most = args[1].between
+        return float(error > FOUND) * (1.0 if least <= error <= most else 2.0)
 
     return judged
 
@@ -266,7 +311,8 @@ class JudgeOfChecks(Exercise):
 def _verdict_is_right(case):
     if case.got.error == case.want.error:
         return None
-    return f"error is {case.got.error:g}, expected {case.want.error:g}. {case.given.backward.ask}"
+    ask = ANOTHER if case.got.error == 2 else case.given.backward.ask
+    return f"error is {case.got.error:g}, expected {case.want.error:g}. {ask}"
 
 
 def _in_words(text: str) -> str:
@@ -274,6 +320,10 @@ def _in_words(text: str) -> str:
     for numbers, words in (
         ("error is 0, expected 1.", f"your check returns at most {FOUND:g} here, expected more."),
         ("error is 1, expected 0.", f"your check returns more than {FOUND:g} here, expected less."),
+        (
+            "error is 2, expected 1.",
+            f"your check returns more than {FOUND:g} here, but another number than the error.",
+        ),
         ("error is nan, expected 0", f"your check returns nan here, expected less than {FOUND:g}"),
         ("error is nan, expected 1", f"your check returns nan here, expected more than {FOUND:g}"),
     ):
@@ -283,7 +333,7 @@ def _in_words(text: str) -> str:
 
 gradient_check = JudgeOfChecks(
     gradient_check,
-    reference=lambda forward, backward, x: float(backward.is_wrong),
+    reference=lambda forward, backward, x: backward.is_wrong * max(2 * FOUND, backward.between[0]),
     returns=["error"],
     probes=_suspects,
     properties=(),

@@ -56,35 +56,47 @@ class BatchNormLayer(Layer):
 
 
 def in_a_network(layer_class):
-    """What a layer does in a network, as a function of arrays: two training steps, then a test.
+    """What a layer does in a network, as a function of arrays: training and tests by turns.
 
-    The first step has the layer's own gamma and beta. The test is made on the first examples of
-    x, in evaluation mode, by a second network that has loaded the first one's state.
+    One layer shows its first output, with its own gamma and beta. Another gets a forward alone,
+    then two training steps, a test, the training step of x and dy, and the test again, on the
+    first examples of x. What a layer keeps too long, or stops doing after the first time, shows in
+    the last step. The last test is made again by a third layer, with the second one's state.
     """
 
     @functools.wraps(layer_class, updated=())
     def steps(x, dy, gamma, beta, momentum, eps):
         if does_nothing(layer_class.forward):
             return ...
-        layer = _made(layer_class, x.shape[1], eps, momentum)
-        net = Sequential([layer])
+        y_start = np.copy(Sequential([_made(layer_class, x.shape[1], eps, momentum)])(x))
+        net = Sequential([_made(layer_class, x.shape[1], eps, momentum)])
         params, grads = net.params, net.grads  # views of what an optimizer sees and changes
-        y_start = np.copy(net.train()(x))
-        net.backward(dy)
         params["0.gamma"][...], params["0.beta"][...] = gamma, beta
-        y = net(x)
-        dx = net.backward(dy)
         test = x[: (len(x) + 1) // 2]
+        (forward_only, _), *earlier = _earlier_batches(x, dy)
+        net(forward_only)  # before any train() or eval(): a layer starts in training
+        for batch, dy_batch in earlier:
+            net(batch)
+            net.backward(dy_batch)
         net.eval()(test)
+        y = net.train()(x)
+        dx = net.backward(dy)
+        y_test = net.eval()(test)
         fresh = Sequential([_made(layer_class, x.shape[1], eps, momentum)])
         fresh.load_state_dict(net.state_dict())
         return (
             *(y_start, y, dx, np.copy(grads["0.gamma"]), np.copy(grads["0.beta"])),
             *(np.copy(net.buffers[f"0.running_{name}"]) for name in ("mean", "var")),
-            fresh.eval()(test),
+            *(y_test, fresh.eval()(test)),
         )
 
     return steps
+
+
+def _earlier_batches(x, dy):
+    """Three other batches with their dy: each feature has another mean and another variance."""
+    for shift in (1, 2, 3):
+        yield (1 + shift / 4) * np.roll(x, shift, axis=1)[::-1], np.roll(dy, shift, axis=0)
 
 
 def _made(layer_class, num_features, eps, momentum):
@@ -93,6 +105,11 @@ def _made(layer_class, num_features, eps, momentum):
     if not isinstance(layer, Layer):
         raise TypeError(
             "a network takes layers: does your class start with `class BatchNormLayer(Layer)`?"
+        )
+    if not hasattr(layer, "training"):
+        raise AttributeError(
+            "after __init__ the layer has no self.training, which a network sets and a forward "
+            "reads. Layer.__init__ makes it: does your __init__ start with `super().__init__()`?"
         )
     for kind, names in (("params", "gamma beta"), ("buffers", "running_mean running_var")):
         if missing := [name for name in names.split() if name not in getattr(layer, kind, {})]:
@@ -122,8 +139,8 @@ def _arguments(momenta=(0.3, 0.1, 0.9, 0.05)):
 def _starts_normalised(case: Case) -> str | None:
     return case.wrong_entry(
         "y_start",
-        "Before any training the output{at} is {got}, expected {want}, which is xhat: with which "
-        "gamma and beta does a layer start?",
+        "In the first training step the output{at} is {got}, expected {want}. That is xhat, as "
+        "gamma starts at 1 and beta at 0: which mean and which variance does it take?",
     )
 
 
@@ -139,7 +156,7 @@ def _gradients_arrive(case: Case) -> str | None:
     for name in ("gamma", "beta"):
         said = case.wrong_entry(
             f"d{name}",
-            f"After the second backward the optimizer finds self.grads[{name!r}]{{at}} = {{got}}, "
+            f"After the last backward the optimizer finds self.grads[{name!r}]{{at}} = {{got}}, "
             "expected {want}. Is it written into the array that is there, once for each backward?",
         )
         if said:
@@ -148,15 +165,24 @@ def _gradients_arrive(case: Case) -> str | None:
 
 
 def _statistics_are_kept(case: Case) -> str | None:
-    for name in ("running_mean", "running_var"):
+    for name, of in (("running_mean", "mean"), ("running_var", "variance (over N - 1)")):
         said = case.wrong_entry(
             name,
-            f"After two training steps and a test, {name}{{at}} is {{got}}, expected {{want}}. "
-            "Which calls should change it, and from where does it start?",
+            f"After four forwards in training, and tests, {name}{{at}} is {{got}}, expected "
+            f"{{want}}. Each of the four gives the {of} of its batch the weight momentum: does "
+            "each, and no other call?",
         )
         if said:
             return said
     return None
+
+
+def _gives_its_gradient(case: Case) -> str | None:
+    return case.wrong_entry(
+        "dx",
+        "After other batches, dx{at} of the last one is {got}, expected {want}. Does backward use "
+        "what the forward just before it has kept, and all three paths from x to y?",
+    )
 
 
 def _tests_with_them(case: Case) -> str | None:
@@ -166,18 +192,31 @@ def _tests_with_them(case: Case) -> str | None:
     )
 
 
+def _can_be_loaded(case: Case) -> str | None:
+    return case.wrong_entry(
+        "y_loaded",
+        "A second layer that has loaded the state of the first gives at test time the output{at} "
+        "{got}, expected {want}. What does your layer remember outside of params and buffers?",
+    )
+
+
 BatchNormLayer = Exercise(
     BatchNormLayer,
     reference=BatchNorm,
     adapt=in_a_network,
-    returns=["y_start", "y", "dx", "dgamma", "dbeta", "running_mean", "running_var", "y_test"],
+    returns=[
+        *("y_start", "y", "dx", "dgamma", "dbeta", "running_mean", "running_var"),
+        *("y_test", "y_loaded"),
+    ],
     probes=lambda: dense_probes(_arguments(), one="left out"),
     properties=(
         _starts_normalised,
         _uses_its_parameters,
+        _gives_its_gradient,
         _gradients_arrive,
         _statistics_are_kept,
         _tests_with_them,
+        _can_be_loaded,
     ),
     hints=(
         "A layer does no mathematics that your four functions do not do already. What it adds is "

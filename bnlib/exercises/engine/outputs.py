@@ -78,7 +78,7 @@ def _split(value, returns):
                 f"({why}?).",
             )
         return [value], None
-    if isinstance(value, tuple | list) or (isinstance(value, np.ndarray) and value.ndim == 2):
+    if isinstance(value, tuple | list) or (isinstance(value, np.ndarray) and value.ndim in (1, 2)):
         if len(value) == len(returns):
             return list(value), None
     if isinstance(value, np.ndarray):
