@@ -79,8 +79,8 @@ CLAIM = Claim(
     ),
     conclude=(
         "BN saves tuning, in ReLU networks with five hidden layers. The share depends on how far "
-        "the grid reaches, and says nothing about the best setting: that one is nearly as good "
-        "without BN (best_against_best)."
+        "the grid reaches, and says nothing about the best setting: for that see "
+        "best_against_best."
     ),
     effect=effect,
     unit="percent of the settings",
