@@ -831,6 +831,10 @@ class paired:
         spread = np.cov(np.stack([a - b, a - b]))[0, 1]
         return (a - b).mean(), np.sqrt(spread / a.size)
 
+    def variances_and_covariance(a, b):
+        (var_a, both), (_, var_b) = np.cov(a, b)
+        return np.array([np.mean(a - b), np.sqrt(abs(var_a + var_b - 2 * both) / len(a))])
+
     def difference_of_means(a, b):
         d = np.subtract(a, b)
         mean = a.mean() - b.mean()
@@ -877,7 +881,7 @@ class tune_baseline:
             i = min(range(6), key=lambda k: steps(k, j))
             j = min(range(6), key=lambda k: steps(i, k))
         i, j = min(seen, key=seen.get)
-        return rates[i], scales[j]
+        return np.array([rates[i], scales[j]])
 
 
 class stable_variance:
