@@ -262,7 +262,7 @@ def _verdict(function):
 
     2.0: found, but the number is far from the error.
     """
-    if not callable(function):
+    if not callable(function) or hasattr(function, "gives_a_verdict"):
         return function
 
     @functools.wraps(function)
@@ -276,6 +276,7 @@ def _verdict(function):
         least, most = args[1].between
         return float(error > FOUND) * (1.0 if least <= error <= most else 2.0)
 
+    judged.gives_a_verdict = True
     return judged
 
 
