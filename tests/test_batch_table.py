@@ -23,7 +23,7 @@ def test_the_tables_hold_x_its_statistics_and_xhat():
     want = [*x.ravel(), *x.mean(axis=0), *x.var(axis=0), *xhat.ravel()]
     np.testing.assert_allclose([float(c) for c in cells], want, atol=0.0501)
     assert "-0.0" not in cells
-    assert {"$x$: (5, 3)", "$\\mu_B$: (3,)", "$\\hat{x}$: (5, 3)"} <= set(texts(fig))
+    assert {"$x$: (5, 3)", "$\\mu_\\mathcal{B}$: (3,)", "$\\hat{x}$: (5, 3)"} <= set(texts(fig))
     plt.close(fig)
 
 

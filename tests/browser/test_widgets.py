@@ -146,11 +146,6 @@ def test_a_setting_changed_while_the_kernel_is_busy(lab, run):
     notebook, widgets = run()
     lab.wire.delay = 0.06  # each way: a round trip of 120 ms
     try:
-        # A subshell answers widgets while a cell runs; this one keeps all of Python to itself.
-        notebook.page.evaluate(
-            """() => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
-              .requestExecute({code: 'sum(range(60_000_000))'}); }"""
-        )
         for name, label, value in (
             ("RunningStatisticsExplorer", "learning rate", "0.3"),
             ("DistributionExplorer", "activation", "sigmoid"),
@@ -159,6 +154,11 @@ def test_a_setting_changed_while_the_kernel_is_busy(lab, run):
             node, before = widgets[name], picture(widgets[name])
             node.scroll_into_view_if_needed()
             assert not node.get_by_text("working").is_visible()
+            # A subshell answers widgets while a cell runs; this one keeps all of Python to itself.
+            notebook.page.evaluate(
+                """() => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
+                  .requestExecute({code: 'sum(range(100_000_000))'}); }"""
+            )
             node.get_by_role("combobox", name=label).select_option(value)
             node.get_by_text("working").wait_for(timeout=3000)
             assert picture(node) == before
