@@ -67,9 +67,9 @@ CLAIM = Claim(
         "one; not at this scale if they cannot gain it at either."
     ),
     conclude=(
-        "With momentum 0.1 and some hundred steps the cheap averages are good enough here. Not so "
-        "after few steps or with a small momentum (averages_lag), and single runs of a CNN can "
-        "differ (cnn_running_averages)."
+        "With momentum 0.1 and some hundred steps the cheap averages cost fractions of a point. "
+        "They cost more after few steps or with a small momentum (averages_lag), and single runs "
+        "of a CNN can differ (cnn_running_averages)."
     ),
     effect=effect,
     unit=f"points at rate {RATES[0]:g}",
