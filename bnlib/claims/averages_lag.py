@@ -20,7 +20,7 @@ LOOKS = {  # steps
     "notebook": {"early": 10, "middle": 50, "late": 200},
 }
 MOMENTA = {"0.1": 0.1, "0.01": 0.01, "0.001": 0.001, "None": None}  # bnlib's, PyTorch's convention
-RATE, BATCH = 0.1, 64  # those of notebook 04
+RATE, BATCH = 0.1, 64  # those of notebook 06
 WORTH = 2.0  # points of accuracy
 
 

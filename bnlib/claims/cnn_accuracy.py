@@ -14,7 +14,7 @@ from bnlib.network import Sequential, cnn
 from bnlib.training import Trainer
 
 STEPS = {"full": 400, "notebook": 40}
-SETTINGS = dict(batch_size=64, momentum=0.9)  # those of notebook 06
+SETTINGS = dict(batch_size=64, momentum=0.9)  # those of notebook 10
 SHOWN = (0.01, 0.05, 0.1)  # rates
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 WORTH = 0.5  # points of accuracy

@@ -1,4 +1,4 @@
-"""The shift of notebook 01, with and without BN, at the inputs of the nonlinearities."""
+"""The shift of notebook 02, with and without BN, at the inputs of the nonlinearities."""
 
 from __future__ import annotations
 

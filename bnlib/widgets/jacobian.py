@@ -5,7 +5,7 @@ For one feature, x and y are vectors of N numbers, and the backward pass is a ma
     dx = gamma / sqrt(sigma_B^2 + eps) * P dy,      P = I - 1 1^T / N - xhat xhat^T / N
 
 `JacobianExplorer` shows P as a heat map for any N; `ProjectionExplorer` shows what it does to dy in
-space, for N = 3 (notebook 03).
+space, for N = 3 (notebook 05).
 """
 
 from __future__ import annotations
