@@ -103,7 +103,8 @@ def gradcheck(
     if not isinstance(gradients, dict) or not gradients or not set(gradients) <= set(inputs):
         got = sorted(gradients) if isinstance(gradients, dict) else type(gradients).__name__
         raise ValueError(f"gradcheck expected gradients for some of {sorted(inputs)}, got {got}")
-    rounding = np.spacing(_norm(upstream * y)) / step
+    # Each of the two sums is off by a unit or two in its last place, more on some processors.
+    rounding = 4 * np.spacing(_norm(upstream * y)) / step
     checks = []
     for name, gradient in gradients.items():
         x, gradient = inputs[name], np.asarray(gradient)
