@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from bnlib.claims.cnn_accuracy import STEPS, images, network, trained
 from bnlib.claims.engine.claim import Claim
 from bnlib.claims.engine.experiments import GUESSING, percent_right
-from bnlib.claims.engine.judging import Row, Verdict, column, difference, shown
+from bnlib.claims.engine.judging import Row, Verdict
+from bnlib.claims.population_statistics import WORTH, gain, judged
 from bnlib.inference import population_statistics
 
 RATES = (0.05, 0.1)
-WORTH = 0.5  # points of accuracy
 
 
 def experiment(seed: int, size: str) -> Row:
@@ -27,28 +27,13 @@ def experiment(seed: int, size: str) -> Row:
     return row
 
 
-def gain(row: Row, lr: float) -> float:
-    return row[f"population, {lr:g}"] - row[f"running, {lr:g}"]
-
-
 def effect(row: Row) -> float:
     """The mean of the two rates."""
     return sum(gain(row, lr) for lr in RATES) / len(RATES)
 
 
 def judge(rows: Sequence[Row]) -> Verdict:
-    gains = [difference([gain(row, lr) for row in rows], WORTH) for lr in RATES]
-    parts = [
-        f"at rate {lr:g} {shown(rows, f'running, {lr:g}')} % with running averages, "
-        f"{shown(rows, f'population, {lr:g}')} % with population statistics ({d} points, at most "
-        f"{max(column(rows, f'population, {lr:g}') - column(rows, f'running, {lr:g}')):.1f})"
-        for lr, d in zip(RATES, gains)
-    ]
-    sentence = f"Test accuracy after {STEPS['full']} steps: " + "; ".join(parts) + "."
-    better = [d.better for d in gains]
-    if any(better):
-        return Verdict("reproduces" if all(better) else "partly", sentence)
-    return Verdict("not at this scale" if all(d.absent for d in gains) else "undecided", sentence)
+    return judged(rows, RATES, STEPS["full"])
 
 
 CLAIM = Claim(
