@@ -88,16 +88,15 @@ class Normalization(Layer):
         """Gradients for the last forward, once: fills ``grads``, returns dx."""
         dx, *gradients = self._gradients(dy, self._saved())
         self._cache = None  # it is as large as x: the next forward gets its memory
-        if self.affine:
-            for name, gradient in zip(self.grads, gradients, strict=True):
-                self.grads[name][...] = gradient
+        for grad, new in zip(self.grads.values(), gradients):  # none of them if not affine
+            grad[...] = new
         return dx
 
     def state(self) -> dict[str, np.ndarray]:
         return {TORCH_NAMES.get(name, name): v for name, v in super().state().items()}
 
     def _check(self, x):
-        c = len(self.gamma)
+        c = len(self._gamma)
         if not isinstance(x, np.ndarray) or x.ndim < 2 or x.shape[1] != c:
             check_array(x)
             hint = ", the features or channels are the second"
@@ -213,7 +212,8 @@ class BatchNorm(Normalization):
         return batch_norm_inference_backward(dy, *cache)  # the running statistics are constants
 
     def _track(self, mean, unbiased_var):
-        if mean.dtype != self.running_mean.dtype:
+        old = self.buffers
+        if mean.dtype != old["running_mean"].dtype:
             limit = np.finfo(self.running_mean.dtype).max
             if not (abs(mean).max() < limit > unbiased_var.max()):
                 raise NonFiniteError(
@@ -221,12 +221,13 @@ class BatchNorm(Normalization):
                     f"batch are beyond {limit:.2g}: has the network diverged? Or give the layer "
                     "the dtype of the data"
                 )
-        weight = self._weight()
-        moved = {"num_batches_tracked": np.array(self.buffers["num_batches_tracked"] + 1)}
+        weight = self._weight() if self.momentum is None else self.momentum
+        moved = {}
         for name, new in (("running_mean", mean), ("running_var", unbiased_var)):
-            moved[name] = (1 - weight) * self.buffers[name]
+            moved[name] = (1 - weight) * old[name]
             moved[name] += weight * new
-        self.buffers = self.buffers | moved
+        moved["num_batches_tracked"] = np.array(old["num_batches_tracked"] + 1)
+        self.buffers = moved
 
     def _weight(self):
         """The weight of the next batch in the running statistics."""
