@@ -12,10 +12,18 @@ from bnlib.data import load_mnist
 from bnlib.gradients import gradcheck
 from bnlib.grid import SweepResult, sweep
 from bnlib.inference import fold_batchnorm, population_statistics
-from bnlib.layers import Dense, ReLU, Sigmoid, Tanh
+from bnlib.layers import Dense, Dropout, ReLU, Residual, Sigmoid, Tanh
 from bnlib.losses import softmax_cross_entropy
 from bnlib.network import Sequential, cnn, mlp
-from bnlib.norms import BatchNorm
+from bnlib.norms import (
+    BatchNorm,
+    BatchRenorm,
+    GhostNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    RMSNorm,
+)
 from bnlib.optim import SGD
 from bnlib.recording import Recorder, Recording
 from bnlib.threads import blas_threads, one_blas_thread, use_one_blas_thread
@@ -27,14 +35,22 @@ __version__ = "0.1.0"
 __all__ = [
     "SGD",
     "BatchNorm",
+    "BatchRenorm",
     "Conv2d",
     "Dense",
+    "Dropout",
     "Flatten",
+    "GhostNorm",
+    "GroupNorm",
+    "InstanceNorm",
+    "LayerNorm",
     "MaxPool2d",
     "NonFiniteError",
+    "RMSNorm",
     "ReLU",
     "Recorder",
     "Recording",
+    "Residual",
     "Run",
     "Sequential",
     "Sigmoid",

@@ -86,7 +86,7 @@ def population_statistics(
             f"expected 2 <= batch_size <= n <= {len(data.x_train)}, got {batch_size} and {n}"
         )
     with net.as_it_was():
-        for bn in net.layers:
+        for _, bn in net.leaves():
             if isinstance(bn, BatchNorm) and bn.track_running_stats:
                 bn.momentum = None  # a plain average of all batches from here on
                 bn.buffers["num_batches_tracked"][...] = 0

@@ -1,10 +1,13 @@
-"""Layers with a forward and a backward pass: Dense and the nonlinearities.
+"""Layers with a forward and a backward pass: Dense, the nonlinearities, Dropout and Residual.
 
 Every layer has the same form. ``forward(x)`` computes y and keeps what the backward pass needs;
 ``backward(dy)`` takes dL/dy, writes dL/dparameter into ``grads`` and returns dL/dx.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -27,6 +30,8 @@ class Layer:
     lets all of them share one flat array. ``forward`` replaces buffers and never writes into them,
     so that after an error the old ones can be put back.
     """
+
+    settings: tuple[str, ...] = ("training",)  # what `remember` puts back, besides buffers
 
     def __init__(self):
         self.params: dict[str, np.ndarray] = {}
@@ -61,6 +66,23 @@ class Layer:
         self.training = False
         return self
 
+    def leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+        """All layers in this one that hold arrays, after the start of their arrays' names."""
+        yield prefix, self
+
+    def remember(self) -> Callable[[], None]:
+        """A function that puts buffers, mode and other settings back as they are now."""
+        buffers = {name: b.copy() for name, b in self.buffers.items()}
+        settings = {name: getattr(self, name) for name in self.settings}
+
+        def back():
+            for name, buffer in self.buffers.items():
+                buffer[...] = buffers[name]
+            for name, value in settings.items():
+                setattr(self, name, value)
+
+        return back
+
     def state(self) -> dict[str, np.ndarray]:
         """Parameters and buffers, live, under the names and in the shapes of PyTorch."""
         return self.params | self.buffers
@@ -86,6 +108,41 @@ class Layer:
                 "once for each backward"
             )
         return cache
+
+
+def check_layers(owner: str, layers: Iterable[Layer]) -> list[Layer]:
+    """The layers as a list; an error for none, for what is no layer, or for one that is twice."""
+    layers = list(layers)
+    if not layers:
+        raise ValueError(f"{owner} expected at least one layer, got none")
+    for i, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            raise TypeError(
+                f"{owner} expected layers, such as ReLU(), got a {type(layer).__name__} "
+                f"at index {i}"
+            )
+    seen = []
+    for name, leaf in (pair for i, layer in enumerate(layers) for pair in layer.leaves(f"{i}.")):
+        if any(leaf is other for other in seen):
+            raise ValueError(
+                f"{owner} expected different layers, got the same {leaf} twice, at index "
+                f"{name[:-1]} the second time: a layer keeps one batch for its backward pass, so "
+                "its gradients would be wrong. Make two layers"
+            )
+        seen.append(leaf)
+    return layers
+
+
+@contextmanager
+def put_back_buffers(network: Layer) -> Iterator[None]:
+    """After an error in the block all layers of ``network`` have the buffers of before it."""
+    before = [(leaf, leaf.buffers) for _, leaf in network.leaves()]
+    try:
+        yield
+    except BaseException:
+        for leaf, buffers in before:
+            leaf.buffers = buffers
+        raise
 
 
 def load_state(owner: str, targets: dict[str, np.ndarray], state: dict[str, np.ndarray]) -> None:
@@ -323,3 +380,119 @@ class Tanh(Activation):
 
 
 ACTIVATIONS = {layer.name: layer for layer in (ReLU, Sigmoid, Tanh)}
+
+
+class Dropout(Layer):
+    """Sets each input to 0 with probability p in training mode; the others grow by 1 / (1 - p).
+
+    So the expected value is x, and evaluation mode passes x on as it is. Every forward pass draws
+    a new mask from ``rng``, a seed or a numpy Generator; give two layers of a network different
+    seeds, or one Generator, or they drop the same units. A copy of the layer draws the same masks.
+
+    Source: Srivastava et al. 2014, section 10: the scaling at training time ("inverted" dropout).
+    """
+
+    settings = ("training", "rng_state")
+
+    def __init__(self, p: float = 0.5, rng: int | np.random.Generator = 0):
+        super().__init__()
+        if not check_real("Dropout expected p in [0, 1), a share", p, most=1) < 1:
+            raise ValueError(f"Dropout expected p in [0, 1), got {p}: nothing would be left")
+        self.p, self.rng = p, generator(rng)
+
+    rng_state = property(
+        lambda self: self.rng.bit_generator.state,
+        lambda self, value: setattr(self.rng.bit_generator, "state", value),
+        doc="Where the random numbers stand.",
+    )
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        check_array(x)
+        scale = None
+        if self.training:
+            kept = self.rng.random(x.shape, np.float32) >= self.p
+            scale = kept * x.dtype.type(1 / (1 - self.p))
+        self._cache = scale, x.shape, x.dtype
+        return x if scale is None else x * scale
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        scale, shape, dtype = self._saved()
+        dy = check_gradient(dy, shape, dtype)
+        return dy if scale is None else dy * scale
+
+    def __repr__(self):
+        return f"Dropout({self.p:g})"
+
+
+class Residual(Layer):
+    """y = x + branch(x): a branch of layers, and a path around it that leaves x alone.
+
+    ``branch`` is a list of layers, or a `Sequential`, whose layers are taken, that keeps the shape.
+    Its arrays have PyTorch's names for a module with such a ``branch``: "branch.0.weight", in a
+    `Sequential` "2.branch.0.weight". Raises ValueError for a branch that changes the shape.
+    Source: He et al. 2016 (arXiv:1512.03385), equation 1.
+    """
+
+    def __init__(self, branch: Iterable[Layer]):
+        self.branch = check_layers("Residual", getattr(branch, "layers", branch))
+        self.training = True
+
+    params = property(lambda self: self._named("params"), doc="Those of all layers of the branch.")
+    grads = property(lambda self: self._named("grads"), doc="Those of all layers of the branch.")
+    buffers = property(lambda self: self._named("buffers"), doc="Those of the branch's layers.")
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        y = x
+        with put_back_buffers(self):
+            for layer in self.branch:
+                y = layer.forward(y)
+            return self.add(x, y)
+
+    def add(self, x: np.ndarray, branch: np.ndarray) -> np.ndarray:
+        """x + branch, for what the branch has made of x."""
+        if x.shape != branch.shape:
+            raise ValueError(
+                f"{self} expected a branch that keeps the shape of x {x.shape}, got {branch.shape}"
+                ": both are added. Change the shape before or after it"
+            )
+        self._cache = x.shape, x.dtype
+        return x + branch
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        dy = through = check_gradient(dy, *self._saved())
+        for layer in reversed(self.branch):
+            through = layer.backward(through)
+        return dy + through
+
+    def train(self) -> Residual:
+        for layer in self.branch:
+            layer.train()
+        return super().train()
+
+    def eval(self) -> Residual:
+        for layer in self.branch:
+            layer.eval()
+        return super().eval()
+
+    def leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+        for i, layer in enumerate(self.branch):
+            yield from layer.leaves(f"{prefix}branch.{i}.")
+
+    def remember(self) -> Callable[[], None]:
+        training, backs = self.training, [layer.remember() for layer in self.branch]
+
+        def back():
+            self.training = training
+            for back in backs:
+                back()
+
+        return back
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {start + n: v for start, leaf in self.leaves() for n, v in leaf.state().items()}
+
+    def _named(self, kind):
+        return {start + n: v for start, p in self.leaves() for n, v in getattr(p, kind).items()}
+
+    def __repr__(self):
+        return f"Residual({', '.join(map(str, self.branch))})"

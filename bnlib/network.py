@@ -12,8 +12,27 @@ from typing import NamedTuple
 import numpy as np
 
 from bnlib.convolution import Conv2d, Flatten, MaxPool2d
-from bnlib.layers import ACTIVATIONS, Activation, Dense, Layer, generator, load_state
-from bnlib.norms import BatchNorm
+from bnlib.layers import (
+    ACTIVATIONS,
+    Activation,
+    Dense,
+    Layer,
+    Residual,
+    check_layers,
+    generator,
+    load_state,
+    put_back_buffers,
+)
+from bnlib.norms import (
+    BatchNorm,
+    BatchRenorm,
+    GhostNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    Normalization,
+    RMSNorm,
+)
 from bnlib.saving import load_arrays, save_arrays
 from bnlib.views import check_int, check_real
 
@@ -22,12 +41,55 @@ class Norm(NamedTuple):
     """A row of the table below: what ``norm="name"`` puts into a network."""
 
     layers: Callable[[int, type], list[Layer]]  # of the number of channels and the dtype
-    cancels_bias: bool  # does it subtract a mean over the batch, and with it any bias before it?
+    cancels_bias: bool  # does it subtract a mean of one channel, and with it any bias before it?
+    on_images: Callable[[Shape, type], list[Layer]] | None = None  # of (C, H, W), if not ``layers``
 
 
+Shape = tuple[int, int, int]
+
+
+def _group_norm(channels, dtype, least):
+    """GroupNorm with as many groups as have at least ``least`` channels each, or one group."""
+    most = max(1, channels // least)
+    groups = max(k for k in range(1, most + 1) if channels % k == 0)
+    return [GroupNorm(groups, channels, dtype=dtype)]
+
+
+def _no_positions(channels, dtype):
+    raise ValueError(
+        "mlp expected a norm for units, got norm='instance': it normalises each channel of an "
+        "image over its positions, and a unit has one value an example. Use 'layer', or a cnn"
+    )
+
+
+# LN, GN and RMSNorm subtract a mean over several channels, or none: a bias of one of them is still
+# there afterwards. BatchRenorm's d sees a bias, but no gradient comes back from it, since d counts
+# as a constant: the bias would stay 0.
 NORMS: dict[str | None, Norm] = {
     None: Norm(lambda channels, dtype: [], cancels_bias=False),
     "batch": Norm(lambda channels, dtype: [BatchNorm(channels, dtype=dtype)], cancels_bias=True),
+    "layer": Norm(
+        lambda channels, dtype: [LayerNorm(channels, dtype=dtype)],
+        cancels_bias=False,
+        on_images=lambda shape, dtype: [GroupNorm(1, shape[0], dtype=dtype)],  # as in Wu & He 2018
+    ),
+    "group": Norm(
+        lambda channels, dtype: _group_norm(channels, dtype, least=8),
+        cancels_bias=False,
+        on_images=lambda shape, dtype: _group_norm(shape[0], dtype, least=4),
+    ),
+    "instance": Norm(
+        _no_positions,
+        cancels_bias=True,
+        on_images=lambda shape, dtype: [InstanceNorm(shape[0], affine=True, dtype=dtype)],
+    ),
+    "rms": Norm(
+        lambda channels, dtype: [RMSNorm(channels, dtype=dtype)],
+        cancels_bias=False,
+        on_images=lambda shape, dtype: [RMSNorm(shape, dtype=dtype)],  # a gamma for each value
+    ),
+    "ghost": Norm(lambda channels, dtype: [GhostNorm(channels, dtype=dtype)], cancels_bias=True),
+    "renorm": Norm(lambda channels, dtype: [BatchRenorm(channels, dtype=dtype)], cancels_bias=True),
 }
 
 
@@ -47,27 +109,13 @@ class Sequential:
     """
 
     def __init__(self, layers: Iterable[Layer]):
-        self.layers = list(layers)
+        self.layers = check_layers("Sequential", layers)
         self.training = True
-        if not self.layers:
-            raise ValueError("Sequential expected at least one layer, got none")
-        for i, layer in enumerate(self.layers):
-            if not isinstance(layer, Layer):
-                raise TypeError(
-                    f"Sequential expected layers, such as ReLU(), got a {type(layer).__name__} "
-                    f"at index {i}"
-                )
-            if any(layer is other for other in self.layers[:i]):
-                raise ValueError(
-                    f"Sequential expected different layers, got the same {layer} twice, at index "
-                    f"{i} the second time: a layer keeps one batch for its backward pass, so its "
-                    "gradients would be wrong. Make two layers"
-                )
         self._flatten()
 
     def _flatten(self):
         """Move all parameters and gradients into one array each."""
-        arrays = [p for layer in self.layers for p in layer.params.values()]
+        arrays = [p for _, layer in self.leaves() for p in layer.params.values()]
         dtypes = {a.dtype for a in arrays}
         if len(dtypes) > 1:
             raise TypeError(f"expected layers of one dtype, got {sorted(map(str, dtypes))}")
@@ -75,7 +123,7 @@ class Sequential:
         size = sum(a.size for a in arrays)
         self.flat_params, self.flat_grads = np.empty(size, self.dtype), np.zeros(size, self.dtype)
         start = 0
-        for layer in self.layers:
+        for _, layer in self.leaves():
             for name, old in layer.params.items():
                 part = slice(start, start := start + old.size)
                 self.flat_params[part] = old.ravel()
@@ -87,6 +135,14 @@ class Sequential:
         """A copy (copy.deepcopy, pickle) has one flat array too: views do not survive copying."""
         self.__dict__.update(state)
         self._flatten()
+
+    def leaves(self) -> Iterator[tuple[str, Layer]]:
+        """All layers that hold arrays, after the start of their arrays' names.
+
+        Those in the branch of a `Residual` come in its place: ("0.", a), ("1.branch.0.", b), ...
+        """
+        for i, layer in enumerate(self.layers):
+            yield from layer.leaves(f"{i}.")
 
     @property
     def params(self) -> dict[str, np.ndarray]:
@@ -105,14 +161,9 @@ class Sequential:
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Apply all layers to x (N, ...). After an error the running statistics are as before."""
-        before = [layer.buffers for layer in self.layers]
-        try:
+        with put_back_buffers(self):
             for layer in self.layers:
                 x = layer.forward(x)
-        except BaseException:
-            for layer, buffers in zip(self.layers, before):
-                layer.buffers = buffers
-            raise
         return x
 
     __call__ = forward
@@ -142,43 +193,47 @@ class Sequential:
         Returns a list with one array per Activation; with ``before_norm`` one pair (before, z):
         z is that array, and ``before`` is what enters the norm that stands in front of the
         nonlinearity, or z itself where none does. BatchNorm uses the statistics of x, and its
-        running statistics are left as they were, so looking does not change the network.
+        running statistics are left as they were, so looking does not change the network. The
+        nonlinearities in the branch of a `Residual` are among them.
         """
-        inputs, before = [], x
-        with self.as_it_was():
-            self.train()
-            for layer in self.layers:
+        inputs = []
+
+        def through(layers, x):
+            before = x
+            for layer in layers:
                 if isinstance(layer, Activation):
                     inputs.append((before, x) if before_norm else x)
-                entering, x = x, layer.forward(x)
-                before = entering if isinstance(layer, BatchNorm) else x
+                entering = x
+                if isinstance(layer, Residual):
+                    x = layer.add(x, through(layer.branch, x))
+                else:
+                    x = layer.forward(x)
+                before = entering if isinstance(layer, Normalization) else x
+            return x
+
+        with self.as_it_was():
+            through(self.train().layers, x)
         return inputs
 
     @contextmanager
     def as_it_was(self) -> Iterator[Sequential]:
-        """Buffers, modes and momenta of all layers come back at the end of the block.
+        """Buffers, modes, momenta and random numbers of all layers come back after the block.
 
         with net.as_it_was():
             net.train()(x)  # running statistics move here, and are restored after it
         """
-        buffers = {name: b.copy() for name, b in self.buffers.items()}
-        parts = [self, *self.layers]
-        modes = [part.training for part in parts]
-        momenta = [(bn, bn.momentum) for bn in self.layers if isinstance(bn, BatchNorm)]
+        training, backs = self.training, [layer.remember() for layer in self.layers]
         try:
             yield self
         finally:
-            for name, buffer in self.buffers.items():
-                buffer[...] = buffers[name]
-            for part, mode in zip(parts, modes):
-                part.training = mode
-            for bn, momentum in momenta:
-                bn.momentum = momentum
+            self.training = training
+            for back in backs:
+                back()
 
     @property
     def nonlinearities(self) -> list[Activation]:
         """The Activation layers, in order."""
-        return [layer for layer in self.layers if isinstance(layer, Activation)]
+        return [layer for _, layer in self.leaves() if isinstance(layer, Activation)]
 
     def train(self) -> Sequential:
         """Put every layer into training mode. Returns the network."""
@@ -217,11 +272,7 @@ class Sequential:
 
     def _named(self, arrays):
         """What ``arrays(layer)`` gives for all layers, "index.name" -> array."""
-        return {
-            f"{i}.{name}": array
-            for i, layer in enumerate(self.layers)
-            for name, array in arrays(layer).items()
-        }
+        return {n + name: v for n, layer in self.leaves() for name, v in arrays(layer).items()}
 
     def __repr__(self):
         lines = [f"Sequential, {self.flat_params.size:,} parameters, {self.dtype}"]
@@ -249,7 +300,8 @@ def mlp(
     Parameters
     ----------
     sizes : for example [784, 100, 100, 100, 10]
-    norm : a name in `NORMS`: None or "batch"
+    norm : a name in `NORMS`: None, "batch", "layer", "group" (as many groups as have 8 units or
+        more), "rms", "ghost" (ghost batches of 16) or "renorm"
     activation : "relu", "sigmoid" or "tanh"
     init_scale : weights start as N(0, init_scale^2 / fan_in). Default: sqrt(2) for relu
         (He et al. 2015), 1 otherwise
@@ -261,7 +313,7 @@ def mlp(
     """
     sizes = _sizes("mlp", "sizes", sizes)
     before = _choose("norm_position", norm_position, {"before": True, "after": False})
-    make_norm, cancels_bias = _choose("norm", norm, NORMS)
+    make_norm, cancels_bias, _ = _choose("norm", norm, NORMS)
     make_activation = _choose("activation", activation, ACTIVATIONS)
     scale, rng = _init_scale(init_scale, activation), generator(seed)
     layers = []
@@ -295,7 +347,9 @@ def cnn(
     Parameters
     ----------
     channels : of the image and of each block's feature maps
-    norm : a name in `NORMS`: None or "batch"
+    norm : a name in `NORMS`, as for `mlp`, and "instance". On images "layer" is what Wu & He 2018
+        mean by it, ``GroupNorm(1, C)``; groups have 4 channels or more, and "rms" normalises over
+        all of an example, with one gamma for each of its values
     activation : "relu", "sigmoid" or "tanh"
     image_size : side of the square images
     init_scale : weights start as N(0, init_scale^2 / fan_in), fan_in = C * 9 for a convolution;
@@ -312,15 +366,16 @@ def cnn(
             f"cnn expected image_size >= {2**blocks} for {blocks} blocks, each of which halves the "
             f"image, got {image_size}"
         )
-    make_norm, cancels_bias = _choose("norm", norm, NORMS)
+    make_norm, cancels_bias, on_images = _choose("norm", norm, NORMS)
     make_activation = _choose("activation", activation, ACTIVATIONS)
     scale, rng = _init_scale(init_scale, activation), generator(seed)
     layers = []
-    for c_in, c_out in pairwise(channels):
-        std = scale * (c_in * 9) ** -0.5
+    for block, (c_in, c_out) in enumerate(pairwise(channels)):
+        std, side = scale * (c_in * 9) ** -0.5, image_size // 2**block
         bias = not cancels_bias
         layers.append(Conv2d(c_in, c_out, 3, padding=1, bias=bias, std=std, rng=rng, dtype=dtype))
-        layers += [*make_norm(c_out, dtype), make_activation(), MaxPool2d(2)]
+        norms = on_images((c_out, side, side), dtype) if on_images else make_norm(c_out, dtype)
+        layers += [*norms, make_activation(), MaxPool2d(2)]
     features = channels[-1] * (image_size // 2**blocks) ** 2
     std = scale * features**-0.5
     layers += [Flatten(), Dense(features, num_classes, std=std, rng=rng, dtype=dtype)]

@@ -1,4 +1,9 @@
-"""Normalization layers: the functions of functional.py with parameters and running statistics."""
+"""Normalization layers: the functions of functional.py with parameters and running statistics.
+
+BatchNorm and its variants GhostNorm and BatchRenorm normalise with the batch, and keep statistics
+for test time. LayerNorm, RMSNorm, GroupNorm and InstanceNorm treat every example by itself, in
+training and evaluation mode alike.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +15,111 @@ from bnlib.functional import (
     batch_norm_backward,
     batch_norm_inference,
     batch_norm_inference_backward,
+    group_norm,
+    group_norm_backward,
+    instance_norm,
+    instance_norm_backward,
+    layer_norm,
+    layer_norm_backward,
+    rms_norm,
+    rms_norm_backward,
+    statistics,
 )
 from bnlib.layers import Layer, check_value
-from bnlib.views import NonFiniteError, check_array, check_dtype, check_eps, check_int, check_real
+from bnlib.views import (
+    NonFiniteError,
+    channels_view,
+    check_array,
+    check_dtype,
+    check_eps,
+    check_gradient,
+    check_int,
+    check_num_groups,
+    check_real,
+)
 
 # PyTorch's names for the same arrays: state dicts use them, so that weights cross over.
 TORCH_NAMES = {"gamma": "weight", "beta": "bias"}
 
 
-class BatchNorm(Layer):
+class Normalization(Layer):
+    """Base of all normalizations: a learned scale gamma and shift beta, or fixed ones.
+
+    A subclass gives ``_normalize(x)``, which returns y and a cache, and ``_gradients(dy, cache)``:
+    dx and the gradients of gamma and beta.
+    """
+
+    def __init__(
+        self,
+        shape: int | tuple[int, ...],  # of gamma and beta
+        eps: float | None,
+        affine: bool,
+        dtype: type,
+        beta: bool = True,
+    ):
+        super().__init__()
+        dtype = check_dtype(type(self).__name__, dtype)
+        self.eps, self.affine = eps if eps is None else check_eps(eps, dtype), affine
+        self._gamma, self._beta = np.ones(shape, dtype), np.zeros(shape, dtype) if beta else None
+        if affine:
+            self.add_param("gamma", self._gamma)
+            if beta:
+                self.add_param("beta", self._beta)
+
+    # Assigning to gamma, beta or a running statistic writes into the array that the layer holds.
+    gamma = property(
+        lambda self: self.params.get("gamma", self._gamma),
+        lambda self, value: self._write("gamma", value),
+        doc="Learned scale, one number a feature or channel.",
+    )
+    beta = property(
+        lambda self: self.params.get("beta", self._beta),
+        lambda self, value: self._write("beta", value),
+        doc="Learned shift, one number a feature or channel.",
+    )
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Normalise x; the same in training and evaluation mode."""
+        self._check(x)
+        y, self._cache = self._normalize(x)
+        return y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Gradients for the last forward, once: fills ``grads``, returns dx."""
+        dx, *gradients = self._gradients(dy, self._saved())
+        self._cache = None  # it is as large as x: the next forward gets its memory
+        for grad, new in zip(self.grads.values(), gradients):  # none of them if not affine
+            grad[...] = new
+        return dx
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {TORCH_NAMES.get(name, name): v for name, v in super().state().items()}
+
+    def _check(self, x):
+        c = len(self._gamma)
+        if not isinstance(x, np.ndarray) or x.ndim < 2 or x.shape[1] != c:
+            check_array(x)
+            hint = ", the features or channels are the second"
+            if x.ndim == 2 and x.shape[0] == c:
+                hint = "; did you mean x.T?"
+            elif x.ndim > 2 and x.shape[-1] == c:
+                hint = "; are the channels last?"
+            raise ValueError(
+                f"{self} expected x of shape (N, {c}) or (N, {c}, ...), got {x.shape}: "
+                f"the batch is the first axis{hint}"
+            )
+
+    def _write(self, name, value):
+        target = getattr(self, name)
+        if target is None:
+            what = "beta" if name == "beta" else "running statistics: track_running_stats=False"
+            raise AttributeError(f"this {type(self).__name__} has no {what}")
+        if np.shape(value) == ():
+            value = np.full(target.shape, value)
+        target[...] = check_value(str(self), name, target, value)
+
+
+class BatchNorm(Normalization):
     """Batch normalization with learned scale and shift, and running statistics for test time.
 
         y = gamma * (x - mean) / sqrt(var + eps) + beta
@@ -56,6 +157,8 @@ class BatchNorm(Layer):
     Source: Ioffe & Szegedy 2015 (arXiv:1502.03167), Algorithms 1 and 2.
     """
 
+    settings = ("training", "momentum")
+
     def __init__(
         self,
         num_features: int,
@@ -65,35 +168,18 @@ class BatchNorm(Layer):
         track_running_stats: bool = True,
         dtype: type = np.float64,
     ):
-        super().__init__()
-        dtype = check_dtype("BatchNorm", dtype)
-        self.num_features = check_int("BatchNorm expected num_features", num_features)
-        self.eps = check_eps(eps, dtype)
+        name = type(self).__name__
+        self.num_features = check_int(f"{name} expected num_features", num_features)
+        super().__init__(num_features, eps, affine, dtype)
         if momentum is not None:
-            what = "BatchNorm expected momentum in [0, 1] or None, the weight of the new batch"
+            what = f"{name} expected momentum in [0, 1] or None, the weight of the new batch"
             check_real(what, momentum, most=1)
-        self.momentum = momentum
-        self.affine, self.track_running_stats = affine, track_running_stats
-        self._gamma, self._beta = np.ones(num_features, dtype), np.zeros(num_features, dtype)
-        if affine:
-            self.add_param("gamma", self._gamma)
-            self.add_param("beta", self._beta)
+        self.momentum, self.track_running_stats = momentum, track_running_stats
         if track_running_stats:
             self.buffers["running_mean"] = np.zeros(num_features, dtype)
             self.buffers["running_var"] = np.ones(num_features, dtype)
             self.buffers["num_batches_tracked"] = np.zeros((), np.int64)
 
-    # Assigning to gamma, beta or a running statistic writes into the array that the layer holds.
-    gamma = property(
-        lambda self: self.params.get("gamma", self._gamma),
-        lambda self, value: self._write("gamma", value),
-        doc="Learned scale (num_features,).",
-    )
-    beta = property(
-        lambda self: self.params.get("beta", self._beta),
-        lambda self, value: self._write("beta", value),
-        doc="Learned shift (num_features,).",
-    )
     running_mean = property(
         lambda self: self.buffers.get("running_mean"),
         lambda self, value: self._write("running_mean", value),
@@ -120,28 +206,14 @@ class BatchNorm(Layer):
         self._cache = cache
         return y
 
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        """Gradients for the last forward, once: fills ``grads``, returns dx.
-
-        After a forward in evaluation mode the running statistics are constants:
-        dx = gamma / sqrt(running_var + eps) * dy.
-        """
-        cache = self._saved()
+    def _gradients(self, dy, cache):
         if isinstance(cache, Cache):
-            dx, dgamma, dbeta = batch_norm_backward(dy, cache)
-        else:
-            dx, dgamma, dbeta = batch_norm_inference_backward(dy, *cache)
-        self._cache = None  # it is as large as x: the next forward gets its memory
-        if self.affine:
-            self.grads["gamma"][...] = dgamma
-            self.grads["beta"][...] = dbeta
-        return dx
-
-    def state(self) -> dict[str, np.ndarray]:
-        return {TORCH_NAMES.get(name, name): v for name, v in super().state().items()}
+            return batch_norm_backward(dy, cache)
+        return batch_norm_inference_backward(dy, *cache)  # the running statistics are constants
 
     def _track(self, mean, unbiased_var):
-        if mean.dtype != self.running_mean.dtype:
+        old = self.buffers
+        if mean.dtype != old["running_mean"].dtype:
             limit = np.finfo(self.running_mean.dtype).max
             if not (abs(mean).max() < limit > unbiased_var.max()):
                 raise NonFiniteError(
@@ -149,36 +221,288 @@ class BatchNorm(Layer):
                     f"batch are beyond {limit:.2g}: has the network diverged? Or give the layer "
                     "the dtype of the data"
                 )
-        count = self.buffers["num_batches_tracked"] + 1
-        weight = 1 / int(count) if self.momentum is None else self.momentum
-        moved = {"num_batches_tracked": np.array(count)}
+        weight = self._weight() if self.momentum is None else self.momentum
+        moved = {}
         for name, new in (("running_mean", mean), ("running_var", unbiased_var)):
-            moved[name] = (1 - weight) * self.buffers[name]
+            moved[name] = (1 - weight) * old[name]
             moved[name] += weight * new
-        self.buffers = self.buffers | moved
+        moved["num_batches_tracked"] = np.array(old["num_batches_tracked"] + 1)
+        self.buffers = moved
 
-    def _check(self, x):
-        if not isinstance(x, np.ndarray) or x.ndim < 2 or x.shape[1] != self.num_features:
-            check_array(x)
-            c, hint = self.num_features, ", the features or channels are the second"
-            if x.ndim == 2 and x.shape[0] == c:
-                hint = "; did you mean x.T?"
-            elif x.ndim > 2 and x.shape[-1] == c:
-                hint = "; are the channels last?"
-            raise ValueError(
-                f"{self} expected x of shape (N, {c}) or (N, {c}, ...), got {x.shape}: "
-                f"the batch is the first axis{hint}"
-            )
-
-    def _write(self, name, value):
-        target = getattr(self, name)
-        if target is None:
-            raise AttributeError(
-                "this BatchNorm has no running statistics: track_running_stats=False"
-            )
-        if np.shape(value) == ():
-            value = np.full(target.shape, value)
-        target[...] = check_value(str(self), name, target, value)
+    def _weight(self):
+        """The weight of the next batch in the running statistics."""
+        if self.momentum is None:
+            return 1 / (int(self.buffers["num_batches_tracked"]) + 1)
+        return self.momentum
 
     def __repr__(self):
-        return f"BatchNorm({self.num_features})"
+        return f"{type(self).__name__}({self.num_features})"
+
+
+class GhostNorm(BatchNorm):
+    """Ghost batch norm: BatchNorm that normalises small parts of the batch, each with its own.
+
+    In training mode the batch is cut, in its order, into as many ghost batches as have at least
+    ``virtual_batch_size`` examples, all (nearly) equally large; every one of them is normalised by
+    its own mean and variance, and moves the running statistics once. So a large batch keeps the
+    noise of small ones. A batch smaller than that is one ghost batch. Evaluation mode, state and
+    the other parameters are BatchNorm's; running statistics are always kept.
+
+    Source: Hoffer et al. 2017 (arXiv:1705.08741), Algorithm 1.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        virtual_batch_size: int = 16,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        dtype: type = np.float64,
+    ):
+        super().__init__(num_features, eps, momentum, affine, dtype=dtype)
+        what = "GhostNorm expected virtual_batch_size"
+        self.virtual_batch_size = check_int(what, virtual_batch_size, least=2)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Normalise each ghost batch of x; in evaluation mode, x with the running statistics."""
+        if not self.training:
+            return super().forward(x)
+        self._check(x)
+        before, ys, caches = self.buffers, [], []
+        try:
+            for ghost in np.array_split(x, max(1, len(x) // self.virtual_batch_size)):
+                ys.append(super().forward(ghost))
+                caches.append(self._cache)
+        except BaseException:
+            self.buffers = before
+            raise
+        self._cache = caches
+        return np.concatenate(ys)
+
+    def _gradients(self, dy, cache):
+        if not isinstance(cache, list):
+            return super()._gradients(dy, cache)
+        ends = np.cumsum([part.shape[0] for part in cache])
+        dy = check_gradient(dy, (int(ends[-1]), *cache[0].shape[1:]), cache[0].centred.dtype)
+        parts = [batch_norm_backward(*pair) for pair in zip(np.split(dy, ends[:-1]), cache)]
+        dx, dgamma, dbeta = zip(*parts)
+        return np.concatenate(dx), sum(dgamma), sum(dbeta)
+
+    def __repr__(self):
+        return f"GhostNorm({self.num_features}, {self.virtual_batch_size})"
+
+
+class BatchRenorm(BatchNorm):
+    """Batch renormalization: training mode gives, within limits, what evaluation mode would.
+
+        y = gamma * (xhat * r + d) + beta,    xhat = (x - mu_B) / sigma_B
+        r = clip(sigma_B / sigma, 1 / r_max, r_max),   d = clip((mu_B - mu) / sigma, -d_max, d_max)
+
+    mu and sigma are the running statistics before this batch, sigma_B^2 = var_B + eps and
+    sigma^2 = running_var + eps. Without the limits y would be evaluation mode's. r and d are
+    constants in the backward pass: the gradient still goes through mu_B and sigma_B, which is what
+    keeps training from drifting. With r_max = 1 and d_max = 0 this is BatchNorm.
+
+    The limits relax from there to ``r_max`` and ``d_max`` (the paper's 3 and 5) over the first
+    ``warmup`` batches, in a straight line; the paper starts after 5,000 steps and takes up to
+    40,000. As in the paper the running average is one of sigma, not of the variance with N - 1;
+    running_var holds its square less eps, so that evaluation mode, state and `fold_batchnorm` are
+    BatchNorm's. So are the other parameters and errors.
+
+    Source: Ioffe 2017 (arXiv:1702.03275), Algorithm 1.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        r_max: float = 3.0,
+        d_max: float = 5.0,
+        warmup: int = 100,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        dtype: type = np.float64,
+    ):
+        super().__init__(num_features, eps, momentum, affine, dtype=dtype)
+        self.r_max = check_real("BatchRenorm expected a finite r_max >= 1", r_max, least=1)
+        self.d_max = check_real("BatchRenorm expected a finite d_max >= 0", d_max)
+        self.warmup = check_int("BatchRenorm expected warmup", warmup, least=0)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Normalise with the batch, corrected by r and d; move the running statistics."""
+        if not self.training:
+            return super().forward(x)
+        self._check(x)
+        check_array(x)
+        with np.errstate(all="ignore"):  # batch_norm looks at the results
+            mean, var, _ = statistics(channels_view(x))
+            mean, sigma_b = mean[:, 0], np.sqrt(var[:, 0] + self.eps)
+            sigma = np.sqrt(self.running_var + self.eps)
+            relaxed = min(1.0, int(self.buffers["num_batches_tracked"]) / max(self.warmup, 1))
+            r_max, d_max = 1 + relaxed * (self.r_max - 1), relaxed * self.d_max
+            r = np.clip(sigma_b / sigma, 1 / r_max, r_max)
+            d = np.clip((mean - self.running_mean) / sigma, -d_max, d_max)
+        y, cache = batch_norm(x, self.gamma * r, self.gamma * d + self.beta, self.eps)
+        self._track(mean, sigma_b)
+        self._cache = cache, r, d
+        return y
+
+    def _track(self, mean, sigma_b):
+        weight, sigma = self._weight(), np.sqrt(self.running_var + self.eps)
+        super()._track(mean, sigma_b**2)  # for the mean and the count
+        sigma = (1 - weight) * sigma + weight * sigma_b
+        new = np.maximum(sigma**2 - self.eps, 0)
+        self.buffers["running_var"] = new.astype(self.running_var.dtype)
+
+    def _gradients(self, dy, cache):
+        if not isinstance(cache[0], Cache):
+            return super()._gradients(dy, cache)
+        cache, r, d = cache
+        dx, dgamma, dbeta = batch_norm_backward(dy, cache)
+        return dx, r * dgamma + d * dbeta, dbeta
+
+
+class LayerNorm(Normalization):
+    """Layer normalization: every example by the mean and variance of its own features.
+
+        y = gamma * (x - mu) / sqrt(sigma^2 + eps) + beta
+
+    over the last axes of x, whose sizes are ``normalized_shape``, an int or a tuple: for example
+    `LayerNorm(100)` for x (N, 100), or (N, T, 100) in a transformer. gamma and beta have that
+    shape. There is no batch and no running statistic, and training and evaluation mode are the
+    same. On images (N, C, H, W), what Wu & He 2018 call layer norm is ``GroupNorm(1, C)``.
+
+    ``affine=False`` fixes gamma at 1 and beta at 0. Errors as `bnlib.functional.layer_norm`, and
+    RuntimeError for ``backward`` before ``forward``. Source: Ba et al. 2016 (arXiv:1607.06450).
+    """
+
+    has_beta = True
+
+    def __init__(
+        self,
+        normalized_shape: int | tuple[int, ...],
+        eps: float | None = 1e-5,
+        affine: bool = True,
+        dtype: type = np.float64,
+    ):
+        shape = normalized_shape
+        shape = tuple(shape) if isinstance(shape, (tuple, list)) and shape else (shape,)
+        what = f"{type(self).__name__} expected normalized_shape"
+        self.normalized_shape = tuple(check_int(what, size) for size in shape)
+        super().__init__(self.normalized_shape, eps, affine, dtype, beta=self.has_beta)
+
+    def _normalize(self, x):
+        return layer_norm(x, self.gamma, self.beta, self.eps)
+
+    def _gradients(self, dy, cache):
+        return layer_norm_backward(dy, cache)
+
+    def _check(self, x):
+        check_array(x)
+        shape = self.normalized_shape
+        if x.shape[-len(shape) :] != shape:
+            sizes = ", ".join(map(str, shape))
+            hint = "it normalises over the last axes"
+            if x.ndim == 2 and x.shape[:1] == shape:
+                hint = "did you mean x.T?"
+            elif x.ndim > 2 and x.shape[1:2] == shape:
+                hint += "; for one gamma a channel of images, use GroupNorm(1, C)"
+            raise ValueError(f"{self} expected x of shape (..., {sizes}), got {x.shape}: {hint}")
+
+    def __repr__(self):
+        shape = self.normalized_shape
+        return f"{type(self).__name__}({shape[0] if len(shape) == 1 else shape})"
+
+
+class RMSNorm(LayerNorm):
+    """Root mean square normalization: LayerNorm without the mean, and without beta.
+
+        y = gamma * x / sqrt(mean(x^2) + eps)
+
+    ``eps=None``, the default as in PyTorch, is the machine epsilon of x.dtype. The rest is
+    LayerNorm's. Source: Zhang & Sennrich 2019 (arXiv:1910.07467).
+    """
+
+    has_beta = False
+
+    def __init__(
+        self,
+        normalized_shape: int | tuple[int, ...],
+        eps: float | None = None,
+        affine: bool = True,
+        dtype: type = np.float64,
+    ):
+        super().__init__(normalized_shape, eps, affine, dtype)
+
+    def _normalize(self, x):
+        return rms_norm(x, self.gamma, self.eps)
+
+    def _gradients(self, dy, cache):
+        return rms_norm_backward(dy, cache)
+
+
+class GroupNorm(Normalization):
+    """Group normalization: each group of channels of each example, over all positions.
+
+        y = gamma * (x - mu) / sqrt(sigma^2 + eps) + beta
+
+    x is (N, C, *spatial) or (N, C), ``num_groups`` divides ``num_channels`` = C, and gamma and beta
+    are (C,). One group is what Wu & He 2018 call layer norm, C groups are `InstanceNorm`. Training
+    and evaluation mode are the same.
+
+    ``affine=False`` fixes gamma at 1 and beta at 0. Errors as `bnlib.functional.group_norm`, and
+    RuntimeError for ``backward`` before ``forward``. Source: Wu & He 2018 (arXiv:1803.08494).
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        dtype: type = np.float64,
+    ):
+        self.num_channels = check_int(f"{type(self).__name__} expected num_channels", num_channels)
+        self.num_groups = check_num_groups(num_channels, num_groups)
+        super().__init__(num_channels, eps, affine, dtype)
+
+    def _normalize(self, x):
+        return group_norm(x, self.num_groups, self.gamma, self.beta, self.eps)
+
+    def _gradients(self, dy, cache):
+        return group_norm_backward(dy, cache)
+
+    def __repr__(self):
+        return f"GroupNorm({self.num_groups}, {self.num_channels})"
+
+
+class InstanceNorm(Normalization):
+    """Instance normalization: each channel of each image by itself, over its positions.
+
+        y = gamma * (x - mu) / sqrt(sigma^2 + eps) + beta
+
+    x is (N, C, *spatial), gamma and beta are (C,). They are fixed at 1 and 0 unless ``affine=True``
+    is asked for: as in PyTorch's InstanceNorm2d, and unlike in all other normalizations here and
+    there. Training and evaluation mode are the same. Errors as `bnlib.functional.instance_norm`.
+    Source: Ulyanov et al. 2016 (arXiv:1607.08022).
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        affine: bool = False,
+        dtype: type = np.float64,
+    ):
+        self.num_features = check_int("InstanceNorm expected num_features", num_features)
+        super().__init__(num_features, eps, affine, dtype)
+
+    def _normalize(self, x):
+        return instance_norm(x, self.gamma, self.beta, self.eps)
+
+    def _gradients(self, dy, cache):
+        return instance_norm_backward(dy, cache)
+
+    def __repr__(self):
+        return f"InstanceNorm({self.num_features})"

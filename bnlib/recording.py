@@ -339,7 +339,7 @@ def _other_axes(z):
 def _gradient_norms(net):
     """Norm of the weight gradient of the layer that feeds each nonlinearity."""
     norms, latest = [], np.nan
-    for layer in net.layers:
+    for _, layer in net.leaves():
         if "weight" in layer.grads:
             latest = float(np.linalg.norm(layer.grads["weight"]))
         if layer in net.nonlinearities:

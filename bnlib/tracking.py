@@ -130,7 +130,7 @@ def track(
 
 def _norms(net):
     """The layers that keep running statistics."""
-    return [n for n in net.layers if isinstance(n, BatchNorm) and n.running_mean is not None]
+    return [n for _, n in net.leaves() if isinstance(n, BatchNorm) and n.running_mean is not None]
 
 
 def _read(net):

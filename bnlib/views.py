@@ -7,6 +7,8 @@ channel:
 
     x (N, D)        ->  (D, N)            a row: one feature of all examples
     x (N, C, H, W)  ->  (C, N * H * W)    a row: one channel, all examples and positions
+
+Its relatives group the numbers of one example, which lie together in memory: x.reshape(groups, -1).
 """
 
 from __future__ import annotations
@@ -116,6 +118,41 @@ def check_input(x: np.ndarray, eps: float, **vectors: np.ndarray) -> tuple:
     return check_eps(eps, x.dtype), *[check_vector(x, name, vectors[name]) for name in vectors]
 
 
+def check_last_axes(x: np.ndarray, eps: float, **vectors: np.ndarray) -> tuple:
+    """Check the arguments of a normalization over the last axes of x, those that gamma has.
+
+    ``vectors`` have one number for each number of a group. Returns ``eps`` as a float and every
+    vector with its shape, in x.dtype.
+    """
+    check_array(x)
+    checked = {name: as_array(name, v) for name, v in vectors.items()}
+    shape = checked["gamma"].shape
+    if not shape or 0 in x.shape or shape != x.shape[-len(shape) :]:
+        hint = "the statistics are taken over these axes"
+        if x.ndim == 2 and shape == x.shape[:1]:
+            hint = "did you mean x.T?"
+        elif x.ndim > 2 and shape == x.shape[1:2]:
+            hint = "one number a channel is what group_norm and instance_norm take"
+        raise ValueError(
+            f"expected gamma shaped like the last axes of x, such as {x.shape[-1:]} for x of shape "
+            f"{x.shape}, got {shape}: {hint}"
+        )
+    for name, v in checked.items():
+        if v.shape != shape:
+            raise ValueError(f"expected {name} of shape {shape}, that of gamma, got {v.shape}")
+    return check_eps(eps, x.dtype), *[v.astype(x.dtype, copy=False) for v in checked.values()]
+
+
+def check_num_groups(channels: int, num_groups: int) -> int:
+    """Return ``num_groups`` as an int; raise ValueError unless it divides the channels."""
+    if channels % check_int("expected num_groups", num_groups):
+        raise ValueError(
+            f"expected num_groups that divides the {channels} channels, got {num_groups}: every "
+            "group has the same number of channels"
+        )
+    return int(num_groups)
+
+
 def check_eps(eps: float, dtype: np.dtype) -> float:
     """Return ``eps`` as a float: finite, at least 0, and not lost in ``dtype``."""
     if not isinstance(eps, (float, Real)) or not 0 <= eps < np.inf:
@@ -190,46 +227,73 @@ def check_divisible(x: np.ndarray, mean: np.ndarray, var: np.ndarray, eps: float
     That is where a channel of ``x`` has one value only, or, at eps 0, where all of its values are
     equal but for rounding. ``mean`` and ``var`` are its statistics, columns.
     """
-    limits = np.finfo(var.dtype)
     if x.size == x.shape[1]:
         raise ValueError(
             "BatchNorm in training mode needs more than one value per channel, got x of shape "
             f"{x.shape}: the variance of one value is 0. Use .eval() for single examples, or a "
             "larger batch"
         )
-    if eps >= limits.tiny:
-        return
-    rows = channels_view(x)
-    flat = (var < limits.tiny) | (var < (4 * limits.eps * mean) ** 2)
-    flat |= rows.min(axis=1, keepdims=True) == rows.max(axis=1, keepdims=True)
-    if flat.any():
+    if eps < np.finfo(var.dtype).tiny:
+        _check_spread("channel", channels_view(x), mean, var)
+
+
+def check_groups(
+    x: np.ndarray, groups: np.ndarray, mean: np.ndarray | None, var: np.ndarray, eps: float
+) -> None:
+    """Like `check_divisible`, for the rows of ``groups``, which are those of ``x`` regrouped.
+
+    Without a mean (None), ``var`` is the mean square, and a group may be constant but not 0.
+    """
+    if groups.shape[1] == 1:
         raise ValueError(
-            f"channel {int(np.argmax(flat))} has the variance 0 (but for rounding) and eps is 0: "
+            f"expected more than one value in each group, got groups of one in x of shape {x.shape}"
+            ": normalised by itself, a value loses its size. Layer norm needs features, instance "
+            "norm positions (N, C, H, W), group norm fewer groups than channels or positions"
+        )
+    if eps < np.finfo(var.dtype).tiny:
+        _check_spread("group", groups, mean, var)
+
+
+def _check_spread(row, rows, mean, var):
+    """Raise ValueError if all values of a row are equal (or 0, if mean is None)."""
+    limits = np.finfo(var.dtype)
+    flat = var < limits.tiny
+    if mean is not None:
+        flat |= var < (4 * limits.eps * mean) ** 2
+        flat |= rows.min(axis=1, keepdims=True) == rows.max(axis=1, keepdims=True)
+    if flat.any():
+        what = "mean square" if mean is None else "variance"
+        raise ValueError(
+            f"{row} {int(np.argmax(flat))} has the {what} 0 (but for rounding) and eps is 0: "
             "there is nothing to divide by. Use eps=1e-5, the usual value"
         )
 
 
-def check_finite(shows: np.ndarray, y: np.ndarray, **inputs: np.ndarray) -> None:
+def check_finite(
+    shows: np.ndarray, y: np.ndarray, row: str = "channel", **inputs: np.ndarray
+) -> None:
     """Raise NonFiniteError, naming the cause, if there is a NaN or an infinity in ``y``.
 
     ``shows`` is quick to look at, a column that is finite where y is. ``inputs`` are what y was
-    computed from, with a channel in each row like y; the first one is named if it is too large.
+    computed from: first x or dy, with a ``row`` in each row like y, which is named if it is too
+    large; then what has a channel in each row.
     """
     if isfinite(np.vdot(shows, shows)):
         return
     well = np.isfinite(shows[:, 0]) & np.isfinite(y).all(axis=1)
     if well.all():  # only the square of shows was too large
         return
-    for name, v in inputs.items():
+    (name, x), k = next(iter(inputs.items())), int(np.argmin(well))
+    for v_name, v in inputs.items():
         if not (finite := np.isfinite(v).all(axis=1)).all():
+            where = f"{row if v is x else 'channel'} {int(np.argmin(finite))}"
             raise NonFiniteError(
-                f"expected finite numbers in {name}, got NaN or infinity in channel "
-                f"{int(np.argmin(finite))}: has the network diverged, or is the data unclean?"
+                f"expected finite numbers in {v_name}, got NaN or infinity in {where}: "
+                "has the network diverged, or is the data unclean?"
             )
-    channel, (name, x) = int(np.argmin(well)), next(iter(inputs.items()))
-    size, limit = np.abs(x[channel]).max(), np.finfo(x.dtype).max
+    size, limit = np.abs(x[k]).max(), np.finfo(x.dtype).max
     raise NonFiniteError(
-        f"{name} holds numbers up to {size:.3g} in channel {channel}, and the result or the "
+        f"{name} holds numbers up to {size:.3g} in {row} {k}, and the result or the "
         f"variance on the way to it is beyond {limit:.2g}, the largest {x.dtype}: has the network "
         "diverged, or does the data need another unit?"
     )

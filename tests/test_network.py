@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from bnlib.gradients import gradcheck
-from bnlib.layers import Dense, ReLU, Sigmoid
+from bnlib.layers import Dense, Dropout, ReLU, Residual, Sigmoid, Tanh
 from bnlib.losses import softmax_cross_entropy
 from bnlib.network import NORMS, Norm, Sequential, cnn, default_init_scale, mlp
-from bnlib.norms import BatchNorm
+from bnlib.norms import BatchNorm, GroupNorm
 from bnlib.optim import SGD
 
 X = np.random.default_rng(0).standard_normal((7, 6))
@@ -34,18 +34,29 @@ MAKERS = {  # of a network, and of images for it
 }
 
 
-def norms(net):
-    return [layer for layer in net.layers if isinstance(layer, BatchNorm)]
+def make_residual(norm, activation, **settings):
+    """A branch that holds a small mlp, its norm among the layers."""
+    inner = mlp([6, 8, 6], norm, activation, **settings)
+    return Sequential([*mlp([6, 6], **settings).layers, Residual(inner), Dense(6, 3)]), X
+
+
+RESIDUAL = {"residual": make_residual}
+# Not "renorm": its r and d are constants in the gradient and not in a difference (test_norms.py).
+IN_MLP = [None, "batch", "layer", "group", "rms", "ghost"]
+IN_CNN = [*IN_MLP, "instance"]
+WITH_NORM = [
+    *((make, norm) for make in [*MAKERS, *RESIDUAL] if make != "cnn" for norm in IN_MLP),
+    *(("cnn", norm) for norm in IN_CNN),
+]
 
 
 # -- Sequential -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("norm", [None, "batch"])
+@pytest.mark.parametrize("make, norm", WITH_NORM)
 @pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
-@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
 def test_all_gradients_of_a_network_agree_with_differences(make, norm, activation):
-    net, images = make(norm, activation, seed=2)
+    net, images = (MAKERS | RESIDUAL)[make](norm, activation, seed=2)
     rng = np.random.default_rng(3)
     net.flat_params += 0.1 * rng.standard_normal(net.flat_params.size)  # gamma, beta, bias not 1, 0
     saved = {}
@@ -231,6 +242,94 @@ def test_repr_reads_like_a_summary():
     ]
 
 
+# -- Residual branches, and what else `as_it_was` puts back ---------------------------------------
+
+
+def nested():
+    """A branch in a branch, with running statistics and random numbers in it."""
+    inner = Residual([BatchNorm(6), Tanh(), Dropout(0.5, rng=3)])
+    return Sequential([Dense(6, 6), Residual([Dense(6, 6, rng=1), inner]), Sigmoid(), Dense(6, 3)])
+
+
+def test_names_in_a_branch_are_those_of_nested_modules():
+    net = nested()
+    names = ["0.weight", "0.bias", "1.branch.0.weight", "1.branch.0.bias"]
+    norm = ["1.branch.1.branch.0.weight", "1.branch.1.branch.0.bias"]
+    assert [n.replace("gamma", "weight").replace("beta", "bias") for n in net.params] == [
+        *names, *norm, "3.weight", "3.bias"
+    ]  # fmt: skip
+    assert list(net.grads) == list(net.params)
+    assert {n for n in net.state_dict() if "running" in n} == set(net.buffers) - {
+        "1.branch.1.branch.0.num_batches_tracked"
+    }
+    assert net.layers[1].state_dict().keys() == {
+        n.removeprefix("1.") for n in net.state_dict() if n.startswith("1.")
+    }
+    other = nested()
+    net(X)
+    other.load_state_dict(net.state_dict())
+    assert np.array_equal(other.eval()(X), net.eval()(X))
+
+
+def test_a_branch_shares_the_flat_arrays_also_in_a_copy():
+    for net in (nested(), copy.deepcopy(nested()), pickle.loads(pickle.dumps(nested()))):
+        assert sum(p.size for p in net.params.values()) == net.flat_params.size
+        assert all(np.shares_memory(p, net.flat_params) for p in net.params.values())
+        assert all(np.shares_memory(g, net.flat_grads) for g in net.grads.values())
+        assert len(net.params) == 8
+
+
+def test_train_and_eval_reach_into_a_branch():
+    net = nested()
+    parts = [leaf for _, leaf in net.leaves()]
+    assert len(parts) == 7 and not any(leaf.training for leaf in net.eval() and parts)
+    assert all(leaf.training for leaf in net.train() and parts)
+
+
+def test_as_it_was_reaches_into_a_branch_and_random_numbers_come_back():
+    """Looking changes nothing that training sees: the next masks are those of before."""
+    net, untouched = nested(), nested()
+    norm = net.layers[1].branch[1].branch[0]
+    with net.as_it_was():
+        norm.momentum = None
+        net.train()(X)
+        net.eval()
+    assert norm.momentum == 0.1 and net.training and net.layers[1].training and norm.training
+    inputs = net.nonlinearity_inputs(X, before_norm=True)
+    assert [z.shape for _, z in inputs] == [(7, 6)] * 2 and len(net.nonlinearities) == 2
+    assert not np.array_equal(*inputs[0]) and np.array_equal(*inputs[1])
+    for _ in range(2):
+        assert np.array_equal(net(X), untouched(X))
+    for name, v in net.state_dict().items():
+        assert np.array_equal(v, untouched.state_dict()[name])
+
+
+def test_nonlinearity_inputs_add_the_path_around_a_branch():
+    net = make_residual("layer", "tanh")[0]
+    first, last = Dense(6, 6, rng=8), Tanh()
+    net = Sequential([first, *net.layers[1:2], last])
+    assert np.array_equal(net.nonlinearity_inputs(X)[-1], net.layers[1].forward(first.forward(X)))
+
+
+def test_after_an_error_behind_a_branch_its_statistics_are_as_before():
+    net = nested()
+    net.layers[3].weight[...] = np.nan
+    before = {name: b.tobytes() for name, b in net.buffers.items()}
+    net(X)  # Dense lets NaN through
+    assert {name: b.tobytes() for name, b in net.buffers.items()} != before
+    net = Sequential([Residual([BatchNorm(6)]), BatchNorm(5)])
+    before = {name: b.tobytes() for name, b in net.buffers.items()}
+    with pytest.raises(ValueError, match="BatchNorm"):
+        net(X)
+    assert {name: b.tobytes() for name, b in net.buffers.items()} == before
+
+
+def test_a_layer_in_a_branch_and_outside_is_refused():
+    act = ReLU()
+    with pytest.raises(ValueError, match=r"same ReLU\(\) twice, at index 1.branch.1 the second"):
+        Sequential([act, Residual([Dense(5, 5), act])])
+
+
 # -- State ----------------------------------------------------------------------------------------
 
 
@@ -331,6 +430,50 @@ def test_a_norm_that_cancels_no_bias_keeps_it(monkeypatch):
     for net in (mlp([6, 5, 3], "keeps"), cnn((1, 2), "keeps", image_size=4)):
         assert net.layers[0].bias is not None and kinds(net)[1:3] == ["ReLU", "ReLU"]
     assert cnn((1, 2), "batch", image_size=4).layers[0].bias is None
+
+
+@pytest.mark.parametrize("norm", [norm for norm in NORMS if norm])
+@pytest.mark.parametrize("images", [False, True])
+def test_the_table_says_which_norm_makes_a_bias_useless(norm, images):
+    """A bias that is cancelled, or whose mean counts as a constant, has the gradient 0."""
+    if norm == "instance" and not images:
+        with pytest.raises(ValueError, match=r"norm for units, got norm='instance'.*, or a cnn"):
+            mlp([6, 16, 3], norm)
+        return
+    net = cnn((1, 16), norm, image_size=8) if images else mlp([6, 16, 3], norm)
+    linear, layer = net.layers[:2]
+    assert (linear.bias is None) == NORMS[norm].cancels_bias
+    rng = np.random.default_rng(0)
+    shape = (9, 16, 4, 4) if images else (9, 16)
+    shape = (9, 16, 8, 8) if norm == "rms" and images else shape  # a gamma for each value
+    layer.forward(rng.normal(1, 2, shape))
+    layer.forward(rng.normal(1, 2, shape))  # Batch Renorm corrects from the second batch on
+    of_bias = layer.backward(rng.standard_normal(shape)).sum(axis=(0, *range(2, len(shape))))
+    assert (np.abs(of_bias) < 1e-12).all() == NORMS[norm].cancels_bias
+
+
+@pytest.mark.parametrize(
+    "channels, groups, of_images", [(100, 10, 25), (64, 8, 16), (16, 2, 4), (6, 1, 1), (13, 1, 1)]
+)
+def test_group_norm_by_name_has_a_number_of_groups_that_divides(channels, groups, of_images):
+    assert mlp([4, channels, 2], "group").layers[1].num_groups == groups
+    assert cnn((1, channels), "group").layers[1].num_groups == of_images
+
+
+def test_layer_norm_on_images_is_that_of_wu_and_he():
+    norm = cnn((1, 8), "layer").layers[1]
+    assert isinstance(norm, GroupNorm) and norm.num_groups == 1 and norm.gamma.shape == (8,)
+
+
+@pytest.mark.parametrize("norm", [norm for norm in NORMS if norm not in (None, "instance")])
+def test_every_norm_is_looked_at_from_both_sides_and_put_back(norm):
+    net = mlp([6, 8, 8, 3], norm, "tanh", seed=4)
+    before = {name: v.tobytes() for name, v in net.state_dict().items()}
+    pairs = net.nonlinearity_inputs(X, before_norm=True)
+    assert {name: v.tobytes() for name, v in net.state_dict().items()} == before
+    assert np.array_equal(pairs[0][0], net.layers[0].forward(X))
+    assert np.array_equal(pairs[0][1], net.layers[1].forward(pairs[0][0]))
+    assert not np.array_equal(*pairs[1])
 
 
 def test_a_dense_that_feeds_a_batch_norm_has_no_bias():

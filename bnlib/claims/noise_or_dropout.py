@@ -18,7 +18,7 @@ from bnlib.claims.engine.judging import (
     rate_of,
     shown,
 )
-from bnlib.layers import Activation, Layer
+from bnlib.layers import Activation, Dropout
 from bnlib.network import Sequential, mlp
 
 IMAGES = 500  # so few that every network overfits
@@ -32,24 +32,6 @@ KINDS = {
     "BN and Dropout": ("batch", DROPPED),
 }
 WORTH = 1.0  # points of accuracy; one error in twelve
-
-
-class Dropout(Layer):
-    """Sets a share p of its inputs to 0 in training mode and scales the rest by 1 / (1 - p)."""
-
-    def __init__(self, p: float, rng: np.random.Generator) -> None:
-        super().__init__()
-        self.p, self.rng = p, rng
-
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        if not self.training:
-            return x
-        kept = self.rng.random(x.shape, np.float32) >= self.p
-        self._cache = kept * x.dtype.type(1 / (1 - self.p))
-        return x * self._cache
-
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        return dy * self._cache
 
 
 def run(kind: str, lr: float, seed: int, size: str = "full") -> float:
