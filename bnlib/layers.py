@@ -7,7 +7,6 @@ Every layer has the same form. ``forward(x)`` computes y and keeps what the back
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 
 import numpy as np
 
@@ -131,18 +130,6 @@ def check_layers(owner: str, layers: Iterable[Layer]) -> list[Layer]:
             )
         seen.append(leaf)
     return layers
-
-
-@contextmanager
-def put_back_buffers(network: Layer) -> Iterator[None]:
-    """After an error in the block all layers of ``network`` have the buffers of before it."""
-    before = [(leaf, leaf.buffers) for _, leaf in network.leaves()]
-    try:
-        yield
-    except BaseException:
-        for leaf, buffers in before:
-            leaf.buffers = buffers
-        raise
 
 
 def load_state(owner: str, targets: dict[str, np.ndarray], state: dict[str, np.ndarray]) -> None:
@@ -435,18 +422,22 @@ class Residual(Layer):
 
     def __init__(self, branch: Iterable[Layer]):
         self.branch = check_layers("Residual", getattr(branch, "layers", branch))
-        self.training = True
+        self.training, self._leaves = True, [leaf for _, leaf in self.leaves()]
 
     params = property(lambda self: self._named("params"), doc="Those of all layers of the branch.")
     grads = property(lambda self: self._named("grads"), doc="Those of all layers of the branch.")
     buffers = property(lambda self: self._named("buffers"), doc="Those of the branch's layers.")
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        y = x
-        with put_back_buffers(self):
+        y, before = x, [leaf.buffers for leaf in self._leaves]
+        try:
             for layer in self.branch:
                 y = layer.forward(y)
             return self.add(x, y)
+        except BaseException:
+            for leaf, buffers in zip(self._leaves, before):
+                leaf.buffers = buffers
+            raise
 
     def add(self, x: np.ndarray, branch: np.ndarray) -> np.ndarray:
         """x + branch, for what the branch has made of x."""

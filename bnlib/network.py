@@ -21,7 +21,6 @@ from bnlib.layers import (
     check_layers,
     generator,
     load_state,
-    put_back_buffers,
 )
 from bnlib.norms import (
     BatchNorm,
@@ -115,7 +114,8 @@ class Sequential:
 
     def _flatten(self):
         """Move all parameters and gradients into one array each."""
-        arrays = [p for _, layer in self.leaves() for p in layer.params.values()]
+        self._leaves = [layer for _, layer in self.leaves()]
+        arrays = [p for layer in self._leaves for p in layer.params.values()]
         dtypes = {a.dtype for a in arrays}
         if len(dtypes) > 1:
             raise TypeError(f"expected layers of one dtype, got {sorted(map(str, dtypes))}")
@@ -123,7 +123,7 @@ class Sequential:
         size = sum(a.size for a in arrays)
         self.flat_params, self.flat_grads = np.empty(size, self.dtype), np.zeros(size, self.dtype)
         start = 0
-        for _, layer in self.leaves():
+        for layer in self._leaves:
             for name, old in layer.params.items():
                 part = slice(start, start := start + old.size)
                 self.flat_params[part] = old.ravel()
@@ -161,9 +161,14 @@ class Sequential:
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Apply all layers to x (N, ...). After an error the running statistics are as before."""
-        with put_back_buffers(self):
+        before = [leaf.buffers for leaf in self._leaves]
+        try:
             for layer in self.layers:
                 x = layer.forward(x)
+        except BaseException:
+            for leaf, buffers in zip(self._leaves, before):
+                leaf.buffers = buffers
+            raise
         return x
 
     __call__ = forward
