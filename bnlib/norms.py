@@ -339,7 +339,8 @@ class BatchRenorm(BatchNorm):
             mean, var, _ = statistics(channels_view(x))
             mean, sigma_b = mean[:, 0], np.sqrt(var[:, 0] + self.eps)
             sigma = np.sqrt(self.running_var + self.eps)
-            relaxed = min(1.0, int(self.buffers["num_batches_tracked"]) / max(self.warmup, 1))
+            batches, warmup = int(self.buffers["num_batches_tracked"]), self.warmup
+            relaxed = batches / warmup if batches < warmup else 1.0
             r_max, d_max = 1 + relaxed * (self.r_max - 1), relaxed * self.d_max
             r = np.clip(sigma_b / sigma, 1 / r_max, r_max)
             d = np.clip((mean - self.running_mean) / sigma, -d_max, d_max)

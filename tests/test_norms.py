@@ -1,4 +1,4 @@
-"""BatchNorm, the layer: modes, running statistics, parameters, state.
+"""BatchNorm, the layer: modes, running statistics, parameters, state; then the other norms.
 
 Every test takes the module as ``lib``, so that test_mutants.py can hand it a broken copy.
 """
@@ -18,6 +18,10 @@ from cases import (
 from hypothesis import strategies as st
 
 import bnlib.norms
+from bnlib import functional
+from bnlib.gradients import gradcheck
+from bnlib.inference import fold_batchnorm
+from bnlib.network import mlp
 from bnlib.views import NonFiniteError
 
 
@@ -399,3 +403,281 @@ def test_one_forward_serves_one_backward(lib):
     bn.forward(case.x)
     close(bn.backward(case.dy), kept, 0, scale=1)
     assert np.array_equal(dx, kept)  # the first one stays as it was
+
+
+# -- LayerNorm, RMSNorm, GroupNorm, InstanceNorm: the functions with parameters --------------------
+
+SHAPE = (5, 6, 3, 4)
+# name: how to make it with the settings, and its function with the layer's gamma, beta and eps
+RELATIVES = {
+    "LayerNorm": (
+        lambda lib, **settings: lib.LayerNorm(4, **settings),
+        lambda x, norm: functional.layer_norm(x, norm.gamma, norm.beta, norm.eps),
+    ),
+    "LayerNorm over two axes": (
+        lambda lib, **settings: lib.LayerNorm((3, 4), **settings),
+        lambda x, norm: functional.layer_norm(x, norm.gamma, norm.beta, norm.eps),
+    ),
+    "RMSNorm": (
+        lambda lib, **settings: lib.RMSNorm(4, **settings),
+        lambda x, norm: functional.rms_norm(x, norm.gamma, norm.eps),
+    ),
+    "GroupNorm": (
+        lambda lib, **settings: lib.GroupNorm(2, 6, **settings),
+        lambda x, norm: functional.group_norm(x, 2, norm.gamma, norm.beta, norm.eps),
+    ),
+    "InstanceNorm": (
+        lambda lib, **settings: lib.InstanceNorm(6, **{"affine": True} | settings),
+        lambda x, norm: functional.instance_norm(x, norm.gamma, norm.beta, norm.eps),
+    ),
+}
+# and those that normalise with the batch
+VARIANTS = {
+    "GhostNorm": lambda lib, **settings: lib.GhostNorm(6, 2, **settings),
+    "BatchRenorm": lambda lib, **settings: lib.BatchRenorm(6, warmup=1, **settings),
+}
+MAKE = {name: make for name, (make, _) in RELATIVES.items()} | VARIANTS
+EACH = pytest.mark.parametrize("name", list(MAKE))
+
+
+def batch(seed=0, dtype=np.float64, shape=SHAPE):
+    """x and dy."""
+    rng = np.random.default_rng(seed)
+    return [a.astype(dtype) for a in (rng.normal(2, 3, shape), rng.standard_normal(shape))]
+
+
+def learned(norm, seed=1):
+    """The layer with other parameters than 1 and 0."""
+    rng = np.random.default_rng(seed)
+    for array in norm.params.values():
+        array += rng.normal(0, 0.5, array.shape)
+    return norm
+
+
+@pytest.mark.parametrize("name", list(RELATIVES))
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_a_relative_is_its_function_in_both_modes(lib, name, mode):
+    make, function = RELATIVES[name]
+    norm, (x, dy) = learned(make(lib, eps=0.01)), batch()
+    expected, cache = function(x, norm)
+    assert np.array_equal(getattr(norm, mode)().forward(x), expected)
+    backward = functional.rms_norm_backward if name == "RMSNorm" else functional.group_norm_backward
+    gradients = backward(dy, cache)
+    for _ in range(2):
+        norm.forward(x)
+        assert np.array_equal(norm.backward(dy), gradients[0])
+        for grad, wanted in zip(norm.grads.values(), gradients[1:], strict=True):
+            assert np.array_equal(grad, wanted)  # anew each time, not added up
+    assert norm.buffers == {}
+
+
+@EACH
+def test_every_norm_has_the_parameters_and_names_of_pytorch(lib, name):
+    norm, extra = MAKE[name](lib), ["running_mean", "running_var", "num_batches_tracked"]
+    shape = {"LayerNorm": (4,), "LayerNorm over two axes": (3, 4), "RMSNorm": (4,)}.get(name, (6,))
+    names = ["weight"] if name == "RMSNorm" else ["weight", "bias"]
+    assert list(norm.state_dict()) == names + (extra if name in VARIANTS else [])
+    assert {norm.state_dict()[n].shape for n in names} == {shape}
+    assert (norm.gamma == 1).all() and (norm.beta is None or not norm.beta.any())
+    x, _ = batch()
+    other = learned(MAKE[name](lib))
+    other.forward(x)
+    norm.load_state_dict(other.state_dict())
+    assert np.array_equal(norm.eval().forward(x), other.eval().forward(x))
+    assert repr(norm) == repr(other) != ""
+    gamma = norm.gamma
+    norm.gamma = 3
+    assert norm.gamma is gamma and (gamma == 3).all()
+    with pytest.raises(ValueError, match=r"expected gamma of shape"):
+        norm.gamma = np.ones(7)
+
+
+@EACH
+def test_without_affine_no_norm_learns(lib, name):
+    norm, (x, dy) = MAKE[name](lib, affine=False), batch()
+    with_affine = MAKE[name](lib)
+    assert norm.params == norm.grads == {} and "weight" not in norm.state_dict()
+    assert np.array_equal(norm.forward(x), with_affine.forward(x))
+    assert np.array_equal(norm.backward(dy), with_affine.backward(dy))
+
+
+def test_what_pytorch_fixes_is_fixed_here(lib):
+    """InstanceNorm2d learns nothing by default; RMSNorm has no bias and its own eps."""
+    assert lib.InstanceNorm(3).params == {} and lib.GroupNorm(1, 3).params != {}
+    assert lib.RMSNorm(3).eps is None and lib.RMSNorm(3).beta is None
+    with pytest.raises(AttributeError, match="this RMSNorm has no beta"):
+        lib.RMSNorm(3).beta = 1
+    defaults = (lib.LayerNorm(3), lib.GroupNorm(1, 3), lib.InstanceNorm(3), lib.GhostNorm(3))
+    assert {norm.eps for norm in (*defaults, lib.BatchRenorm(3))} == {1e-5}
+
+
+@EACH
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_norm_keeps_its_dtype_and_takes_one_backward_a_forward(lib, name, dtype):
+    norm, (x, dy) = MAKE[name](lib, dtype=dtype), batch(dtype=dtype)
+    for _ in range(2):
+        arrays = [norm.forward(x), norm.backward(dy), norm.eval().forward(x)]
+        arrays += [*norm.train().params.values(), *norm.grads.values()]
+        arrays += [b for n, b in norm.buffers.items() if "num" not in n]
+        assert {a.dtype for a in arrays} == {np.dtype(dtype)}
+    norm.backward(dy)
+    with pytest.raises(RuntimeError, match=r"backward expected .* call forward first"):
+        norm.backward(dy)
+
+
+@EACH
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_no_norm_takes_another_shape_or_what_is_not_finite(lib, name, mode):
+    norm, (x, dy) = getattr(MAKE[name](lib), mode)(), batch()
+    norm.forward(x)
+    before = norm.state_dict()
+    moved = x.transpose(0, 3, 1, 2).copy()
+    for bad in (moved, x[0, 0, 0, :3], np.ones((2, 7))):
+        with pytest.raises(ValueError, match=r"Norm\(|Renorm\("):
+            norm.forward(bad)
+    with pytest.raises(TypeError, match="float32 or float64 array"):
+        norm.forward(x.astype(int))
+    x[3, 4, 1, 2] = np.nan  # in the second of two ghost batches
+    with pytest.raises(NonFiniteError, match="in x, got NaN"):
+        norm.forward(x)
+    assert all(np.array_equal(v, before[n]) for n, v in norm.state_dict().items())
+    norm.forward(batch()[0])
+    for bad in (dy[:1], dy[:, :1], dy.ravel()):
+        with pytest.raises(ValueError, match=r"dy of shape \(5, 6, 3, 4\), the shape of y"):
+            norm.backward(bad)
+
+
+@pytest.mark.parametrize(
+    "make, error, message",
+    [
+        (lambda lib: lib.LayerNorm(0), ValueError, "LayerNorm expected normalized_shape >= 1"),
+        (lambda lib: lib.RMSNorm((3, 0)), ValueError, "RMSNorm expected normalized_shape >= 1"),
+        (lambda lib: lib.LayerNorm(()), ValueError, "normalized_shape >= 1, .* got ()"),
+        (lambda lib: lib.LayerNorm(3, dtype=int), TypeError, "LayerNorm expected dtype float32"),
+        (lambda lib: lib.RMSNorm(3, eps=-1), ValueError, "eps >= 0, a finite number, got -1"),
+        (lambda lib: lib.GroupNorm(4, 6), ValueError, "divides the 6 channels, got 4"),
+        (lambda lib: lib.GroupNorm(2, 0), ValueError, "GroupNorm expected num_channels >= 1"),
+        (lambda lib: lib.InstanceNorm("3"), ValueError, "InstanceNorm expected num_features >= 1"),
+        (lambda lib: lib.GhostNorm(3, 1), ValueError, "virtual_batch_size >= 2, a whole number"),
+        (lambda lib: lib.GhostNorm(3, momentum=2), ValueError, r"GhostNorm expected momentum in"),
+        (lambda lib: lib.BatchRenorm(3, r_max=0.5), ValueError, "r_max >= 1, got 0.5"),
+        (lambda lib: lib.BatchRenorm(3, d_max=-1), ValueError, "d_max >= 0, got -1"),
+        (lambda lib: lib.BatchRenorm(3, warmup=1.5), ValueError, "warmup >= 0, a whole number"),
+    ],
+)
+def test_bad_settings_of_the_others_are_refused(lib, make, error, message):
+    with pytest.raises(error, match=message):
+        make(lib)
+
+
+def test_a_shape_that_does_not_fit_layer_norm_has_a_likely_cause(lib):
+    for shape, hint in (((4, 9), "x.T"), ((2, 4, 5, 5), "GroupNorm"), ((2, 9), "last axes")):
+        expected = r"LayerNorm\(4\) expected x of shape \(\.\.\., 4\), got"
+        with pytest.raises(ValueError, match=f"{expected} .*{hint}"):
+            lib.LayerNorm(4).forward(np.ones(shape))
+
+
+# -- GhostNorm ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("parts", [[4, 4], [6, 5], [4, 4, 4], [7], [3]], ids=str)
+def test_each_ghost_batch_is_a_batch_of_its_own(lib, parts):
+    ghost, bn = learned(lib.GhostNorm(3, 4, eps=0.01)), learned(lib.BatchNorm(3, eps=0.01))
+    x, dy = batch(shape=(sum(parts), 3, 2))
+    y, dx = ghost.forward(x), ghost.backward(dy)
+    start, total = 0, {name: np.zeros(3) for name in bn.grads}
+    for size in parts:
+        part = slice(start, start := start + size)
+        close(y[part], bn.forward(x[part]), 1e-14)
+        close(dx[part], bn.backward(dy[part]), 1e-13)
+        for name, grad in bn.grads.items():
+            total[name] += grad
+    for name, grad in ghost.grads.items():
+        close(grad, total[name], 1e-13)
+    for name, buffer in bn.buffers.items():  # moved once by each ghost batch
+        close(ghost.buffers[name], buffer, 1e-14)
+    assert np.array_equal(ghost.eval().forward(x), bn.eval().forward(x))
+    assert np.array_equal(ghost.backward(dy), bn.backward(dy))
+
+
+# -- BatchRenorm ----------------------------------------------------------------------------------
+
+
+def renorm_by_hand(x, gamma, beta, eps, mean, sigma, r_max, d_max, alpha):
+    """Algorithm 1 of Ioffe 2017, channel by channel: y, the new mean and sigma, r, d."""
+    y, new_mean, new_sigma, r, d = np.empty(x.shape), *np.empty((4, len(mean)))
+    for c, values in enumerate(np.moveaxis(x, 1, 0)):
+        mu_b = values.mean()
+        sigma_b = np.sqrt(eps + ((values - mu_b) ** 2).mean())
+        r[c] = min(max(sigma_b / sigma[c], 1 / r_max), r_max)
+        d[c] = min(max((mu_b - mean[c]) / sigma[c], -d_max), d_max)
+        y[:, c] = gamma[c] * ((values - mu_b) / sigma_b * r[c] + d[c]) + beta[c]
+        new_mean[c] = mean[c] + alpha * (mu_b - mean[c])
+        new_sigma[c] = sigma[c] + alpha * (sigma_b - sigma[c])
+    return y, new_mean, new_sigma, r, d
+
+
+@given(case=cases(min_batch=2), r_max=st.sampled_from([1.0, 1.1, 3.0]), d_max=st.floats(0, 5))
+def test_renorm_is_the_algorithm_of_its_paper(lib, case, r_max, d_max):
+    norm = lib.BatchRenorm(len(case.gamma), r_max, d_max, warmup=2, eps=case.eps)
+    norm.gamma, norm.beta = case.gamma, case.beta
+    mean, sigma = np.zeros(len(case.gamma)), np.sqrt(1 + case.eps) * np.ones(len(case.gamma))
+    for step, relaxed in enumerate((0, 0.5, 1, 1)):
+        x = case.x * (1 + step) + step
+        limits = 1 + relaxed * (r_max - 1), relaxed * d_max
+        y, mean, sigma, *_ = renorm_by_hand(
+            x, case.gamma, case.beta, case.eps, mean, sigma, *limits, 0.1
+        )
+        close(norm.forward(x), y, 1e-10)
+        close(norm.running_mean, mean, 1e-12, scale=10 + 10 * np.abs(case.x).max())
+        close(np.sqrt(norm.running_var + case.eps), sigma, 1e-10)
+    assert norm.buffers["num_batches_tracked"] == 4
+
+
+def test_renorm_within_its_limits_gives_what_evaluation_mode_gives(lib):
+    """What it is for: the same output in both modes, although the gradient knows the batch."""
+    norm, (x, dy) = learned(lib.BatchRenorm(6, r_max=99, d_max=99, warmup=0, momentum=0)), batch()
+    norm.running_mean, norm.running_var = np.arange(6.0), np.arange(1.0, 7)
+    close(norm.forward(x), norm.eval().forward(x), 1e-13)
+    norm.train().forward(x)
+    dx = norm.backward(dy)
+    close(dx.sum(axis=(0, 2, 3)), np.zeros(6), 1e-12, scale=np.abs(dy).sum())
+
+
+@given(case=cases(min_batch=2))
+def test_renorm_without_correction_is_batch_norm(lib, case):
+    c = case.x.shape[1]
+    for limits in ({"r_max": 1, "d_max": 0, "warmup": 0}, {"r_max": 3, "d_max": 5, "warmup": 9}):
+        norm, bn = lib.BatchRenorm(c, eps=case.eps, **limits), lib.BatchNorm(c, eps=case.eps)
+        for layer in (norm, bn):
+            layer.gamma, layer.beta = case.gamma, case.beta
+        close(norm.forward(case.x), bn.forward(case.x), 1e-13)
+        close(norm.backward(case.dy), bn.backward(case.dy), 1e-13)
+        for name, grad in norm.grads.items():
+            close(grad, bn.grads[name], 1e-13)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (4, 2, 3, 3)])
+def test_the_gradient_of_renorm_takes_r_and_d_for_constants(lib, shape):
+    """Differences agree where r and d are at their limits, so that they are constant."""
+    x = np.random.default_rng(0).normal(2, 3, shape)
+    norm = lib.BatchRenorm(shape[1], r_max=1.5, d_max=0.7, warmup=0, momentum=0, eps=0.1)
+    norm.running_mean, norm.running_var = -50.0, 1e-3
+
+    def forward(x, gamma, beta):
+        norm.gamma, norm.beta = gamma, beta
+        return norm.forward(x)
+
+    def backward(dy):
+        return {"x": norm.backward(dy), "gamma": norm.grads["gamma"], "beta": norm.grads["beta"]}
+
+    gamma, beta = np.linspace(-1, 2, shape[1]), np.linspace(3, 1, shape[1])
+    report = gradcheck(forward, backward, {"x": x, "gamma": gamma, "beta": beta}, tol=1e-7)
+    assert report.passed, report
+
+
+def test_renorm_folds_as_batch_norm_does(lib):
+    net = mlp([6, 8, 3], "renorm", seed=1)
+    x = batch(shape=(40, 6))[0]
+    net(x)
+    close(fold_batchnorm(net)(x), net.eval()(x), 1e-12)
