@@ -8,7 +8,7 @@ import numpy as np
 
 from bnlib.convolution import Conv2d
 from bnlib.data import Data
-from bnlib.layers import Dense
+from bnlib.layers import Dense, Residual
 from bnlib.network import Sequential
 from bnlib.norms import BatchNorm
 from bnlib.threads import one_blas_thread
@@ -28,13 +28,19 @@ def fold_batchnorm(net: Sequential) -> Sequential:
     ValueError for a BatchNorm whose running statistics are missing, or cannot be divided by.
     Source: Ioffe & Szegedy 2015, section 3.1 and Algorithm 2.
     """
-    layers = []
-    for layer in net.layers:
-        if isinstance(layer, BatchNorm) and layers and isinstance(layers[-1], (Dense, Conv2d)):
-            layers[-1] = _fold(layers[-1], layer)
+    return Sequential(_folded(net.layers)).eval()
+
+
+def _folded(layers):
+    folded = []
+    for layer in layers:
+        if isinstance(layer, BatchNorm) and folded and isinstance(folded[-1], (Dense, Conv2d)):
+            folded[-1] = _fold(folded[-1], layer)
+        elif isinstance(layer, Residual):
+            folded.append(Residual(_folded(layer.branch)))
         else:
-            layers.append(copy.deepcopy(layer))
-    return Sequential(layers).eval()
+            folded.append(copy.deepcopy(layer))
+    return folded
 
 
 def _fold(linear, bn):

@@ -56,12 +56,12 @@ class Layer:
         self.backward(dy)
 
     def train(self) -> Layer:
-        """Training mode: BatchNorm normalises with the batch. Returns the layer."""
+        """Training mode: BatchNorm uses the batch, Dropout drops. Returns the layer."""
         self.training = True
         return self
 
     def eval(self) -> Layer:
-        """Evaluation mode: BatchNorm normalises with running statistics. Returns the layer."""
+        """Evaluation mode: BatchNorm uses running statistics. Returns the layer."""
         self.training = False
         return self
 

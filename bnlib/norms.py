@@ -214,15 +214,14 @@ class BatchNorm(Normalization):
     def _track(self, mean, unbiased_var):
         old = self.buffers
         if mean.dtype != old["running_mean"].dtype:
-            limit = np.finfo(self.running_mean.dtype).max
+            limit = np.finfo(old["running_mean"].dtype).max
             if not (abs(mean).max() < limit > unbiased_var.max()):
                 raise NonFiniteError(
                     f"{self} keeps its running statistics in {limit.dtype}, and those of this "
                     f"batch are beyond {limit:.2g}: has the network diverged? Or give the layer "
                     "the dtype of the data"
                 )
-        weight = self._weight() if self.momentum is None else self.momentum
-        moved = {}
+        weight, moved = self._weight(), {}
         for name, new in (("running_mean", mean), ("running_var", unbiased_var)):
             moved[name] = (1 - weight) * old[name]
             moved[name] += weight * new
@@ -305,10 +304,10 @@ class BatchRenorm(BatchNorm):
     keeps training from drifting. With r_max = 1 and d_max = 0 this is BatchNorm.
 
     The limits relax from there to ``r_max`` and ``d_max`` (the paper's 3 and 5) over the first
-    ``warmup`` batches, in a straight line; the paper starts after 5,000 steps and takes up to
-    40,000. As in the paper the running average is one of sigma, not of the variance with N - 1;
-    running_var holds its square less eps, so that evaluation mode, state and `fold_batchnorm` are
-    BatchNorm's. So are the other parameters and errors.
+    ``warmup`` batches (by num_batches_tracked), in a straight line; the paper starts after 5,000
+    steps and takes up to 40,000. As in the paper the running average is one of sigma, not of the
+    variance with N - 1; running_var holds its square less eps, so that evaluation mode, state and
+    `fold_batchnorm` are BatchNorm's. So are the other parameters and errors.
 
     Source: Ioffe 2017 (arXiv:1702.03275), Algorithm 1.
     """

@@ -1,6 +1,6 @@
 """Wrong implementations of bnlib.functional and bnlib.norms, each with the tests that must notice.
 
-A mutant is a function, or a subclass of BatchNorm, that is wrong in one way and takes the place of
+A mutant is a function, or a subclass of a layer, that is wrong in one way and takes the place of
 the right one. It says what is computed, not how the source is written, so the code can be rewritten
 without touching this file.
 """
@@ -8,6 +8,7 @@ without touching this file.
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import test_functional as tf
 import test_norms as tn
+import test_relatives as tr
 
 import bnlib.functional as right
 import bnlib.norms
@@ -30,9 +32,13 @@ class Mutant:
     wrong: Callable
     killed_by: tuple
 
+    @property
+    def is_layer(self) -> bool:
+        return isinstance(self.wrong, type)
+
     def build(self) -> types.ModuleType:
         """A fresh copy of the module in which the wrong function stands for the right one."""
-        copy = fresh_copy(bnlib.norms if self.replaces == "BatchNorm" else right)
+        copy = fresh_copy(bnlib.norms if self.is_layer else right)
         assert hasattr(copy, self.replaces)
         setattr(copy, self.replaces, self.wrong)
         return copy
@@ -618,3 +624,337 @@ layer(
     tn.test_a_wrong_shape_says_what_was_expected_and_the_likely_cause,
     _check=check_last_axis,
 )
+
+
+# -- The relatives --------------------------------------------------------------------------------
+
+definition = tr.test_equals_the_definition_and_the_chain_rule_in_stages
+alone = tr.test_an_example_does_not_see_the_others
+by_hand = tr.test_an_example_worked_out_by_hand
+means = tr.test_groups_have_mean_0_and_mean_square_1_before_gamma_and_beta
+differences = tr.test_gradients_agree_with_differences
+
+
+def other_y(name, formula):
+    """A wrong relative whose y is formula(x, *vectors, eps) in the place of the right one's."""
+    function = getattr(right, name)
+
+    def relative(*arguments, **eps):
+        call = inspect.signature(function).bind(*arguments, **eps)
+        call.apply_defaults()
+        x = call.arguments["x"]
+        return np.asarray(formula(*call.args), x.dtype), function(*call.args)[1]
+
+    return relative
+
+
+def last(gamma):
+    return tuple(range(-np.ndim(gamma), 0))
+
+
+def rows_norm(x, axes, gamma, beta, eps, ddof=0, outside=0.0):
+    centred = x - x.mean(axis=axes, keepdims=True)
+    std = np.sqrt(x.var(axis=axes, keepdims=True, ddof=ddof) + eps) + outside
+    return centred / std * gamma + beta
+
+
+def channel_vector(v, x):
+    return np.reshape(v, (-1,) + (1,) * (x.ndim - 2))
+
+
+def interleaved_groups(x, groups, gamma, beta, eps):
+    order = np.argsort(np.arange(x.shape[1]) % groups, kind="stable")
+    y = np.empty_like(x)
+    y[:, order] = right.group_norm(x[:, order], groups, gamma[order], beta[order], eps)[0]
+    return y
+
+
+def gamma_a_group(x, groups, gamma, beta, eps):
+    first = np.repeat(gamma[:: len(gamma) // groups], len(gamma) // groups)
+    return right.group_norm(x, groups, first, beta, eps)[0]
+
+
+OTHER_Y = {
+    "layer norm over the batch": (
+        "layer_norm",
+        lambda x, g, b, eps: rows_norm(x, 0, g, b, eps),
+        (alone, definition),
+    ),
+    "layer norm with N - 1": (
+        "layer_norm",
+        lambda x, g, b, eps: rows_norm(x, last(g), g, b, eps, ddof=1),
+        (definition, by_hand, means),
+    ),
+    "layer norm with eps outside the root": (
+        "layer_norm",
+        lambda x, g, b, eps: rows_norm(x, last(g), g, b, 0, outside=eps),
+        (definition, by_hand),
+    ),
+    "layer norm over the last axis only": (
+        "layer_norm",
+        lambda x, g, b, eps: rows_norm(x, -1, g, b, eps),
+        (definition,),
+    ),
+    "layer norm over all of an example": (
+        "layer_norm",
+        lambda x, g, b, eps: rows_norm(x, tuple(range(1, x.ndim)), g, b, eps),
+        (definition,),
+    ),
+    "layer norm without beta": (
+        "layer_norm",
+        lambda x, g, b, eps: rows_norm(x, last(g), g, 0 * b, eps),
+        (definition, by_hand, tr.test_a_constant_example_gives_beta_with_finite_gradients),
+    ),
+    "group norm of interleaved channels": ("group_norm", interleaved_groups, (definition,)),
+    "group norm with one gamma a group": ("group_norm", gamma_a_group, (definition,)),
+    "group norm with one group": (
+        "group_norm",
+        lambda x, groups, g, b, eps: right.group_norm(x, 1, g, b, eps)[0],
+        (definition, tr.test_they_are_one_another_where_their_groups_are),
+    ),
+    "instance norm over the batch": (
+        "instance_norm",
+        lambda x, g, b, eps: right.batch_norm(x, g, b, eps)[0],
+        (definition, alone),
+    ),
+    "instance norm over the channels": (
+        "instance_norm",
+        lambda x, g, b, eps: right.group_norm(x, 1, g, b, eps)[0],
+        (definition, tr.test_they_are_one_another_where_their_groups_are),
+    ),
+    "RMS norm with the mean taken off": (
+        "rms_norm",
+        lambda x, g, eps: rows_norm(x, last(g), g, 0, eps),
+        (definition, by_hand),
+    ),
+    "RMS norm divided by the norm": (
+        "rms_norm",
+        lambda x, g, eps: g * x / np.sqrt((x**2).sum(axis=last(g), keepdims=True) + eps),
+        (definition, by_hand, means),
+    ),
+    "RMS norm with eps outside the root": (
+        "rms_norm",
+        lambda x, g, eps: g * x / (np.sqrt((x**2).mean(axis=last(g), keepdims=True)) + eps),
+        (definition, by_hand),
+    ),
+}
+for _name, (_function, _formula, _tests) in OTHER_Y.items():
+    mutant(_function, *_tests, name=_name)(other_y(_function, _formula))
+
+
+@mutant("rms_norm", tr.test_the_default_eps_of_rms_norm_is_that_of_the_dtype)
+def _(x, gamma, eps=None):
+    """RMS norm with layer norm's eps"""
+    return right.rms_norm(x, gamma, 1e-5 if eps is None else eps)
+
+
+@mutant("layer_norm", tr.test_arguments_are_left_alone_and_layouts_give_the_same_numbers)
+def _(x, gamma, beta, eps=1e-5):
+    """y shares the memory of the cache"""
+    y, cache = right.layer_norm(x, gamma, beta, eps)
+    cache.xhat[...] = y.reshape(cache.xhat.shape)
+    return cache.xhat.reshape(x.shape), cache
+
+
+def backward_with(formula):
+    """A wrong backward of layer norm: formula(dy, gamma, xhat, inv_std), all of them in rows."""
+
+    def backward(dy, cache):
+        dx, *gradients = right.layer_norm_backward(dy, cache)
+        xhat, rows = cache.xhat, dy.reshape(cache.xhat.shape)
+        wrong = formula(rows, cache.gamma.ravel(), xhat, cache.inv_std)
+        return wrong.reshape(dx.shape), *gradients
+
+    return backward
+
+
+OTHER_DX = {
+    "gamma outside the projection, as in batch norm": (
+        lambda dy, gamma, xhat, inv_std: gamma * inv_std * right.project(dy, xhat, 1)[0]
+    ),
+    "no projection": lambda dy, gamma, xhat, inv_std: gamma * dy * inv_std,
+    "the mean not taken off": lambda dy, gamma, xhat, inv_std: (
+        inv_std * (gamma * dy - xhat * (gamma * dy * xhat).mean(axis=1, keepdims=True))
+    ),
+    "the part along xhat not taken off": lambda dy, gamma, xhat, inv_std: (
+        inv_std * (gamma * dy - (gamma * dy).mean(axis=1, keepdims=True))
+    ),
+}
+for _name, _formula in OTHER_DX.items():
+    mutant("layer_norm_backward", definition, differences, name=_name)(backward_with(_formula))
+
+
+@mutant("rms_norm_backward", definition, differences, by_hand)
+def _(dy, cache):
+    """RMS norm's gradient without its mean"""
+    dx, dgamma, _ = right.layer_norm_backward(dy, cache)
+    return dx, dgamma
+
+
+@mutant("rms_norm_backward", definition, differences, by_hand)
+def _(dy, cache):
+    """RMS norm's gradient as if the RMS were a constant"""
+    rows = dy.reshape(cache.xhat.shape) * cache.gamma.ravel() * cache.inv_std
+    return rows.reshape(dy.shape), right.rms_norm_backward(dy, cache)[1]
+
+
+@mutant("group_norm_backward", definition, differences)
+def _(dy, cache):
+    """gradients of gamma and beta swapped"""
+    dx, dgamma, dbeta = right.group_norm_backward(dy, cache)
+    return dx, dbeta, dgamma
+
+
+@mutant("instance_norm_backward", definition, differences)
+def _(dy, cache):
+    """gradients of gamma averaged over the examples"""
+    dx, dgamma, dbeta = right.instance_norm_backward(dy, cache)
+    return dx, dgamma / len(dy), dbeta / len(dy)
+
+
+for _name, _check, _tests in (
+    (
+        "groups are not checked",
+        "check_groups",
+        (
+            tr.test_a_variance_of_0_needs_eps,
+            tr.test_one_feature_and_a_beta_of_another_shape_are_refused,
+        ),
+    ),
+    (
+        "any number of groups",
+        "check_num_groups",
+        (tr.test_a_wrong_shape_is_refused_with_the_likely_cause,),
+    ),
+):
+    mutant(_check, *_tests, name=_name)(lambda *arguments: arguments[1])
+
+
+@mutant("_check_groups_finite", tr.test_nan_infinity_and_overflow_are_named_with_their_group)
+def _(y, also, **inputs):
+    """results that are not finite let through"""
+
+
+# -- The other layers -----------------------------------------------------------------------------
+
+
+def other_layer(base, name, *killed_by, **overridden):
+    right_layer = getattr(bnlib.norms, base)
+    wrong = type(base, (right_layer,), overridden)
+    MUTANTS.append(Mutant(name, base, wrong, killed_by))
+
+
+class Wrong:
+    """Methods of wrong layers. ``super`` is the right layer of the name."""
+
+    def default_eps(self, x):
+        return right.layer_norm(x, self.gamma, self.beta)
+
+    def default_eps_of_groups(self, x):
+        return right.group_norm(x, self.num_groups, self.gamma, self.beta)
+
+    def group_of_one(self, x):
+        return right.group_norm(x, 1, self.gamma, self.beta, self.eps)
+
+    def accumulating(self, dy):
+        old = {name: grad.copy() for name, grad in self.grads.items()}
+        dx = bnlib.norms.LayerNorm.backward(self, dy)
+        for name, grad in old.items():
+            self.grads[name] += grad
+        return dx
+
+    def always_affine(self, num_features, eps=1e-5, affine=True, dtype=np.float64):
+        bnlib.norms.InstanceNorm.__init__(self, num_features, eps, affine, dtype)
+
+    def whole_batch(self, x):
+        return bnlib.norms.BatchNorm.forward(self, x)
+
+    def ghosts_in_eval(self, x):
+        mode, self.training, buffers = self.training, True, self.buffers
+        y = bnlib.norms.GhostNorm.forward(self, x)
+        self.training = mode
+        self.buffers = self.buffers if mode else buffers
+        return y
+
+    def half_moved(self, x):
+        buffers = dict(self.buffers)
+        try:
+            return bnlib.norms.GhostNorm.forward(self, x)
+        except ValueError:
+            if self.training:
+                self.buffers = buffers | {"running_mean": buffers["running_mean"] + 1}
+            raise
+
+    def last_gradient(self, dy, cache):
+        dx, *gradients = bnlib.norms.GhostNorm._gradients(self, dy, cache)
+        if isinstance(cache, list):
+            part = dy[len(dy) - cache[-1].shape[0] :]
+            gradients = right.batch_norm_backward(part, cache[-1])[1:]
+        return dx, *gradients
+
+    def update_first(self, x):
+        if not self.training:
+            return bnlib.norms.BatchRenorm.forward(self, x)
+        before = self.buffers
+        bnlib.norms.BatchRenorm.forward(self, x)
+        self.buffers = self.buffers | {"num_batches_tracked": before["num_batches_tracked"]}
+        moved = self.buffers
+        y = bnlib.norms.BatchRenorm.forward(self, x)
+        self.buffers = moved | {"num_batches_tracked": before["num_batches_tracked"] + 1}
+        return y
+
+    def average_of_variances(self, mean, sigma_b):
+        bnlib.norms.BatchNorm._track(self, mean, sigma_b**2 - self.eps)
+
+    def gamma_without_correction(self, dy, cache):
+        if isinstance(cache[0], right.Cache):
+            return right.batch_norm_backward(dy, cache[0])
+        return bnlib.norms.BatchRenorm._gradients(self, dy, cache)
+
+    def statistics_constant(self, dy, cache):
+        dx, *gradients = bnlib.norms.BatchRenorm._gradients(self, dy, cache)
+        if isinstance(cache[0], right.Cache):
+            slope = (cache[0].gamma * cache[0].inv_std)[:, 0]
+            dx = dy * channel_vector(slope, dy)
+        return dx, *gradients
+
+    def no_warmup(self, x):
+        warmup, self.warmup = self.warmup, 0
+        y = bnlib.norms.BatchRenorm.forward(self, x)
+        self.warmup = warmup
+        return y
+
+
+is_its_function = tn.test_a_relative_is_its_function_in_both_modes
+a_batch_of_its_own = tn.test_each_ghost_batch_is_a_batch_of_its_own
+of_the_paper = tn.test_renorm_is_the_algorithm_of_its_paper
+of_constants = tn.test_the_gradient_of_renorm_takes_r_and_d_for_constants
+refuses = tn.test_no_norm_takes_another_shape_or_what_is_not_finite
+for _base, _name, _tests, _overridden in (
+    ("LayerNorm", "eps not passed on", (is_its_function,), {"_normalize": Wrong.default_eps}),
+    ("LayerNorm", "gradients accumulate", (is_its_function,), {"backward": Wrong.accumulating}),
+    ("GroupNorm", "eps lost", (is_its_function,), {"_normalize": Wrong.default_eps_of_groups}),
+    ("GroupNorm", "one group always", (is_its_function,), {"_normalize": Wrong.group_of_one}),
+    ("InstanceNorm", "one group", (is_its_function,), {"_normalize": Wrong.group_of_one}),
+    (
+        "InstanceNorm",
+        "learns by default",
+        (tn.test_what_pytorch_fixes_is_fixed_here,),
+        {"__init__": Wrong.always_affine},
+    ),
+    ("GhostNorm", "the whole batch", (a_batch_of_its_own,), {"forward": Wrong.whole_batch}),
+    ("GhostNorm", "ghosts in eval", (a_batch_of_its_own,), {"forward": Wrong.ghosts_in_eval}),
+    ("GhostNorm", "statistics half moved", (refuses,), {"forward": Wrong.half_moved}),
+    ("GhostNorm", "last gradient", (a_batch_of_its_own,), {"_gradients": Wrong.last_gradient}),
+    ("BatchRenorm", "statistics moved first", (of_the_paper,), {"forward": Wrong.update_first}),
+    ("BatchRenorm", "variances", (of_the_paper,), {"_track": Wrong.average_of_variances}),
+    ("BatchRenorm", "no warm-up", (of_the_paper,), {"forward": Wrong.no_warmup}),
+    ("BatchRenorm", "dgamma", (of_constants,), {"_gradients": Wrong.gamma_without_correction}),
+    (
+        "BatchRenorm",
+        "statistics constant in the gradient",
+        (of_constants, tn.test_renorm_without_correction_is_batch_norm),
+        {"_gradients": Wrong.statistics_constant},
+    ),
+):
+    other_layer(_base, _name, *_tests, **_overridden)

@@ -1,6 +1,6 @@
-"""bnlib against results of PyTorch, frozen in reference/reference.npz (no PyTorch needed).
+"""bnlib against results of PyTorch, frozen in reference/*.npz (no PyTorch needed).
 
-tests/with_torch/test_batch_norm.py compares with an installed PyTorch over 200 random shapes.
+tests/with_torch compares with an installed PyTorch over hundreds of random shapes.
 """
 
 from pathlib import Path
@@ -9,13 +9,19 @@ import numpy as np
 import pytest
 from cases import LAYOUTS, close, lay_out
 
+import bnlib
 from bnlib.losses import softmax_cross_entropy
 from bnlib.network import mlp
 from bnlib.norms import BatchNorm
 from bnlib.optim import SGD
 
-with np.load(Path(__file__).parent / "reference" / "reference.npz") as archive:
-    REFERENCE = {name: archive[name] for name in archive.files}
+
+def load(name):
+    with np.load(Path(__file__).parent / "reference" / name) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+REFERENCE, RELATIVES = load("reference.npz"), load("relatives.npz")
 CASES = sorted({name.split("/")[0] for name in REFERENCE} - {"network", "torch_version"})
 
 
@@ -82,3 +88,25 @@ def test_the_end_state_of_pytorch_gives_its_evaluation_output():
     net.load_state_dict(state_of("end"))
     logits = net.eval()(REFERENCE["network/xs"][0])
     close(logits, REFERENCE["network/logits_eval"], 1e-12)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "case", sorted({name.rpartition("/")[0] for name in RELATIVES} - {""}), ids=str
+)
+def test_the_relatives_equal_pytorch(case, layout):
+    r = {k.rpartition("/")[2]: v for k, v in RELATIVES.items() if k.startswith(f"{case}/")}
+    arguments, eps = r["arguments"].tolist(), None if np.isnan(r["eps"]) else float(r["eps"])
+    kind = case.split("/")[0]
+    if kind in ("LayerNorm", "RMSNorm"):
+        arguments = [tuple(arguments)]
+    settings = {"affine": True} if kind == "InstanceNorm" else {}
+    norm = getattr(bnlib, kind)(*arguments, eps=eps, **settings)
+    norm.load_state_dict(
+        {name.removeprefix("state."): v for name, v in r.items() if name.startswith("state.")}
+    )
+    close(norm.forward(lay_out(r["x"], layout)), r["y"], 1e-12)
+    close(norm.backward(lay_out(r["dy"], layout)), r["dx"], 1e-12)
+    for name, torch_name in {"gamma": "weight", "beta": "bias"}.items():
+        if name in norm.grads:
+            close(norm.grads[name], r[f"grad.{torch_name}"], 1e-12)

@@ -11,6 +11,7 @@ import pytest
 
 import bnlib
 from bnlib.grid import SweepResult, sweep
+from bnlib.network import NORMS
 
 DATA = {"pool": True, "n_train": 600, "n_test": 100}
 SIZES = [196, 20, 20, 10]
@@ -50,6 +51,15 @@ def test_every_point_is_a_run_of_train(expected):
     assert 0 < (expected.diverged_at >= 0).sum() < 12
     finite = expected.loss[np.isfinite(expected.loss)]
     assert len(set(finite.tolist())) == finite.size > 12
+
+
+def test_every_norm_of_an_mlp_is_a_value_of_the_grid():
+    norms = [norm for norm in NORMS if norm != "instance"]
+    shared = SHARED | {"batch_size": 32}  # two ghost batches of 16
+    result = sweep(DATA, SIZES, {"norm": norms}, lr=0.3, **shared)
+    assert (result.accuracy > 0.4).all() and len(set(result.loss.tolist())) == len(norms) == 7
+    with pytest.raises(ValueError, match="a norm for units, got norm='instance'"):
+        sweep(DATA, SIZES, {"norm": ["instance"]}, lr=0.3, **SHARED)
 
 
 def test_at_picks_a_part_of_the_grid(expected):

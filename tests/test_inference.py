@@ -6,7 +6,7 @@ from cases import close
 from test_training import DATA, bits, net_for
 
 from bnlib.inference import fold_batchnorm, population_statistics
-from bnlib.layers import Dense
+from bnlib.layers import Dense, Residual
 from bnlib.network import Sequential, mlp
 from bnlib.norms import BatchNorm
 from bnlib.training import train
@@ -72,6 +72,22 @@ def test_a_batch_norm_after_a_nonlinearity_stays():
     assert kinds(folded) == kinds(net)
     x = DATA.test_batch()[0]
     assert np.array_equal(folded(x), net.eval()(x))
+
+
+def test_the_branch_of_a_residual_is_folded_and_gets_its_statistics():
+    def make():
+        first = mlp([DATA.num_features, 8, 8], "batch", seed=1).layers
+        return Sequential([*first, Residual(mlp([8, 8, 8], "batch", seed=2)), Dense(8, 10)])
+
+    net = make()
+    population_statistics(net, DATA, batch_size=20, n=40)
+    norms = [layer for _, layer in net.leaves() if isinstance(layer, BatchNorm)]
+    assert [int(bn.buffers["num_batches_tracked"]) for bn in norms] == [2, 2]
+    x = DATA.batch(slice(0, 50), np.float64)[0]
+    folded = fold_batchnorm(net)
+    close(folded(x), net.eval()(x), 1e-12)
+    assert not any(isinstance(layer, BatchNorm) for _, layer in folded.leaves())
+    assert len(norms) == 2 and net.flat_params.size == make().flat_params.size
 
 
 def test_folding_keeps_float32():

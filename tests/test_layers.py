@@ -1,4 +1,6 @@
-"""Dense and the nonlinearities."""
+"""Dense, the nonlinearities, Dropout and Residual."""
+
+import copy
 
 import numpy as np
 import pytest
@@ -7,13 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnlib.gradients import gradcheck
-from bnlib.layers import ACTIVATIONS, Dense, ReLU, Sigmoid, Tanh
+from bnlib.layers import ACTIVATIONS, Dense, Dropout, ReLU, Residual, Sigmoid, Tanh
+from bnlib.norms import BatchNorm, LayerNorm
 
 FUNCTIONS = {
     "relu": lambda x: np.where(x > 0, x, 0),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "tanh": lambda x: (np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x)),
 }
+
+
+def layers():
+    """One of each, new."""
+    return [Dense(3, 3), ReLU(), Sigmoid(), Tanh(), Dropout(), Residual([Dense(3, 3)])]
 
 
 def check_layer(layer, x):
@@ -115,14 +123,14 @@ def test_dense_refuses_another_dtype():
         Dense(3, 2).forward(np.ones((4, 3), np.float32))
 
 
-@pytest.mark.parametrize("layer", [Dense(3, 3), ReLU(), Sigmoid(), Tanh()])
+@pytest.mark.parametrize("layer", layers(), ids=str)
 @pytest.mark.parametrize("x", [np.ones((4, 3), int), np.ones((4, 3), object), [[1.0] * 3], "abc"])
 def test_what_is_no_float_array_is_refused_in_words(layer, x):
     with pytest.raises(TypeError, match="expected x as a float32 or float64 array, got a"):
         layer.forward(x)
 
 
-@pytest.mark.parametrize("layer", [Dense(3, 3), ReLU(), Sigmoid(), Tanh()])
+@pytest.mark.parametrize("layer", layers(), ids=str)
 @pytest.mark.parametrize("shape", [(3,), (1, 3), (4, 1), (4, 4), (3, 4), ()])
 def test_a_dy_of_another_shape_is_not_broadcast(layer, shape):
     layer.forward(np.ones((4, 3)))
@@ -146,7 +154,7 @@ def test_dense_refuses_bad_settings(settings, error, message):
         Dense(**{"in_features": 3, "out_features": 2} | settings)
 
 
-@pytest.mark.parametrize("layer", [Dense(3, 3), ReLU(), Sigmoid(), Tanh()])
+@pytest.mark.parametrize("layer", layers(), ids=str)
 def test_backward_before_forward_is_refused(layer):
     with pytest.raises(RuntimeError, match="call forward first"):
         layer.backward(np.ones((2, 3)))
@@ -222,3 +230,108 @@ def test_activation_gradient_does_not_change_dy_or_the_cache(name):
     layer.forward(rng.standard_normal((3, 4)))
     first = layer.backward(dy)
     assert np.array_equal(layer.backward(dy), first) and np.array_equal(dy, kept)
+
+
+# -- Dropout --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", [0.0, 0.2, 0.9])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dropout_keeps_a_share_and_the_expected_value(p, dtype):
+    layer, x = Dropout(p, rng=1), np.full((400, 250), 3, dtype)
+    y = layer.forward(x)
+    assert y.dtype == dtype and (x == 3).all()
+    kept = y != 0
+    assert kept.mean() == pytest.approx(1 - p, abs=0.01)
+    close(y[kept], np.full(kept.sum(), 3 / (1 - p)), 1e-6)
+    dy = np.random.default_rng(0).standard_normal(x.shape).astype(dtype)
+    dx = layer.backward(dy)
+    assert dx.dtype == dtype and np.array_equal(dx, dy * (y / 3))  # through the same mask
+
+
+def test_dropout_draws_anew_each_time_from_its_seed():
+    x = np.ones((8, 9))
+    layer, same, other = Dropout(0.5, rng=1), Dropout(0.5, rng=1), Dropout(0.5, rng=2)
+    first, second = layer.forward(x), layer.forward(x)
+    assert not np.array_equal(first, second)
+    assert np.array_equal(same.forward(x), first) and np.array_equal(same.forward(x), second)
+    assert not np.array_equal(other.forward(x), first)
+    twin = copy.deepcopy(layer)
+    assert np.array_equal(twin.forward(x), layer.forward(x))
+    back, expected = layer.remember(), copy.deepcopy(layer).forward(x)
+    layer.forward(x)
+    layer.eval()
+    back()
+    assert layer.training and np.array_equal(layer.forward(x), expected)
+
+
+def test_dropout_in_evaluation_mode_passes_all_on():
+    layer, x = Dropout(0.5).eval(), np.random.default_rng(0).standard_normal((5, 4))
+    state = layer.rng_state
+    assert np.array_equal(layer.forward(x), x) and np.array_equal(layer.backward(x), x)
+    assert layer.rng_state == state and layer.state_dict() == {} and repr(layer) == "Dropout(0.5)"
+
+
+@pytest.mark.parametrize("p", [1, 1.0, -0.1, 2, np.nan, "0.5", None])
+def test_dropout_refuses_another_share(p):
+    with pytest.raises(ValueError, match=r"Dropout expected p in \[0, 1\).*, got"):
+        Dropout(p)
+
+
+# -- Residual -------------------------------------------------------------------------------------
+
+
+def test_residual_adds_its_branch_to_x():
+    dense, x = Dense(3, 3, rng=1), np.random.default_rng(0).standard_normal((5, 3))
+    layer = Residual([dense, Tanh()])
+    close(layer.forward(x), x + np.tanh(x @ dense.weight + dense.bias), 1e-14)
+    dense.weight[...] = dense.bias[...] = 0  # the branch says nothing: y = x
+    assert np.array_equal(layer.forward(x), x)
+
+
+@pytest.mark.parametrize("norm", [BatchNorm, LayerNorm])
+def test_residual_gradients_agree_with_differences(norm):
+    branch = [
+        Dense(4, 6, bias=False),
+        norm(6, eps=0.1),
+        Tanh(),
+        Residual([Dense(6, 6)]),
+        Dense(6, 4),
+    ]
+    report = check_layer(Residual(branch), np.random.default_rng(2).standard_normal((7, 4)))
+    assert report.passed and len(report.checks) == 8, report
+
+
+def test_residual_has_the_arrays_and_modes_of_its_branch():
+    layer = Residual([Dense(4, 4, rng=1), BatchNorm(4), Residual([Dense(4, 4), Dropout()])])
+    x = np.random.default_rng(0).standard_normal((5, 4))
+    layer.forward(x)
+    other = Residual([Dense(4, 4, rng=2), BatchNorm(4), Residual([Dense(4, 4, rng=3), Dropout()])])
+    other.load_state_dict(layer.state_dict())
+    assert np.array_equal(other.eval().forward(x), layer.eval().forward(x))
+    assert not any(leaf.training for _, leaf in layer.leaves()) and not layer.training
+    assert all(leaf.training for _, leaf in layer.train().leaves()) and layer.training
+    assert {name: v.shape for name, v in layer.state_dict().items() if "bias" in name} == {
+        "branch.0.bias": (4,),
+        "branch.1.bias": (4,),
+        "branch.2.branch.0.bias": (4,),
+    }
+    assert repr(Residual([Dense(2, 2), ReLU()])) == "Residual(Dense(2, 2), ReLU())"
+    back, mean = layer.remember(), layer.branch[1].running_mean.copy()
+    layer.forward(x)
+    layer.eval()
+    back()
+    assert np.array_equal(layer.branch[1].running_mean, mean)
+    assert layer.training and layer.branch[2].training and layer.branch[2].branch[1].training
+
+
+def test_a_branch_that_does_not_fit_is_refused_and_changes_nothing():
+    layer = Residual([BatchNorm(4), Dense(4, 3)])
+    before = layer.state_dict()
+    with pytest.raises(ValueError, match=r"keeps the shape of x \(5, 4\), got \(5, 3\): both are"):
+        layer.forward(np.random.default_rng(0).standard_normal((5, 4)))
+    assert all(np.array_equal(v, before[name]) for name, v in layer.state_dict().items())
+    with pytest.raises(ValueError, match="Residual expected at least one layer"):
+        Residual([])
+    with pytest.raises(TypeError, match=r"Residual expected layers, such as ReLU\(\), got a type"):
+        Residual([ReLU])

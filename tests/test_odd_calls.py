@@ -21,11 +21,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import per_channel, reference_backward
+from test_relatives import Relative
 
 import bnlib
 from bnlib import functional as F
 
-CALLS = int(os.environ.get("BNLIB_ODD_CALLS", "1500"))
+CALLS = int(os.environ.get("BNLIB_ODD_CALLS", "3000"))
 PACKAGE = Path(bnlib.__file__).parent
 WIDE = np.longdouble
 
@@ -156,6 +157,31 @@ def check_batch_norm_backward(dy, x, gamma, eps, gradients):
     )
 
 
+def relative_of(layer_or_name, gamma, num_groups=None):
+    """How test_relatives.py describes a function, or the function of a layer."""
+    name = layer_or_name
+    if not isinstance(name, str):
+        name = type(name).__name__.replace("Norm", "_norm").lower()
+        num_groups = getattr(layer_or_name, "num_groups", None)
+    groups = num_groups if name == "group_norm" else None
+    return Relative(name, groups=groups, axes=np.ndim(gamma))
+
+
+def check_relative(relative, x, gamma, beta, eps, y):
+    eps = np.finfo(x.dtype).eps if eps is None else eps
+    gamma, beta = np.asarray(gamma, WIDE), np.asarray(beta if relative.has_mean else 0, WIDE)
+    expected, *_ = relative.reference(x, gamma, beta, eps, np.zeros(x.shape))
+    group, wide = relative.labels(x.shape)[0], x.astype(WIDE)
+    error = np.empty(x.shape, WIDE)
+    for k in range(group.max() + 1):
+        values = wide[group == k]
+        std = np.sqrt((values.var() if relative.has_mean else (values**2).mean()) + WIDE(eps))
+        shift = np.abs(values.mean()) / std
+        error[group == k] = np.abs(gamma).max() * (np.sqrt(values.size) + shift)
+    error = (error + np.abs(beta).max()) * np.finfo(x.dtype).eps * 64 * np.sqrt(x.size)
+    return agree(y, expected, error)
+
+
 def convolution(x, w, b, stride, padding):
     x = np.pad(x.astype(WIDE), ((0, 0), (0, 0), *((p, p) for p in padding)))
     kh, kw = w.shape[2:]
@@ -184,6 +210,11 @@ def expected_of(layer, x):
     if isinstance(layer, bnlib.MaxPool2d):
         windows = np.lib.stride_tricks.sliding_window_view(wide, (2, 2), axis=(2, 3))
         return windows[:, :, ::2, ::2].max(axis=(4, 5)), 0
+    if isinstance(layer, bnlib.Dropout):
+        kept = 1 if not layer.training else (layer._cache[0] != 0) / (1 - WIDE(layer.p))
+        return wide * kept, np.abs(wide)
+    if isinstance(layer, bnlib.Residual):
+        return wide + np.tanh(wide), 1 + np.abs(wide)
     if isinstance(layer, bnlib.Flatten):
         return wide.reshape(len(x), -1), 0
     mean, inv_std = layer.running_mean, 1 / np.sqrt(layer.running_var.astype(WIDE) + layer.eps)
@@ -294,6 +325,7 @@ def call_functions(rng, log):
     shape = (int(rng.integers(1, 6)), c, *rng.integers(1, 4, int(rng.integers(0, 3))).tolist())
     x, dy = odd_array(rng, shape, dtype), odd_array(rng, shape, dtype)
     gamma, beta, mean = (odd_array(rng, (c,)) for _ in range(3))
+    call_relative(rng, log, x, dy)
     var = odd_array(rng, (c,))
     if isinstance(var, np.ndarray) and var.dtype.kind == "f" and rng.random() < 0.8:
         var = np.abs(var)
@@ -336,6 +368,36 @@ def call_functions(rng, log):
     )
 
 
+def call_relative(rng, log, x, dy):
+    """A relative with x; its gamma fits one of the axes, if x is an array."""
+    name = ["layer_norm", "rms_norm", "group_norm", "instance_norm"][rng.integers(4)]
+    shape = np.shape(x) if isinstance(x, np.ndarray) else (3, 2)
+    of_channels = name in ("group_norm", "instance_norm")
+    size = shape[1:2] if of_channels else shape[-1:]
+    gamma, beta = odd_array(rng, size), odd_array(rng, size)
+    number = odd_number(rng, int(rng.integers(1, 3)))
+    eps = odd_number(rng, [1e-5, 0.1, 0][rng.integers(3)])
+    arguments = [x, *([number] if name == "group_norm" else []), gamma]
+    arguments += [eps] if name == "rms_norm" else [beta, eps]
+    result = log.call(
+        "relative",
+        getattr(F, name),
+        tuple(arguments),
+        check=lambda result: check_relative(
+            relative_of(name, gamma, number), x, gamma, beta, eps, result[0]
+        ),
+    )
+    if result is not None:
+        backward = getattr(F, f"{name}_backward")
+        shapes = x.shape, *[np.shape(gamma)] * (1 if name == "rms_norm" else 2)
+        log.call(
+            "relative_backward",
+            backward,
+            (dy, result[1]),
+            check=lambda gradients: tuple(g.shape for g in gradients) == shapes,
+        )
+
+
 LAYERS = {
     "Dense": (lambda dtype: bnlib.Dense(3, 4, dtype=dtype), (5, 3), (5, 4)),
     "BatchNorm": (lambda dtype: bnlib.BatchNorm(3, dtype=dtype), (5, 3), (5, 3)),
@@ -344,6 +406,15 @@ LAYERS = {
         (4, 3, 2, 5),
         (4, 3, 2, 5),
     ),
+    "LayerNorm": (lambda dtype: bnlib.LayerNorm(3, dtype=dtype), (5, 3), (5, 3)),
+    "LayerNorm, two axes": (lambda dtype: bnlib.LayerNorm((3, 2), dtype=dtype), *[(4, 3, 2)] * 2),
+    "RMSNorm": (lambda dtype: bnlib.RMSNorm(3, dtype=dtype), (5, 3), (5, 3)),
+    "GroupNorm": (lambda dtype: bnlib.GroupNorm(2, 4, dtype=dtype), *[(3, 4, 2, 2)] * 2),
+    "InstanceNorm": (lambda dtype: bnlib.InstanceNorm(3, 0.01, True, dtype), *[(2, 3, 4)] * 2),
+    "GhostNorm": (lambda dtype: bnlib.GhostNorm(3, 2, dtype=dtype), (5, 3), (5, 3)),
+    "BatchRenorm": (lambda dtype: bnlib.BatchRenorm(3, warmup=1, dtype=dtype), (5, 3), (5, 3)),
+    "Dropout": (lambda dtype: bnlib.Dropout(0.4), (5, 3), (5, 3)),
+    "Residual": (lambda dtype: bnlib.Residual([bnlib.Tanh()]), (5, 3), (5, 3)),
     "ReLU": (lambda dtype: bnlib.ReLU(), (5, 3), (5, 3)),
     "Sigmoid": (lambda dtype: bnlib.Sigmoid(), (5, 3), (5, 3)),
     "Tanh": (lambda dtype: bnlib.Tanh(), (4, 3, 2), (4, 3, 2)),
@@ -404,7 +475,16 @@ def check_layer(layer, x, y):
         return y.shape == (len(x), 2)
     unit = np.finfo(x.dtype).eps
     if isinstance(layer, bnlib.BatchNorm) and layer.training:
+        if type(layer) is bnlib.BatchRenorm:  # test_norms.py compares it with its paper
+            return y.shape == x.shape
+        if type(layer) is bnlib.GhostNorm:
+            parts = zip(*(np.array_split(a, max(1, len(x) // 2)) for a in (x, y)))
+            parameters = layer.gamma, layer.beta, layer.eps
+            return all(check_batch_norm(part, *parameters, of) for part, of in parts)
         return check_batch_norm(x, layer.gamma, layer.beta, layer.eps, y)
+    if isinstance(layer, bnlib.norms.Normalization) and not layer.buffers:
+        relative = relative_of(layer, layer.gamma)
+        return check_relative(relative, x, layer.gamma, layer.beta, layer.eps, y)
     expected, size = expected_of(layer, x)
     return agree(y, expected, 32 * unit * size)
 
@@ -430,6 +510,14 @@ def call_others(rng, log):
     constructors = [
         (bnlib.Dense, number(3), number(2), True),
         (bnlib.BatchNorm, number(3), number(1e-5), number(0.1)),
+        (bnlib.LayerNorm, number(3), number(1e-5)),
+        (bnlib.RMSNorm, number((3, 2)), number(None)),
+        (bnlib.GroupNorm, number(2), number(4), number(1e-5)),
+        (bnlib.InstanceNorm, number(3), number(1e-5)),
+        (bnlib.GhostNorm, number(3), number(2), number(1e-5), number(0.1)),
+        (bnlib.BatchRenorm, number(3), number(2.0), number(1.0), number(9), number(1e-5)),
+        (bnlib.Dropout, number(0.2), number(0)),
+        (bnlib.Residual, [net.layers[rng.integers(4)], number(bnlib.ReLU())]),
         (bnlib.Conv2d, number(2), number(3), number(3), number(1), number(0)),
         (bnlib.MaxPool2d, number(2), number(None)),
         (bnlib.SGD, net, number(0.1), number(0.9), number(0.01)),

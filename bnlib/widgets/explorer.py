@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from bnlib.data import Data, load_mnist
 from bnlib.figures.panels import VIEWS
 from bnlib.layers import ACTIVATIONS
-from bnlib.network import mlp
+from bnlib.network import NORMS, mlp
 from bnlib.recording import Recorder
 from bnlib.threads import one_blas_thread
 from bnlib.training import Trainer
@@ -27,7 +27,9 @@ PLACES = {"before activation": "before", "after activation": "after"}
 
 
 class DistributionExplorer(DistributionFilm):
-    """Two networks, identical but for BN, trained on the same batches; the film of both.
+    """Networks, identical but for their norm, trained on the same batches; the film of all.
+
+    By default two: without BN and with it.
 
     The constructor trains at once, so the cell shows a finished film. A changed setting starts a
     new run from the same initial weights; so does "Train" after the last step. While it runs the
@@ -43,8 +45,11 @@ class DistributionExplorer(DistributionFilm):
         "after" the activation
     controls : names of the controls to show, in order; default: all. The rest stay as they are
     width : units in each hidden layer
-    seed : of the initial weights and the batches, the same for both networks
+    seed : of the initial weights and the batches, the same for all networks
     train : False leaves the networks untrained, for a cell that lets the reader press "Train"
+    norms : the networks, at most three, name -> norm of `bnlib.mlp`: for example
+        {"with BN": "batch", "LN": "layer", "GN": "group"}, the names that have colours of their
+        own. "before BN" then is in front of the norm
 
     Trap: a run is short and is one seed. It shows *what happens*; how much BN helps, with tuned
     settings and several seeds, is measured in the notebooks.
@@ -70,6 +75,7 @@ class DistributionExplorer(DistributionFilm):
         seed: int = 0,
         view: str = VIEWS[0],
         train: bool = True,
+        norms: Mapping[str, str | None] = NAMES,
     ) -> None:
         if steps < 1 or not 2 <= frames <= 61 or steps % (frames - 1):
             raise ValueError(
@@ -78,7 +84,12 @@ class DistributionExplorer(DistributionFilm):
             )
         self.data = load_mnist(pool=True, n_train=20_000) if data is None else data
         self.total_steps, self.every = steps, steps // (frames - 1)
-        self.width, self.seed = width, seed
+        self.width, self.seed, self.norms = width, seed, dict(norms)
+        if not 1 <= len(self.norms) <= 3 or not set(self.norms.values()) <= set(NORMS):
+            raise ValueError(
+                f"norms expected 1 to 3 of {tuple(NORMS)} under names, such as "
+                f'{{"with BN": "batch", "LN": "layer"}}, got {norms!r:.80}'
+            )
         choices = {
             "learning_rate": menu("learning rate", RATES, learning_rate, 200),
             "init_scale": menu("initial scale", SCALES, init_scale, 190),
@@ -237,7 +248,7 @@ class DistributionExplorer(DistributionFilm):
         sizes = [self.data.num_features, *[self.width] * value["depth"], 10]
         self.step_count = 0
         self.trainers = {}
-        for name, norm in NAMES.items():
+        for name, norm in self.norms.items():
             net = mlp(
                 sizes,
                 norm=norm,

@@ -92,6 +92,25 @@ def test_every_control_changes_the_film(make, name, values):
         assert explorer.frame == 3
 
 
+def test_it_compares_the_norms_it_is_given(make, data):
+    explorer = make(norms={"with BN": "batch", "LN": "layer", "GN": "group"}, width=16)
+    assert [name for name, row in explorer.grid.panels if row == 0] == ["with BN", "LN", "GN"]
+    assert "LN: accuracy" in explorer.sentence and "GN: accuracy" in explorer.sentence
+    net = mlp([data.num_features, 16, 16, 16, 10], "layer", init_scale=1.4)
+    recorder = Recorder(data, every=10, eval_size=100)
+    run = train(net, data, 30, 0.1, 16, recorder=recorder)
+    np.testing.assert_array_equal(explorer.recordings["LN"].loss, run.recording.loss)
+    r = explorer.recordings["LN"]
+    assert not np.array_equal(r.before_mean, r.channel_mean)  # seen from in front of the norm
+    for norms, message in (
+        ({}, "1 to 3 of"),
+        ({"LN": "layr"}, "got {'LN': 'layr'}"),
+        ({"IN": "instance"}, "a norm for units"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make(norms=norms)
+
+
 def test_one_row_a_hidden_layer_one_column_a_network(make):
     explorer = make(depth=4)
     assert len(explorer.grid.panels) == 8
