@@ -248,7 +248,7 @@ def layer_norm(
     ``x`` (..., *axes), ``gamma`` and ``beta`` (*axes). Returns ``y``, shaped like x, and a
     ``cache`` for `layer_norm_backward`. Raises as `batch_norm` does, and ValueError for groups of
     one value; groups are numbered example by example.
-    Source: Ba et al. 2016 (arXiv:1607.06450), equation 4; eps and shapes as in PyTorch.
+    Source: Ba et al. 2016 (arXiv:1607.06450), section 3; eps and shapes as in PyTorch.
     """
     eps, gamma, beta = check_last_axes(x, eps, gamma=gamma, beta=beta)
     groups = x.reshape(-1, gamma.size)  # a row: one example
@@ -315,7 +315,7 @@ def group_norm_backward(
     dgamma = np.einsum("ncp,ncp->c", dy, xhat.reshape(view))
     dbeta = np.einsum("ncp->c", dy)
     dxhat = (dy * gamma.reshape(-1, 1)).reshape(xhat.shape)
-    dx, _, _ = project(dxhat, xhat, 1)  # centred is xhat already: nothing to divide by
+    dx, _, _ = project(dxhat, xhat, 1)  # xhat is centred and divided already
     dx *= inv_std
     _check_groups_finite(dx, dgamma.sum() + dbeta.sum(), dy=dy.reshape(xhat.shape), gamma=gamma)
     return dx.reshape(shape), dgamma.reshape(gamma.shape), dbeta.reshape(gamma.shape)

@@ -376,7 +376,8 @@ class Dropout(Layer):
     a new mask from ``rng``, a seed or a numpy Generator; give two layers of a network different
     seeds, or one Generator, or they drop the same units. A copy of the layer draws the same masks.
 
-    Source: Srivastava et al. 2014, section 10: the scaling at training time ("inverted" dropout).
+    Source: Srivastava et al. 2014 (JMLR 15, pages 1929 to 1958), section 4, which scales at test
+    time instead; this is called inverted dropout.
     """
 
     settings = ("training", "rng_state")
