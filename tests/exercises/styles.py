@@ -549,6 +549,103 @@ class fold_bn_before:
         return (slope.reshape(-1, 1) * W).tolist(), ((offset @ W)[0] + b).tolist()
 
 
+class layer_norm:
+    def transposed(x, gamma, beta, eps):
+        columns = x.T
+        xhat = (columns - columns.mean(0)) / np.sqrt(columns.var(0) + eps)
+        return gamma * xhat.T + beta
+
+    def new_axes(x, gamma, beta, eps):
+        mean, std = x.mean(1), np.sqrt(x.var(1) + eps)
+        return (x - mean[:, None]) / std[:, None] * gamma[None, :] + beta[None, :]
+
+    def loops(x, gamma, beta, eps):
+        rows = []
+        for row in x:
+            mean = sum(row) / len(row)
+            var = sum((value - mean) ** 2 for value in row) / len(row)
+            rows.append([(v - mean) / (var + eps) ** 0.5 for v in row])
+        return gamma * np.array(rows) + beta
+
+    def einsum(x, gamma, beta, eps):
+        d = x.shape[1]
+        centred = x - np.einsum("nd->n", x).reshape(-1, 1) / d
+        var = np.einsum("nd,nd->n", centred, centred) / d
+        return np.einsum("nd,n,d->nd", centred, 1 / np.sqrt(var + eps), gamma) + beta
+
+    def std_squared(x, gamma, beta, eps):
+        std = x.std(axis=-1, keepdims=True)
+        scale = gamma / np.sqrt(std**2 + eps)
+        return x * scale + (beta - x.mean(axis=-1, keepdims=True) * scale)
+
+
+class group_norm:
+    def five_axes(x, num_groups, gamma, beta, eps):
+        n, c, h, w = x.shape
+        g = x.reshape(n, num_groups, c // num_groups, h, w)
+        mean, var = g.mean((2, 3, 4), keepdims=True), g.var((2, 3, 4), keepdims=True)
+        xhat = ((g - mean) / np.sqrt(var + eps)).reshape(n, c, h, w)
+        return xhat * gamma[:, None, None] + beta[:, None, None]
+
+    def loop_over_groups(x, num_groups, gamma, beta, eps):
+        y = np.empty_like(x)
+        size = x.shape[1] // num_groups
+        for g in range(num_groups):
+            part = x[:, g * size : (g + 1) * size]
+            axes = (1, 2, 3)
+            centred = part - part.mean(axis=axes, keepdims=True)
+            scale = 1 / np.sqrt((centred**2).mean(axis=axes, keepdims=True) + eps)
+            y[:, g * size : (g + 1) * size] = centred * scale
+        return gamma.reshape(-1, 1, 1) * y + beta.reshape(-1, 1, 1)
+
+    def split_and_joined(x, num_groups, gamma, beta, eps):
+        parts = []
+        for part in np.split(x, num_groups, axis=1):
+            mean = part.mean((1, 2, 3)).reshape(-1, 1, 1, 1)
+            std = np.sqrt(part.var((1, 2, 3)) + eps).reshape(-1, 1, 1, 1)
+            parts.append((part - mean) / std)
+        return (
+            np.concatenate(parts, axis=1) * gamma[None, :, None, None] + beta[None, :, None, None]
+        )
+
+    def rows_of_groups(x, num_groups, gamma, beta, eps):
+        rows = x.reshape(x.shape[0] * num_groups, -1)
+        rows = rows - rows.mean(1)[:, None]
+        rows = rows / np.sqrt(np.square(rows).mean(1) + eps)[:, None]
+        return np.einsum("nchw,c->nchw", rows.reshape(x.shape), gamma) + beta[:, None, None]
+
+
+class rms_norm_backward:
+    def through_r(dy, x, gamma, eps):
+        d = x.shape[1]
+        r = np.sqrt(np.mean(x * x, axis=1) + eps)[:, None]
+        dxhat = dy * gamma
+        dr = -(dxhat * x).sum(1, keepdims=True) / r**2
+        return dxhat / r + dr * x / (d * r), (dy * x / r).sum(0)
+
+    def inverse_root(dy, x, gamma, eps):
+        inv = 1 / np.sqrt(np.square(x).mean(-1, keepdims=True) + eps)
+        g = dy * gamma
+        return inv * g - inv**3 * x * (g * x).mean(-1, keepdims=True), np.sum(dy * x * inv, axis=0)
+
+    def loop_over_examples(dy, x, gamma, eps):
+        dx, dgamma = np.zeros_like(x), np.zeros(x.shape[1])
+        for n in range(len(x)):
+            r = (x[n] @ x[n] / x.shape[1] + eps) ** 0.5
+            xhat, g = x[n] / r, dy[n] * gamma
+            dgamma += dy[n] * xhat
+            dx[n] = (g - xhat * (g @ xhat) / x.shape[1]) / r
+        return dx, dgamma
+
+    def jacobians(dy, x, gamma, eps):
+        d = x.shape[1]
+        r = np.sqrt((x**2).mean(1) + eps)
+        xhat = x / r[:, None]
+        jacobian = np.eye(d) - xhat[:, :, None] * xhat[:, None, :] / d
+        dx = np.einsum("nij,nj->ni", jacobian, dy * gamma) / r[:, None]
+        return dx, np.einsum("nd,nd->d", dy, xhat)
+
+
 class bn_conv_forward:
     def transposed_to_rows(x, gamma, beta, eps):
         n, c, h, w = x.shape

@@ -322,6 +322,13 @@ def _conv_backward_input(rng):
     return rng.standard_normal(x.shape) + 0.3, x, _vector(rng, x.shape[1]), _eps(rng)
 
 
+def _group_input(rng):
+    x = _maps(rng)
+    divisors = [g for g in range(1, x.shape[1] + 1) if x.shape[1] % g == 0]
+    groups = int(rng.choice(divisors))
+    return x, groups, _vector(rng, x.shape[1]), _vector(rng, x.shape[1]), _eps(rng)
+
+
 def _saturated_input(rng):
     z = rng.normal(rng.uniform(-5, 5), rng.uniform(0.5, 5), rng.integers(1, 20, 2))
     return (np.where(np.abs(np.abs(z) - 4.35671) < 1e-3, 0.0, z),)
@@ -345,6 +352,9 @@ INPUTS = {
     "fold_bn_before": _fold_before_input,
     "bn_conv_forward": _conv_forward_input,
     "bn_conv_backward": _conv_backward_input,
+    "layer_norm": _forward_input,
+    "group_norm": _group_input,
+    "rms_norm_backward": _backward_input,
     "init_std": lambda rng: (int(rng.integers(1, 2000)),),
     "saturated_fraction": _saturated_input,
     "shift": _shift_input,
@@ -368,6 +378,17 @@ def _backward(dy, x, gamma, eps, axes=(0,)):
 def _shift(mean, std, floor):
     distance = np.abs(mean - mean[0])
     return distance.mean(1), (distance / np.maximum(std[0], floor)).mean(1)
+
+
+def _group_norm(x, num_groups, gamma, beta, eps):
+    xhat = _standardize(x.reshape(len(x), num_groups, -1), eps, (2,)).reshape(x.shape)
+    return xhat * gamma[:, None, None] + beta[:, None, None]
+
+
+def _rms_backward(dy, x, gamma, eps):
+    inv = 1 / np.sqrt((x * x).mean(1, keepdims=True) + eps)
+    g = dy * gamma
+    return inv * g - inv**3 * x * (g * x).mean(1, keepdims=True), (dy * x * inv).sum(0)
 
 
 FORMULAS = {
@@ -395,6 +416,9 @@ FORMULAS = {
         _standardize(x, eps, (0, 2, 3)) * g[:, None, None] + b[:, None, None]
     ),
     "bn_conv_backward": lambda dy, x, g, eps: _backward(dy, x, g, eps, (0, 2, 3)),
+    "layer_norm": lambda x, g, b, eps: g * _standardize(x, eps, (1,)) + b,
+    "group_norm": _group_norm,
+    "rms_norm_backward": _rms_backward,
     "init_std": lambda fan_in: np.array(np.sqrt(2 / fan_in)),
     "saturated_fraction": lambda z: np.array(np.mean(np.abs(z) > 4.35671)),
     "shift": _shift,

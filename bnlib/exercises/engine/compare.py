@@ -197,6 +197,8 @@ def responds_to_arguments(case: Case) -> str | None:
 
 
 def _changed(value, name):
+    if name == "num_groups":
+        return 1  # divides any number of channels
     if isinstance(value, int):
         return 3 * value + 1
     if np.ndim(value) == 0:

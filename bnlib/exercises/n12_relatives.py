@@ -1,0 +1,307 @@
+"""Notebook 12: norms whose groups lie inside one example (Ba et al. 2016, Wu & He 2018, Zhang &
+Sennrich 2019)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .engine import Case, Exercise, properties
+from .engine.probes import Probe, betas, conv_probes, dense_probes, gammas, gradients
+
+# ---------------------------------------------------------------- solutions
+
+
+def layer_norm(x, gamma, beta, eps):
+    """Layer normalization: each example by its own mean and variance, over its features.
+
+    x: array (N, D), the batch is the first axis.  gamma, beta: arrays (D,), one number a feature.
+    eps: a small number > 0.
+    Returns y, array (N, D).
+    """
+    mean = x.mean(axis=1, keepdims=True)  # shape (N, 1)
+    var = ((x - mean) ** 2).mean(axis=1, keepdims=True)
+    xhat = (x - mean) / np.sqrt(var + eps)
+    return gamma * xhat + beta
+
+
+def group_norm(x, num_groups, gamma, beta, eps):
+    """Group normalization: each image by itself, in groups of neighbouring channels.
+
+    x: array (N, C, H, W).  num_groups: how many groups the C channels form; it divides C. The first
+    C / num_groups channels are the first group.  gamma, beta: arrays (C,), one number a channel.
+    eps: a small number > 0.
+    Returns y, array (N, C, H, W).
+    """
+    groups = x.reshape(len(x), num_groups, -1)  # a group's channels lie side by side
+    mean = groups.mean(axis=2, keepdims=True)
+    var = ((groups - mean) ** 2).mean(axis=2, keepdims=True)
+    xhat = ((groups - mean) / np.sqrt(var + eps)).reshape(x.shape)
+    return gamma.reshape(1, -1, 1, 1) * xhat + beta.reshape(1, -1, 1, 1)
+
+
+def rms_norm_backward(dy, x, gamma, eps):
+    """The gradients of RMS norm, y = gamma * x / r with r = sqrt(mean of x**2 + eps).
+
+    The mean runs over the features of one example.
+    dy: array (N, D), the gradient of the loss with respect to y.  x: array (N, D).
+    gamma: array (D,).  eps: a small number > 0.
+    Returns dx, array (N, D), and dgamma, array (D,): the gradients of the loss.
+    """
+    r = np.sqrt((x**2).mean(axis=1, keepdims=True) + eps)  # shape (N, 1)
+    xhat = x / r
+    dxhat = dy * gamma
+    along = (dxhat * xhat).mean(axis=1, keepdims=True)
+    dx = (dxhat - xhat * along) / r
+    dgamma = (dy * xhat).sum(axis=0)
+    return dx, dgamma
+
+
+# ---------------------------------------------------------------- references
+
+
+def _layer_norm(x, gamma, beta, eps):
+    centred = (x.T - np.einsum("nd->n", x) / x.shape[1]).T
+    var = np.einsum("nd,nd->n", centred, centred) / x.shape[1]
+    return np.einsum("nd,n,d->nd", centred, (var + eps) ** -0.5, gamma) + beta
+
+
+def _group_norm(x, num_groups, gamma, beta, eps):
+    y = np.empty_like(x)
+    each = x.shape[1] // num_groups
+    for n in range(len(x)):
+        for first in range(0, x.shape[1], each):
+            own = slice(first, first + each)
+            centred = x[n, own] - x[n, own].sum() / x[n, own].size
+            std = (np.square(centred).sum() / centred.size + eps) ** 0.5
+            scale, shift = gamma[own, None, None], beta[own, None, None]
+            y[n, own] = scale * centred / std + shift
+    return y
+
+
+def _rms_backward(dy, x, gamma, eps):
+    """By the quotient rule, from x itself."""
+    inv = (np.einsum("nd,nd->n", x, x) / x.shape[1] + eps) ** -0.5
+    dxhat = np.einsum("nd,d->nd", dy, gamma)
+    pull = np.einsum("nd,nd->n", dxhat, x) / x.shape[1] * inv**3
+    dx = np.einsum("nd,n->nd", dxhat, inv) - np.einsum("nd,n->nd", x, pull)
+    return dx, np.einsum("nd,nd,n->d", dy, x, inv)
+
+
+# ---------------------------------------------------------------- properties
+
+
+def examples_are_independent(case: Case) -> str | None:
+    """Changing one example leaves the output of all others as it is."""
+    if len(case.given.x) < 2:
+        return None
+    x = case.given.x.copy()
+    x[0] += 1.0 + abs(x[0])
+    changed = vars(case.call(x=x)).values()
+    first, want = next(iter(changed)), next(iter(vars(case.got).values()))
+    return case.differ(
+        first[1:],
+        want[1:],
+        "Changing example 0 changes what you return for another example, from {want} to {got} in "
+        "one entry. Every example should be normalised by its own numbers: which axis is the "
+        "batch?",
+    )
+
+
+def _groups(case: Case, a: np.ndarray) -> np.ndarray:
+    """(N, groups, values in a group)."""
+    return a.reshape(len(a), getattr(case.given, "num_groups", 1), -1)
+
+
+def _plain(case: Case) -> np.ndarray:
+    """The output with gamma = 1 and beta = 0, in groups."""
+    one, zero = np.ones_like(case.given.gamma), np.zeros_like(case.given.beta)
+    return _groups(case, case.call(gamma=one, beta=zero).y)
+
+
+def groups_are_centred(case: Case) -> str | None:
+    """With gamma = 1 and beta = 0 each group has the mean 0."""
+    plain = _plain(case)
+    return case.differ(
+        plain.mean(axis=2),
+        np.zeros(plain.shape[:2]),
+        "With gamma = 1 and beta = 0 the numbers that share a mean should have the mean 0 "
+        "afterwards; at [example, group] {at} it is {got}. Over which numbers is your mean taken?",
+    )
+
+
+def groups_are_scaled(case: Case) -> str | None:
+    """With gamma = 1 and beta = 0 each group has the variance v / (v + eps)."""
+    var = _groups(case, case.given.x).var(axis=2)
+    return case.differ(
+        _plain(case).var(axis=2),
+        var / (var + case.given.eps),
+        "With gamma = 1 and beta = 0 a group's variance should be {want} afterwards, and at "
+        "[example, group] {at} it is {got}. By what is divided, and where does eps stand?",
+    )
+
+
+def gamma_scales_features(case: Case) -> str | None:
+    """gamma and beta belong to a feature (a channel), and are the same for all examples."""
+    ndim = case.given.x.ndim
+    gamma, beta = (a.reshape(-1, *(1,) * (ndim - 2)) for a in (case.given.gamma, case.given.beta))
+    plain = _plain(case).reshape(case.given.x.shape)
+    return case.differ(
+        case.got.y,
+        gamma * plain + beta,
+        "Your y with gamma = 1 and beta = 0, times gamma plus beta, is {want} at {at}, but your y "
+        "is {got} there. Does each {feature} have a gamma and a beta of its own, and are both "
+        "applied last?",
+        feature="feature" if ndim == 2 else "channel",
+    )
+
+
+def right_dgamma(case: Case) -> str | None:
+    """dgamma collects dy * xhat from all examples."""
+    return case.differ(
+        case.got.dgamma,
+        case.want.dgamma,
+        "dgamma[{i}] is {got}, expected {want}. All examples use the same gamma: what does each of "
+        "them send back, and how are several uses combined?",
+    )
+
+
+def linear_in_dy(case: Case) -> str | None:
+    """Twice the dy gives twice the dx."""
+    return case.differ(
+        case.call(dy=2 * case.given.dy).dx,
+        2 * case.got.dx,
+        "For twice the dy, dx at {at} is {got}, expected twice the old one, {want}.",
+    )
+
+
+def nothing_along_x(case: Case) -> str | None:
+    """Stretching an example hardly changes its y: <dx, x> is 0 but for eps."""
+    x, dx = case.given.x, case.got.dx
+    inv = ((x**2).mean(axis=1) + case.given.eps) ** -0.5
+    pull = (case.given.dy * case.given.gamma * x).sum(axis=1)
+    return case.differ(
+        (dx * x).sum(axis=1),
+        pull * inv * (1 - (x**2).mean(axis=1) * inv**2),
+        "The sum of dx * x over example {i} is {got}, expected {want}, which is 0 but for eps: "
+        "stretching an example hardly changes its y. Which direction has to be taken out of what "
+        "arrives at xhat, and how much of it?",
+    )
+
+
+# ---------------------------------------------------------------- the exercises
+
+
+def _forward(rng, x, eps):
+    features = x.shape[1]
+    return {"x": x, "gamma": gammas(rng, features), "beta": betas(rng, features), "eps": eps}
+
+
+def _dense() -> list[Probe]:
+    """Examples of unequal means and scales: dense batches turned round, features in place of rows.
+
+    The engine's batches have features of unequal means; here the examples shall have them too.
+    """
+    return dense_probes(lambda rng, x, eps: _forward(rng, _uneven(x), eps), one="right")
+
+
+def _uneven(x: np.ndarray) -> np.ndarray:
+    """x with each example stretched and moved by its own numbers."""
+    n = np.arange(len(x)).reshape(-1, *(1,) * (x.ndim - 1))
+    return x * (0.5 + (n * 0.37) % 1.5) + np.std(x) * (n * 0.61 % 1.0 - 0.4)
+
+
+def _grouped() -> list[Probe]:
+    """Feature maps with every number of groups in turn."""
+
+    def complete(rng, x, eps):
+        c = x.shape[1]
+        divisors = [g for g in range(1, c + 1) if c % g == 0]
+        middle = (
+            divisors[len(divisors) // 2] if c == 4 else divisors[int(rng.integers(len(divisors)))]
+        )
+        given = _forward(rng, _uneven(x), eps)
+        return {"x": given.pop("x"), "num_groups": middle, **given}
+
+    return conv_probes(complete)
+
+
+def _backward_probes() -> list[Probe]:
+    found = dense_probes(
+        lambda rng, x, eps: {
+            "dy": gradients(rng, x),
+            "x": _uneven(x),
+            "gamma": gammas(rng, x.shape[1]),
+            "eps": eps,
+        },
+        one="right",
+    )
+    return [p for p in found if p.tag != "large mean"]
+
+
+layer_norm = Exercise(
+    layer_norm,
+    reference=_layer_norm,
+    returns=["y"],
+    probes=_dense,
+    properties=(
+        examples_are_independent,
+        groups_are_centred,
+        groups_are_scaled,
+        gamma_scales_features,
+    ),
+    hard={"large mean": properties.variance_loses_digits},
+    hints=(
+        "Every example is normalised by itself. Which axis is left over after the mean, and which "
+        "one goes?",
+        "N means and N variances, one an example. gamma and beta are still one number a feature: "
+        "the two lie along different axes.",
+        "x.mean(axis=1) has the shape (N,), which broadcasting lays along the features. With "
+        "keepdims=True it has the shape (N, 1) and lies along the examples.",
+    ),
+    why="The output for an example no longer depends on its neighbours: no running statistics, no "
+    "difference between training and test time, and a batch of one will do.",
+)
+
+group_norm = Exercise(
+    group_norm,
+    reference=_group_norm,
+    returns=["y"],
+    feature="channel",
+    probes=_grouped,
+    properties=(
+        examples_are_independent,
+        groups_are_centred,
+        groups_are_scaled,
+        gamma_scales_features,
+    ),
+    hard={"large mean": properties.variance_loses_digits},
+    hints=(
+        "Which numbers share a mean: those of one image, of C / num_groups neighbouring channels, "
+        "at all positions. Can a reshape put them side by side?",
+        "1. A view of x with an axis for the groups.  2. Mean and variance over all that belongs "
+        "to one group.  3. Back to (N, C, H, W).  4. gamma and beta, a number a channel.",
+        "Reshape never reorders: x.reshape(N, num_groups, -1) has one group in each row of its "
+        "last axis, because channels stand before positions in memory.",
+    ),
+    why="One function from layer norm (one group) to instance norm (C groups); vision networks "
+    "that see only few images at a time use it in place of BN.",
+)
+
+rms_norm_backward = Exercise(
+    rms_norm_backward,
+    reference=_rms_backward,
+    returns=["dx", "dgamma"],
+    probes=_backward_probes,
+    properties=(right_dgamma, linear_in_dy, nothing_along_x),
+    hints=(
+        "Two ways lead from x to y: directly, and through r. Nothing is subtracted, so there is "
+        "no mean to go through. Which of the two directions of notebook 05 is left?",
+        "1. dxhat = dy * gamma.  2. dr collects from all features of an example.  3. dx is the "
+        "direct path plus the path through r, where the derivative of r with respect to x_i is "
+        "x_i / (D r).",
+        "It comes out as (dxhat minus a part along xhat) / r. The part is xhat times a mean over "
+        "the features of the example. gamma differs from feature to feature: is it inside?",
+    ),
+    why="Only stretching is an invariance here, so one direction is removed where BN and layer "
+    "norm remove two: RMS norm does less, and trains large language models all the same.",
+)
