@@ -11,6 +11,7 @@ from bnlib.widgets.explorer import DistributionExplorer
 from bnlib.widgets.film import Film
 from bnlib.widgets.jacobian import JacobianExplorer, ProjectionExplorer
 from bnlib.widgets.live import LiveFigure
+from bnlib.widgets.norm_explorer import NormExplorer
 from bnlib.widgets.running import RunningStatisticsExplorer
 from bnlib.widgets.signal_explorer import SignalExplorer
 from bnlib.widgets.transform import TransformExplorer
@@ -22,6 +23,7 @@ __all__ = [
     "Film",
     "JacobianExplorer",
     "LiveFigure",
+    "NormExplorer",
     "ProjectionExplorer",
     "RunningStatisticsExplorer",
     "SignalExplorer",

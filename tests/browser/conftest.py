@@ -28,6 +28,7 @@ WIDGETS = {
     "SignalExplorer": "SignalExplorer(x, labels)",
     "JacobianExplorer": "JacobianExplorer()",
     "ProjectionExplorer": "ProjectionExplorer()",
+    "NormExplorer": "NormExplorer(x[:24].reshape(4, 6, 14, 14))",
 }
 
 

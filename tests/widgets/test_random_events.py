@@ -43,6 +43,9 @@ MAKE = {
     "SignalExplorer": lambda data, r: w.SignalExplorer(data.x_train[:8] / 255, data.y_train[:8], 6),
     "JacobianExplorer": lambda data, r: w.JacobianExplorer(),
     "ProjectionExplorer": lambda data, r: w.ProjectionExplorer(),
+    "NormExplorer": lambda data, r: w.NormExplorer(
+        data.x_train[:24].reshape(4, 6, 14, 14) / 255 - 0.1
+    ),
 }
 
 
