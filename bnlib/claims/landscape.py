@@ -1,0 +1,111 @@
+"""The loss along the gradient: how much it varies, and how fast the gradient turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bnlib.claims.engine.claim import Claim
+from bnlib.claims.engine.experiments import ARMS, FIVE, mnist
+from bnlib.claims.engine.judging import (
+    NOT_HERE,
+    PARTLY,
+    REPRODUCES,
+    UNDECIDED,
+    Row,
+    Verdict,
+    difference,
+)
+from bnlib.network import mlp
+from bnlib.profile import loss_along_gradient
+from bnlib.training import Trainer
+
+STEPS = {"full": 300, "notebook": 60}
+EVERY = 20  # steps between two looks
+RATES = (0.03, 0.1)
+DISTANCES = np.linspace(0.1, 2.0, 8)  # steps of the training rate
+WORTH = 0.1  # powers of ten: a factor of 1.26
+WHAT = {"range": "the loss varies by", "turn": "the gradient changes by", "smoothness": "beta is"}
+
+
+def run(norm: str | None, lr: float, seed: int, size: str) -> dict[str, float]:
+    """Medians over the looks, as powers of ten."""
+    data = mnist(pool=True)
+    net = mlp(FIVE, norm, seed=seed, dtype=np.float64)
+    trainer, looks = Trainer(net, data, lr, 64, seed), []
+    x, y = data.batch(slice(0, 256), np.float64)
+    for _ in range(STEPS[size] // EVERY):
+        looks.append(loss_along_gradient(net, x, y, lr * DISTANCES))
+        trainer.advance(EVERY)
+    return {
+        "range": float(np.log10(np.median([np.ptp(look.losses) for look in looks]))),
+        "turn": float(np.log10(np.median([look.turned.max() for look in looks]))),
+        "smoothness": float(np.log10(np.median([look.smoothness.max() for look in looks]))),
+    }
+
+
+def experiment(seed: int, size: str) -> Row:
+    """log10 of the range of the loss, of the relative change of the gradient, and of beta."""
+    return {
+        f"{arm}, {name}, {lr:g}": value
+        for arm, norm in ARMS.items()
+        for lr in RATES
+        for name, value in run(norm, lr, seed, size).items()
+    }
+
+
+def gain(row: Row, name: str, lr: float) -> float:
+    """By how many powers of ten it is smaller with BN."""
+    return row[f"without, {name}, {lr:g}"] - row[f"with, {name}, {lr:g}"]
+
+
+def judged(rows: Sequence[Row], names: Sequence[str]) -> Verdict:
+    """Smaller with BN, at both rates, in all of ``names``; smoothness is judged with it too."""
+    gains, parts = [], []
+    for name in names:
+        for lr in RATES:
+            gains.append(difference([gain(row, name, lr) for row in rows], WORTH))
+            before, after = (
+                10 ** np.median([row[f"{arm}, {name}, {lr:g}"] for row in rows]) for arm in ARMS
+            )
+            parts.append(
+                f"at rate {lr:g} {WHAT[name]} {before:.2g} without BN and {after:.2g} with it "
+                f"({gains[-1]} powers of ten less)"
+            )
+    sentence = "Along the gradient, medians: " + "; ".join(parts) + "."
+    better = [d.better for d in gains]
+    if any(better):
+        return Verdict(REPRODUCES if all(better) else PARTLY, sentence)
+    return Verdict(NOT_HERE if all(d.absent for d in gains) else UNDECIDED, sentence)
+
+
+def judge(rows: Sequence[Row]) -> Verdict:
+    return judged(rows, ("range", "turn"))
+
+
+def effect(row: Row) -> float:
+    """The range, the mean of both rates."""
+    return float(np.mean([gain(row, "range", lr) for lr in RATES]))
+
+
+CLAIM = Claim(
+    id="landscape",
+    sentence="With BN the loss varies less along the gradient, and the gradient changes less.",
+    source="Santurkar et al. 2018, section 3.1 and Figure 4 (a) and (b)",
+    paper="VGG on CIFAR-10: both are smaller with BN through all of training.",
+    experiment=experiment,
+    judge=judge,
+    criterion=(
+        "Reproduces if both are smaller with BN by more than the size worth having, at the rates "
+        f"{RATES[0]:g} and {RATES[1]:g}; partly if only in some of the four comparisons. Five "
+        "hidden layers of ReLUs, moves of 0.1 to 2 training steps."
+    ),
+    conclude=(
+        "What a step meets on its way. A network that learns faster is elsewhere on its loss, so "
+        "this compares places as well as landscapes."
+    ),
+    effect=effect,
+    unit="powers of ten less, range",
+    worth=WORTH,
+)
