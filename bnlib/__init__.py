@@ -9,6 +9,7 @@ imported where they are used.
 from bnlib import functional
 from bnlib.convolution import Conv2d, Flatten, MaxPool2d
 from bnlib.data import load_mnist
+from bnlib.diagnose import diagnose
 from bnlib.gradients import gradcheck
 from bnlib.grid import SweepResult, sweep
 from bnlib.inference import fold_batchnorm, population_statistics
@@ -61,6 +62,7 @@ __all__ = [
     "blas_threads",
     "cnn",
     "compare",
+    "diagnose",
     "fold_batchnorm",
     "functional",
     "gradcheck",

@@ -104,6 +104,20 @@ def costs(sigmoid, relu):
     }
 
 
+def two_batches(names, batches, small, large):
+    better, worse = names
+    gains = zip(batches, (small, large))
+    return {f"{arm}, {b}": 80 + g * (arm == better) for b, g in gains for arm in (better, worse)}
+
+
+def flipped(small, large):
+    return two_batches(("0.1", "0.9"), (4, 64), small, large)
+
+
+def frozen(small, large):
+    return two_batches(("frozen", "training"), (2, 16), small, large)
+
+
 def variance(*cost):
     names = [(a, r) for a in missing_variance_path.ACTIVATIONS for r in missing_variance_path.RATES]
     return {f"{a}, right, {r}": 92 for a, r in names} | {
@@ -162,6 +176,12 @@ CASES = [  # claim, verdict, means of the numbers, noise of the seeds
     ("wrong_backward_cost", REPRODUCES, costs(4, 5), 0.3),
     ("wrong_backward_cost", PARTLY, costs(0, 5), 0.3),
     ("wrong_backward_cost", NOT_HERE, costs(0, 1), 0.3),
+    ("momentum_flipped", REPRODUCES, flipped(9, 4), 0.3),
+    ("momentum_flipped", PARTLY, flipped(9, 0), 0.3),
+    ("momentum_flipped", NOT_HERE, flipped(0, 0), 0.3),
+    ("frozen_fine_tuning", REPRODUCES, frozen(9, 4), 0.3),
+    ("frozen_fine_tuning", PARTLY, frozen(9, -4), 0.3),
+    ("frozen_fine_tuning", NOT_HERE, frozen(0, -4), 0.3),
     ("missing_variance_path", REPRODUCES, variance(2, 2, 2, 2), 0.2),
     ("missing_variance_path", PARTLY, variance(0.3, 1, 0, 3), 0.2),
     ("missing_variance_path", NOT_HERE, variance(0.3, 0.3, 0, 0), 0.2),

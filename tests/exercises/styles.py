@@ -1033,6 +1033,47 @@ class stable_variance:
         return (d**2).mean(axis=0) - d.mean(axis=0) ** 2
 
 
+class sync_statistics:
+    def second_moments(counts, means, variances):
+        n = counts.sum()
+        mean = counts @ means / n
+        return n, mean, counts @ (variances + means**2) / n - mean**2
+
+    def sums_of_squares(counts, means, variances):
+        c = counts.reshape(-1, 1)
+        mean = np.average(means, axis=0, weights=counts)
+        within, between = (c * variances).sum(0), (c * (means - mean) ** 2).sum(0)
+        return np.array(counts.sum()), mean, (within + between) / counts.sum()
+
+    def two_at_a_time(counts, means, variances):
+        n, mean, var = counts[0], means[0], variances[0]
+        for m, mu, v in zip(counts[1:], means[1:], variances[1:]):
+            a, b = n / (n + m), m / (n + m)
+            var = a * var + b * v + a * b * (mu - mean) ** 2
+            mean, n = a * mean + b * mu, n + m
+        return n, mean, var
+
+    def loops(counts, means, variances):
+        k, c = means.shape
+        n = sum(float(v) for v in counts)
+        mean = [sum(float(counts[i] * means[i, j]) for i in range(k)) / n for j in range(c)]
+        var = [
+            sum(
+                float(counts[i] * (variances[i, j] + (means[i, j] - mean[j]) ** 2))
+                for i in range(k)
+            )
+            / n
+            for j in range(c)
+        ]
+        return n, mean, var
+
+    def pairs(counts, means, variances):
+        p = counts / counts.sum()
+        apart = (means[:, None] - means[None]) ** 2
+        between = np.einsum("i,j,ijc->c", p, p, apart) / 2
+        return counts.sum(), p @ means, p @ variances + between
+
+
 def of(name):
     """The correct solutions of an exercise: a dictionary of functions by style."""
     return {k: f for k, f in vars(globals()[name]).items() if not k.startswith("__")}

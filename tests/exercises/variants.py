@@ -262,6 +262,18 @@ def _paired_input(rng):
     return seeds + rng.standard_normal(seeds.size), seeds + rng.standard_normal(seeds.size) + 1
 
 
+def _sync_input(rng):
+    k, c = rng.integers(2, 7, 2)
+    counts = rng.integers(1, 30, k).astype(float)
+    return counts, 2 * rng.standard_normal((k, c)), rng.uniform(0.1, 3, (k, c))
+
+
+def _sync(counts, means, variances):
+    n = counts.sum()
+    mean = counts @ means / n
+    return np.array(n), mean, counts @ (variances + (means - mean) ** 2) / n
+
+
 def _forward_input(rng):
     x = _batch(rng)
     return x, _vector(rng, x.shape[1]), _vector(rng, x.shape[1]), _eps(rng)
@@ -359,6 +371,7 @@ INPUTS = {
     "saturated_fraction": _saturated_input,
     "shift": _shift_input,
     "paired": _paired_input,
+    "sync_statistics": _sync_input,
 }
 
 
@@ -422,6 +435,7 @@ FORMULAS = {
     "init_std": lambda fan_in: np.array(np.sqrt(2 / fan_in)),
     "saturated_fraction": lambda z: np.array(np.mean(np.abs(z) > 4.35671)),
     "shift": _shift,
+    "sync_statistics": _sync,
     "paired": lambda a, b: (
         np.array(np.mean(a - b)),
         np.array(np.sqrt(((a - b - np.mean(a - b)) ** 2).sum() / len(a) / (len(a) - 1))),

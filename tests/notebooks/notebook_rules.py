@@ -218,7 +218,7 @@ def has_stubs_and_checks(nb, name):
             tasks[-1][1].append(cell.source)
     for text, sources in filter(None, tasks):
         defined = re.findall(r"^(?:def|class) (\w+)", "\n".join(sources), re.MULTILINE)
-        checked = re.findall(r"exercises\.\w+\.check\((\w+)\)", "\n".join(sources))
+        checked = re.findall(r"(?:exercises\.\w+|museum)\.check\((\w+)\)", "\n".join(sources))
         if not checked:
             yield f'"{text}": no cell with exercises.<name>.check(<name>) before the next heading'
         elif not set(checked) <= set(defined):

@@ -1,0 +1,118 @@
+"""Notebook 13: statistics of a batch that several workers share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .engine import Case, Exercise, Probe
+
+# ================================================================ sync_statistics
+
+
+def sync_statistics(counts, means, variances):
+    """Count, mean and variance of all values, from those of k workers.
+
+    counts: array (k,), how many values each worker has.  means, variances: arrays (k, C), of each
+    worker's own values; the variances are divided by the count, not by the count - 1.
+    Returns count, a number, and mean and var, arrays (C,), of all values together.
+    """
+    count = counts.sum()
+    share = counts[:, None] / count
+    mean = (share * means).sum(axis=0)
+    var = (share * (variances + (means - mean) ** 2)).sum(axis=0)
+    return count, mean, var
+
+
+def _sync(counts, means, variances):
+    """One worker after the other (Chan, Golub & LeVeque 1979)."""
+    n, mean, total = counts[0], means[0], counts[0] * variances[0]
+    for m, other, var in zip(counts[1:], means[1:], variances[1:]):
+        step = other - mean
+        total = total + m * var + step**2 * n * m / (n + m)
+        mean = mean + step * m / (n + m)
+        n = n + m
+    return n, mean, total / n
+
+
+def _workers() -> list[Probe]:
+    rng = np.random.default_rng(13)
+
+    def shares(counts, channels, apart=1.0, around=0.0):
+        k = len(counts)
+        return {
+            "counts": np.array(counts, float),
+            "means": around + apart * rng.standard_normal((k, channels)),
+            "variances": rng.uniform(0.2, 3.0, (k, channels)),
+        }
+
+    probes = [
+        Probe("3 workers of 2, 3 and 7 values", shares([2, 3, 7], 2)),
+        Probe("a single worker", shares([5], 3)),
+        Probe("2 workers, as many as channels", shares([4, 12], 2)),
+        Probe("4 workers with the same count", shares([8] * 4, 3)),
+        Probe("one worker with one value", shares([1, 9, 6], 3)),
+        Probe("workers that saw different things", shares([3, 10, 4, 2], 5, apart=5.0)),
+        Probe("a mean that is large", shares([5, 2, 8], 3, around=50.0), tol=1e-8),
+        Probe("as many workers as channels", shares([2, 5, 11], 3)),
+        Probe("one channel", shares([6, 1, 3, 4], 1)),
+    ]
+    probes += [
+        Probe(f"{k} workers, {c} channels", shares(rng.integers(2, 40, k), c))
+        for k, c in ((2, 3), (5, 2), (7, 4), (3, 6), (8, 3), (6, 6))
+    ]
+    single = {name: v.astype(np.float32) for name, v in shares([4, 9, 2], 3).items()}
+    return [*probes, Probe("float32", single, tol=1e-4)]
+
+
+def moving_all_moves_the_mean(case: Case) -> str | None:
+    """Add 2 to all values: the mean grows by 2, the variance stays."""
+    moved = case.call(means=case.given.means + 2)
+    return case.differ(
+        moved.mean - case.got.mean,
+        0 * case.got.mean + 2,
+        "When all values grow by 2, mean {i} grows by {got}, expected {want}.",
+    ) or case.differ(
+        moved.var,
+        case.got.var,
+        "When all values grow by 2, var {i} goes from {want} to {got}, expected no change.",
+    )
+
+
+def split_in_two(case: Case) -> str | None:
+    """A worker cut into two halves that saw the same: nothing changes."""
+    counts, means, variances = case.given.counts, case.given.means, case.given.variances
+    halves = case.call(
+        counts=np.concatenate([[counts[0] / 2, counts[0] / 2], counts[1:]]).astype(counts.dtype),
+        means=np.concatenate([means[:1], means]),
+        variances=np.concatenate([variances[:1], variances]),
+    )
+    return case.differ(
+        halves.mean,
+        case.got.mean,
+        "When the first worker is cut into two halves with its mean and variance, mean {i} goes "
+        "from {want} to {got}, expected no change.",
+    ) or case.differ(
+        halves.var,
+        case.got.var,
+        "When the first worker is cut into two halves with its mean and variance, var {i} goes "
+        "from {want} to {got}, expected no change.",
+    )
+
+
+sync_statistics = Exercise(
+    sync_statistics,
+    reference=_sync,
+    returns=["count", "mean", "var"],
+    probes=_workers,
+    properties=(moving_all_moves_the_mean, split_in_two),
+    hints=(
+        "Two workers, each of whose values are all the same: 0, 0 and 6, 6. Both variances are 0. "
+        "What is the variance of all four values?",
+        "1. The count is a sum.  2. The mean weighs each worker by its share of the count.  3. A "
+        "value's distance from the common mean is its distance from its worker's mean, plus that "
+        "mean's distance from the common one: square, and average both over all values.",
+        "share = counts[:, None] / counts.sum() has the shape (k, 1), and weighs (k, C).",
+    ),
+    why="Batch norm on k machines needs 2 C + 1 numbers from each of them, and no image.",
+    feature="channel",
+)

@@ -1,0 +1,266 @@
+"""diagnose finds nothing in sound networks, and names what is wrong with the others."""
+
+import copy
+
+import numpy as np
+import pytest
+
+import bnlib
+from bnlib import (
+    BatchNorm,
+    Dense,
+    GhostNorm,
+    InstanceNorm,
+    ReLU,
+    Residual,
+    Sequential,
+    cnn,
+    diagnose,
+    mlp,
+    population_statistics,
+    train,
+)
+
+SIZES = {"narrow": [196, 32, 32, 10], "deep": [196, *[48] * 5, 10], "wide": [196, 200, 10]}
+
+
+@pytest.fixture(scope="module")
+def flat(mnist):
+    return bnlib.load_mnist(pool=True)
+
+
+@pytest.fixture(scope="module")
+def images(mnist):
+    return bnlib.load_mnist(pool=True, shape="image")
+
+
+@pytest.fixture(scope="module")
+def trained(flat):
+    net = mlp(SIZES["narrow"], "batch")
+    train(net, flat, 300, lr=0.1, batch_size=60)
+    return net
+
+
+@pytest.fixture
+def net(trained):
+    return copy.deepcopy(trained)
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("steps, dtype, lr", [(100, np.float32, 0.3), (300, np.float64, 0.1)])
+@pytest.mark.parametrize("size", SIZES)
+def test_sound_mlps(flat, size, steps, dtype, lr, activation):
+    for seed in (3, 4):
+        net = mlp(SIZES[size], "batch", activation, seed=seed, dtype=dtype)
+        train(net, flat, steps, lr=lr, batch_size=(32, 100)[seed % 2], seed=seed)
+        found = diagnose(net, flat)
+        assert not found, found
+        assert repr(found) == "Nothing found."
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+def test_sound_cnns(images, activation):
+    net = cnn((1, 8, 16), "batch", activation, image_size=14, dtype=np.float32)
+    train(net, images, 100, lr=0.1, batch_size=32)
+    found = diagnose(net, images)
+    assert not found, found
+    assert not diagnose(net.eval(), images)
+
+
+@pytest.mark.parametrize("norm", [None, "layer", "group", "rms", "ghost", "renorm"])
+def test_sound_relatives(flat, norm):
+    net = mlp(SIZES["narrow"], norm)
+    train(net, flat, 200, lr=0.1, batch_size=64)
+    found = diagnose(net, flat)
+    assert not found, found
+
+
+def residual(gamma=1.0):
+    block = [Dense(32, 32, bias=False), BatchNorm(32), ReLU(), Dense(32, 32), BatchNorm(32)]
+    block[3] = Dense(32, 32, bias=False, rng=1)
+    block[4].gamma = gamma
+    first = [Dense(196, 32, bias=False), BatchNorm(32), ReLU()]
+    return Sequential([*first, Residual(block), ReLU(), Dense(32, 10)])
+
+
+def test_sound_residual_networks(flat):
+    for gamma in (1.0, 0.0):  # 0 as in Goyal et al. 2017
+        net = residual(gamma)
+        assert not diagnose(net, flat), diagnose(net, flat)
+    net = residual()
+    train(net, flat, 200, lr=0.1, batch_size=60)
+    assert not diagnose(net, flat)
+
+
+def test_a_new_network_has_nothing_to_lag_behind(flat, net):
+    assert not diagnose(mlp(SIZES["deep"], "batch"), flat)
+    for name, buffer in net.buffers.items():  # weights that came without their buffers
+        buffer[...] = name.endswith("running_var")
+    assert diagnose(net, flat).ids == {"averages-lag"}
+
+
+def test_changes_nothing(flat, net):
+    x, _ = flat.batch(slice(0, 20))
+    dy = np.random.default_rng(0).standard_normal((20, 10))
+    twin = copy.deepcopy(net)
+    net(x), twin(x)
+    before = net.state_dict()
+    diagnose(net, flat)
+    assert net.training and all(leaf.training for _, leaf in net.leaves())
+    for name, value in net.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+    np.testing.assert_array_equal(net.backward(dy), twin.backward(dy))
+    net.eval()
+    diagnose(net, flat)
+    assert not net.training and not any(leaf.training for _, leaf in net.leaves())
+
+
+def norms(net):
+    return [layer for _, layer in net.leaves() if isinstance(layer, BatchNorm)]
+
+
+def dead(net):
+    norms(net)[1].beta[[3, 5]] = -30
+
+
+def constant_input(net):
+    net.layers[0].weight[:, 4] = 0  # a channel without variance, and so dead when beta <= 0
+    norms(net)[0].running_mean[4] = 0
+    norms(net)[0].running_var[4] = 0
+    norms(net)[0].beta[4] = 1
+
+
+def large_eps(net):
+    norms(net)[1].eps = 5.0
+
+
+def small_gamma(net):
+    norms(net)[0].gamma[7] = 1e-3
+
+
+def forgotten(net):
+    norms(net)[1].buffers["running_mean"] = np.zeros(32)
+    norms(net)[1].buffers["running_var"] = np.ones(32)
+
+
+def standard_deviation(net):
+    norms(net)[0].running_var = np.sqrt(norms(net)[0].running_var)
+
+
+def one_channel(net):
+    norms(net)[0].running_mean[2] += 3 * np.sqrt(norms(net)[0].running_var[2])
+
+
+def left_training(net):
+    net.eval()
+    norms(net)[1].train()
+
+
+def flipped(net):
+    norms(net)[0].momentum = 0.9
+
+
+def cannot_be_switched(net):
+    layer = norms(net)[0]
+    layer.eval = lambda: layer
+
+
+FAULTS = {
+    dead: ("dead-channels", "4", 2),
+    constant_input: ("eps-rules", "1", 0),
+    large_eps: ("eps-rules", "4", None),
+    small_gamma: ("gamma-near-zero", "1", 1e-3),
+    forgotten: ("averages-lag", "4", None),
+    standard_deviation: ("averages-lag", "1", None),
+    one_channel: ("averages-lag", "1", None),
+    left_training: ("batch-statistics-in-eval", "4", 1),
+    flipped: ("momentum-flipped", "1", 0.9),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_names_the_fault(flat, net, fault):
+    fault(net)
+    if fault in (small_gamma, dead, large_eps, constant_input):
+        population_statistics(net, flat)  # what lies above now receives something else
+    wanted, layer, number = FAULTS[fault]
+    found = [f for f in diagnose(net, flat) if f.id == wanted]
+    assert [f.layer for f in found][:1] == [layer]
+    if number is not None:
+        assert found[0].number == pytest.approx(number, abs=1e-12)
+    assert found[0].text in repr(diagnose(net, flat)) and found[0].advice
+
+
+def test_a_fault_brings_no_other_findings(flat, net):
+    for fault in (left_training, flipped, small_gamma, one_channel):
+        broken = copy.deepcopy(net)
+        fault(broken)
+        if fault is small_gamma:
+            population_statistics(broken, flat)
+        assert diagnose(broken, flat).ids == {FAULTS[fault][0]}
+
+
+def test_a_bias_before_bn(flat):
+    net = Sequential([Dense(196, 32), BatchNorm(32), ReLU(), Dense(32, 10)])
+    train(net, flat, 100, lr=0.1, batch_size=60)
+    found = diagnose(net, flat)
+    assert [(f.id, f.layer) for f in found] == [("bias-before-bn", "1")]
+
+
+def test_a_bias_before_a_branch_is_needed(flat):
+    # The path around the branch uses it too.
+    branch = Residual([BatchNorm(32), ReLU(), Dense(32, 32)])
+    net = Sequential([Dense(196, 32), branch, Dense(32, 10)])
+    train(net, flat, 100, lr=0.1, batch_size=60)
+    assert not diagnose(net, flat)
+    net = Sequential([bnlib.Conv2d(1, 2, 3), InstanceNorm(2, affine=True), bnlib.Flatten()])
+    assert diagnose(net, bnlib.load_mnist(pool=True, shape="image")).ids == {"bias-before-bn"}
+
+
+def test_batch_statistics_in_evaluation_mode(flat):
+    for affected in ("untracked", "stuck"):
+        net = Sequential([Dense(196, 32, bias=False), BatchNorm(32), ReLU(), Dense(32, 10)])
+        if affected == "untracked":
+            net.layers[1] = BatchNorm(32, track_running_stats=False)
+            net = Sequential(net.layers)
+        else:
+
+            class Stuck(BatchNorm):
+                def eval(self):
+                    return self
+
+            net = Sequential([net.layers[0], Stuck(32), *net.layers[2:]])
+        train(net, flat, 100, lr=0.1, batch_size=60)
+        found = diagnose(net, flat)
+        assert [(f.id, f.layer) for f in found] == [("batch-statistics-in-eval", "1")]
+
+
+def test_small_batches(flat, images, net):
+    assert diagnose(net, flat, batch_size=4).ids == {"batch-too-small"}
+    assert not diagnose(net, flat, batch_size=8)
+    ghost = Sequential([Dense(196, 32, bias=False), GhostNorm(32, 4), ReLU(), Dense(32, 10)])
+    train(ghost, flat, 200, lr=0.1, batch_size=60)
+    assert "batch-too-small" in diagnose(ghost, flat).ids
+    alone = cnn((1, 4), "batch", image_size=14)
+    train(alone, images, 100, lr=0.01, batch_size=1)
+    found = [f for f in diagnose(alone, images) if f.id == "batch-too-small"]
+    assert [f.number for f in found] == [1]
+    dense = mlp(SIZES["narrow"], "batch")
+    train(dense, flat, 100, lr=0.01, batch_size=3)
+    found = [f for f in diagnose(dense, flat) if f.id == "batch-too-small"]
+    assert [f.number for f in found] == [3]
+
+
+def test_not_finite(flat, net):
+    net.params["3.weight"][0, 0] = np.nan
+    found = diagnose(net, flat)
+    assert [(f.id, f.layer, f.number) for f in found] == [("not-finite", "3", 1)]
+    net.params["3.weight"][0, 0] = 1e308
+    assert diagnose(net, flat).ids >= {"not-finite"}
+
+
+def test_odd_calls(flat, net):
+    with pytest.raises(ValueError, match="expected n"):
+        diagnose(net, flat, n=1)
+    with pytest.raises((TypeError, ValueError), match="batch_size"):
+        diagnose(net, flat, batch_size=0)
