@@ -95,8 +95,8 @@ CLAIM = Claim(
     criterion=(
         "Reproduces if the measured factor, with two standard errors, lies within 2 % of the "
         f"theory for linear layers at batches of {', '.join(map(str, BATCHES))} and for ReLUs at "
-        f"{BATCHES[-1]}; partly if only for some. Width {WIDTH['full']}, {DEPTH} layers, of which the "
-        f"first {STEADY} are left out; eps = 0."
+        f"{BATCHES[-1]}; partly if only for some. Width {WIDTH['full']}, {DEPTH} layers, of which "
+        f"the first {STEADY} are left out; eps = 0."
     ),
     conclude=(
         "BN does not keep gradients from exploding, it makes them explode, at initialisation and "

@@ -8,6 +8,8 @@ from bnlib.claims import (
     cnn_accuracy,
     figure_1_accuracy,
     figure_1_percentiles,
+    gradient_explosion,
+    landscape,
     missing_variance_path,
     shift_after_bn,
 )
@@ -125,6 +127,49 @@ def variance(*cost):
     }
 
 
+def sizes(bn, ln=91, gn=91):
+    """Accuracy at batches of two; 92 at 32."""
+    at = {2: (90, bn, ln, gn), 4: (90,) * 4, 8: (90,) * 4, 32: (90, 92, 91, 91)}
+    return {
+        f"{arm}, {n}": v for n, row in at.items() for arm, v in zip(("none", "BN", "LN", "GN"), row)
+    }
+
+
+def small_conv(none, bn):
+    return {f"{arm}, 32": 90 for arm in ("none", "BN", "GN")} | {
+        "none, 2": none, "BN, 2": bn, "GN, 2": 90}  # fmt: skip
+
+
+def two_rates(first, second, gains, keys):
+    return {f"{first}, {k}": 80 for k in keys} | {
+        f"{second}, {k}": 80 + g for k, g in zip(keys, gains)
+    }
+
+
+def noisy(bn, noise, movement=0.5):
+    accuracy = {"none, accuracy": 20, "BN, accuracy": bn, "noisy, accuracy": noise}
+    return accuracy | {"none, movement": 0.1, "BN, movement": 0.01, "noisy, movement": movement}
+
+
+def along(turn, spread, smooth=0.0):
+    """By how many powers of ten each is smaller with BN."""
+    less = {"range": spread, "turn": turn, "smoothness": smooth}
+    return {
+        f"{arm}, {name}, {lr:g}": 0 if arm == "without" else -value
+        for arm in ("without", "with")
+        for name, value in less.items()
+        for lr in landscape.RATES
+    }
+
+
+def growths(linear, relu):
+    factor = {"linear": linear, "relu": relu}
+    return {
+        f"{kind}, {n}": factor[kind] * gradient_explosion.theory(kind, n)
+        for kind, n in gradient_explosion.CASES
+    }
+
+
 CASES = [  # claim, verdict, means of the numbers, noise of the seeds
     ("figure_1_accuracy", REPRODUCES, curves(94, 92), 0.1),
     ("figure_1_accuracy", PARTLY, curves(94, 90.5), 0.1),
@@ -182,6 +227,33 @@ CASES = [  # claim, verdict, means of the numbers, noise of the seeds
     ("frozen_fine_tuning", REPRODUCES, frozen(9, 4), 0.3),
     ("frozen_fine_tuning", PARTLY, frozen(9, -4), 0.3),
     ("frozen_fine_tuning", NOT_HERE, frozen(0, -4), 0.3),
+    ("batch_size", REPRODUCES, sizes(40), 0.3),
+    ("batch_size", PARTLY, sizes(40, ln=80), 0.3),
+    ("batch_size", NOT_HERE, sizes(92), 0.3),
+    ("conv_batch_of_two", REPRODUCES, small_conv(90, 90), 0.3),
+    ("conv_batch_of_two", PARTLY, small_conv(80, 80), 0.3),
+    ("conv_batch_of_two", NOT_HERE, small_conv(90, 60), 0.3),
+    ("ghost_batches", REPRODUCES, two_rates("batch", "ghost", (1, 1), ("0.1", "0.3")), 0.1),
+    ("ghost_batches", PARTLY, two_rates("batch", "ghost", (1, 0), ("0.1", "0.3")), 0.1),
+    ("ghost_batches", NOT_HERE, two_rates("batch", "ghost", (0, 0), ("0.1", "0.3")), 0.1),
+    ("renorm_small_batches", REPRODUCES, two_rates("batch", "renorm", (9, 9), (2, 4)), 0.3),
+    ("renorm_small_batches", PARTLY, two_rates("batch", "renorm", (9, 0), (2, 4)), 0.3),
+    ("renorm_small_batches", NOT_HERE, two_rates("batch", "renorm", (0, 0), (2, 4)), 0.3),
+    ("noisy_bn", REPRODUCES, noisy(90, 89), 0.01),
+    ("noisy_bn", PARTLY, noisy(90, 80), 0.01),
+    ("noisy_bn", NOT_HERE, noisy(90, 20), 0.01),
+    ("noisy_bn", UNDECIDED, noisy(90, 89, movement=0.05), 0.001),
+    ("landscape", REPRODUCES, along(0.5, 0.5), 0.01),
+    ("landscape", PARTLY, along(0.5, 0.0), 0.01),
+    ("landscape", NOT_HERE, along(0.0, 0.0), 0.01),
+    ("smoothness", REPRODUCES, along(0, 0, 0.5), 0.01),
+    ("smoothness", NOT_HERE, along(0.5, 0.5, 0), 0.01),
+    ("smoothness", PARTLY, along(0, 0, 0.5) | {"with, smoothness, 0.1": 0.1}, 0.01),
+    ("rank_collapse", REPRODUCES, {"without": 1, "with": 7}, 0.2),
+    ("rank_collapse", NOT_HERE, {"without": 7, "with": 7}, 0.2),
+    ("gradient_explosion", REPRODUCES, growths(1.01, 0.99), 0.001),
+    ("gradient_explosion", PARTLY, growths(1.01, 0.95), 0.001),
+    ("gradient_explosion", NOT_HERE, growths(1.04, 0.95), 0.001),
     ("missing_variance_path", REPRODUCES, variance(2, 2, 2, 2), 0.2),
     ("missing_variance_path", PARTLY, variance(0.3, 1, 0, 3), 0.2),
     ("missing_variance_path", NOT_HERE, variance(0.3, 0.3, 0, 0), 0.2),
@@ -196,7 +268,7 @@ def test_judge_gives_the_verdict(name, verdict, means, noise, made_rows):
 
 
 def test_every_verdict_but_undecided_is_tried():
-    for name in {name for name, *_ in CASES}:
+    for name in {name for name, *_ in CASES} - {"rank_collapse"}:  # it has one part
         assert {case[1] for case in CASES if case[0] == name} >= {REPRODUCES, PARTLY, NOT_HERE}
 
 
