@@ -21,7 +21,7 @@ from bnlib.claims.engine.judging import (
 from bnlib.functional import batch_norm, batch_norm_backward
 
 BATCHES = (8, 32, 128)  # of the linear network; the ReLU network has the largest
-WIDTH = {"full": 1000, "notebook": 200}
+WIDTH = {"full": 1000, "notebook": 1000}
 DEPTH = 36
 STEADY = 20  # layers from below until what ReLUs make of a batch is what they make of the next
 NETWORKS = {"full": 3, "notebook": 1}  # a seed

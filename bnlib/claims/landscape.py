@@ -21,7 +21,7 @@ from bnlib.network import mlp
 from bnlib.profile import loss_along_gradient
 from bnlib.training import Trainer
 
-STEPS = {"full": 300, "notebook": 60}
+STEPS = {"full": 300, "notebook": 240}
 EVERY = 20  # steps between two looks
 RATES = (0.03, 0.1)
 DISTANCES = np.linspace(0.1, 2.0, 8)  # steps of the training rate
