@@ -1,15 +1,15 @@
 """bnlib: Batch Normalization from the formulas up, in NumPy.
 
 Read the package in this order: functional (the mathematics), views, norms, layers and
-convolution, network, losses, optim, training, recording, inference, grid. `bnlib.widgets` and
-`bnlib.figures` draw; nothing else imports Matplotlib or ipywidgets. They and `bnlib.exercises` are
-imported where they are used.
+convolution, network, losses, optim, training, recording, inference, grid, diagnosis.
+`bnlib.widgets` and `bnlib.figures` draw; nothing else imports Matplotlib or ipywidgets. They and
+`bnlib.exercises` are imported where they are used.
 """
 
 from bnlib import functional
 from bnlib.convolution import Conv2d, Flatten, MaxPool2d
 from bnlib.data import load_mnist
-from bnlib.diagnose import diagnose
+from bnlib.diagnosis import diagnose
 from bnlib.gradients import gradcheck
 from bnlib.grid import SweepResult, sweep
 from bnlib.inference import fold_batchnorm, population_statistics

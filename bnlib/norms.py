@@ -157,7 +157,8 @@ class BatchNorm(Normalization):
     Source: Ioffe & Szegedy 2015 (arXiv:1502.03167), Algorithms 1 and 2.
     """
 
-    settings = ("training", "momentum")
+    settings = ("training", "momentum", "last_batch")
+    last_batch: int | None = None  # how many examples shared the latest statistics in training
 
     def __init__(
         self,
@@ -203,6 +204,8 @@ class BatchNorm(Normalization):
         if self.training and self.track_running_stats:
             m = x.size // self.num_features
             self._track(cache.mean, cache.var * (m / (m - 1)))
+        if self.training:
+            self.last_batch = len(x)
         self._cache = cache
         return y
 
@@ -345,7 +348,7 @@ class BatchRenorm(BatchNorm):
             d = np.clip((mean - self.running_mean) / sigma, -d_max, d_max)
         y, cache = batch_norm(x, self.gamma * r, self.gamma * d + self.beta, self.eps)
         self._track(mean, sigma_b)
-        self._cache = cache, r, d
+        self._cache, self.last_batch = (cache, r, d), len(x)
         return y
 
     def _track(self, mean, sigma_b):

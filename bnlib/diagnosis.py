@@ -9,15 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from bnlib.data import Data
-from bnlib.functional import Cache
-from bnlib.layers import Activation, Layer, Linear, Residual
+from bnlib.layers import Activation, Linear, Residual
 from bnlib.network import Sequential
 from bnlib.norms import BatchNorm, GhostNorm, InstanceNorm
 from bnlib.threads import one_blas_thread
 from bnlib.views import NonFiniteError, check_int
 
 # The thresholds lie between what sound networks show (mlp and cnn, ReLU, sigmoid and tanh, 50 to
-# 1000 steps, see tests/test_diagnose.py) and the point at which a fault costs something.
+# 1000 steps, see tests/test_diagnosis.py) and the point at which a fault costs something.
 
 # A batch of B examples knows a mean to 1/sqrt(B) standard deviations, a variance to sqrt(2/(B-1)):
 # below 8 examples that is a third, and more than half.
@@ -77,7 +76,7 @@ def diagnose(
 
     The first ``n`` images pass once in training mode, as one batch: what each BatchNorm receives
     is then compared with what it holds. ``batch_size`` is that of the training; None takes the
-    last batch that the network saw in training mode, if it saw one. The ids:
+    last batch that each BatchNorm saw in training mode, if it saw one. The ids:
 
         not-finite             a parameter or running statistic is NaN or infinite
         batch-too-small        fewer than 8 examples share a mean and a variance
@@ -103,7 +102,7 @@ def diagnose(
         return found
     places = list(_places(net.layers))
     norms = [place for place in places if isinstance(place[1], BatchNorm)]
-    found += _small_batches(net, norms, batch_size)
+    found += _small_batches(norms, batch_size)
     for name, bn, before, _ in norms:
         found += _settings(net, name, bn)
         if isinstance(before, Linear) and before.bias is not None:
@@ -172,23 +171,11 @@ def _not_finite(net):
             )
 
 
-def _last_batch(bn: Layer, before: Layer | None) -> int | None:
-    """How many examples the last batch in training mode had, if the layers still know."""
-    cache = getattr(bn, "_cache", 0)
-    if isinstance(cache, Cache):
-        return cache.shape[0]
-    if cache is None and isinstance(before, Linear):  # after a backward pass
-        cached = getattr(before, "_cache", None)
-        if cached is not None:  # x of a Dense; of a Conv2d first x with the batch as its last axis
-            return cached[0].shape[-1] if isinstance(cached, tuple) else len(cached)
-    return None
-
-
-def _small_batches(net, norms, batch_size):
-    for name, bn, before, _ in norms:
-        size = batch_size if batch_size is not None else _last_batch(bn, before)
-        if isinstance(bn, GhostNorm):
-            size = min(size or bn.virtual_batch_size, bn.virtual_batch_size)
+def _small_batches(norms, batch_size):
+    for name, bn, *_ in norms:
+        size = bn.last_batch if batch_size is None else batch_size
+        if isinstance(bn, GhostNorm) and size is not None:
+            size = min(size, bn.virtual_batch_size)
         if size is not None and size < SMALL_BATCH:
             yield Finding(
                 "batch-too-small",

@@ -247,6 +247,8 @@ def test_small_batches(flat, images, net):
     assert [f.number for f in found] == [1]
     dense = mlp(SIZES["narrow"], "batch")
     train(dense, flat, 100, lr=0.01, batch_size=3)
+    bnlib.accuracy(dense, *flat.test_batch(100, np.float64))  # looking does not change the answer
+    dense.nonlinearity_inputs(flat.batch(slice(0, 50))[0])
     found = [f for f in diagnose(dense, flat) if f.id == "batch-too-small"]
     assert [f.number for f in found] == [3]
 
