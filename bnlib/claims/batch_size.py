@@ -28,19 +28,16 @@ RATE = 0.1 / 32  # for each example in the batch: the linear scaling rule
 WORTH = 3.0  # points of accuracy
 
 
+def percent(norm: str | None, n: int, seed: int, size: str) -> float:
+    """Test accuracy in percent after all the examples, in batches of n."""
+    net, steps = mlp(THREE, norm, seed=seed, dtype=np.float32), EXAMPLES[size] // n
+    return trained_percent(net, mnist(pool=True), steps, RATE * n, seed, batch_size=n)
+
+
 def experiment(seed: int, size: str) -> Row:
     """Test accuracy in percent of four networks at four batch sizes, the same images seen."""
     return {
-        f"{arm}, {n}": trained_percent(
-            mlp(THREE, norm, seed=seed, dtype=np.float32),
-            mnist(pool=True),
-            EXAMPLES[size] // n,
-            RATE * n,
-            seed,
-            batch_size=n,
-        )
-        for arm, norm in NORMS.items()
-        for n in SIZES
+        f"{arm}, {n}": percent(norm, n, seed, size) for arm, norm in NORMS.items() for n in SIZES
     }
 
 
@@ -88,9 +85,9 @@ CLAIM = Claim(
         "same number of images."
     ),
     conclude=(
-        "BN needs batches, and in a dense network two examples are none: nothing passes back "
-        "through it. What has its statistics inside one example does not notice. It does not say "
-        "that these are better elsewhere: compare with the network without a norm, and see "
+        "BN needs batches, and in a dense network two examples are none: next to nothing passes "
+        "back through it. What has its statistics inside one example does not notice. It does not "
+        "say that these are better elsewhere: compare with the network without a norm, and see "
         "conv_batch_of_two for images."
     ),
     effect=effect,

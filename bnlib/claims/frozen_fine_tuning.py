@@ -10,7 +10,7 @@ import numpy as np
 
 from bnlib.claims.engine.claim import Claim
 from bnlib.claims.engine.experiments import THREE, mnist
-from bnlib.claims.engine.judging import Row, Verdict, difference, overall, shown
+from bnlib.claims.engine.judging import Row, Verdict, side_by_side
 from bnlib.losses import softmax_cross_entropy
 from bnlib.network import mlp
 from bnlib.norms import BatchNorm
@@ -61,16 +61,10 @@ def effect(row: Row) -> float:
 
 
 def judge(rows: Sequence[Row]) -> Verdict:
-    gains = {batch: difference([gain(row, batch) for row in rows], WORTH) for batch in BATCHES}
-    sentence = f"Test accuracy on 5 to 9 after {TUNING} steps on {IMAGES} images, " + (
-        "BN frozen | in training mode: "
-    )
-    sentence += "; ".join(
-        f"batches of {batch} {shown(rows, f'frozen, {batch}')} | "
-        f"{shown(rows, f'training, {batch}')} % ({d} points)"
-        for batch, d in gains.items()
-    )
-    return Verdict(overall(gains.values()), sentence + ".")
+    places = {batch: f"batches of {batch}" for batch in BATCHES}
+    verdict, numbers = side_by_side(rows, ("frozen", "training"), places, gain, WORTH)
+    start = f"Test accuracy on 5 to 9 after {TUNING} steps on {IMAGES} images"
+    return Verdict(verdict, f"{start}, BN frozen | in training mode: {numbers}")
 
 
 CLAIM = Claim(

@@ -8,7 +8,7 @@ import numpy as np
 
 from bnlib.claims.engine.claim import Claim
 from bnlib.claims.engine.experiments import few_images, trained_percent
-from bnlib.claims.engine.judging import Row, Verdict, difference, overall, shown
+from bnlib.claims.engine.judging import Row, Verdict, side_by_side
 from bnlib.network import mlp
 
 SIZES = [196, 100, 100, 100, 10]
@@ -47,13 +47,9 @@ def effect(row: Row) -> float:
 
 
 def judge(rows: Sequence[Row]) -> Verdict:
-    gains = [difference([gain(row, lr) for row in rows], WORTH) for lr in RATES]
-    sentence = f"Test accuracy, batches of {BATCH}, BN | Ghost BN: " + "; ".join(
-        f"rate {lr:g} {shown(rows, f'batch, {lr:g}')} | {shown(rows, f'ghost, {lr:g}')} % "
-        f"({d} points)"
-        for lr, d in zip(RATES, gains)
-    )
-    return Verdict(overall(gains), sentence + ".")
+    places = {lr: f"rate {lr:g}" for lr in RATES}
+    verdict, numbers = side_by_side(rows, ("batch", "ghost"), places, gain, WORTH)
+    return Verdict(verdict, f"Test accuracy, batches of {BATCH}, BN | Ghost BN: {numbers}")
 
 
 CLAIM = Claim(

@@ -8,15 +8,7 @@ import numpy as np
 
 from bnlib.claims.engine.claim import Claim
 from bnlib.claims.engine.experiments import ARMS, FIVE, mnist
-from bnlib.claims.engine.judging import (
-    NOT_HERE,
-    PARTLY,
-    REPRODUCES,
-    UNDECIDED,
-    Row,
-    Verdict,
-    difference,
-)
+from bnlib.claims.engine.judging import Row, Verdict, difference, overall
 from bnlib.network import mlp
 from bnlib.profile import loss_along_gradient
 from bnlib.training import Trainer
@@ -74,10 +66,7 @@ def judged(rows: Sequence[Row], names: Sequence[str]) -> Verdict:
                 f"({gains[-1]} powers of ten less)"
             )
     sentence = "Along the gradient, medians: " + "; ".join(parts) + "."
-    better = [d.better for d in gains]
-    if any(better):
-        return Verdict(REPRODUCES if all(better) else PARTLY, sentence)
-    return Verdict(NOT_HERE if all(d.absent for d in gains) else UNDECIDED, sentence)
+    return Verdict(overall(gains), sentence)
 
 
 def judge(rows: Sequence[Row]) -> Verdict:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bnlib.claims.engine.claim import Claim
 from bnlib.claims.engine.experiments import THREE, mnist, percent_right
-from bnlib.claims.engine.judging import Row, Verdict, difference, overall, shown
+from bnlib.claims.engine.judging import Row, Verdict, side_by_side
 from bnlib.network import mlp
 from bnlib.norms import BatchNorm
 from bnlib.training import Trainer
@@ -47,13 +47,9 @@ def effect(row: Row) -> float:
 
 
 def judge(rows: Sequence[Row]) -> Verdict:
-    costs = {batch: difference([cost(row, batch) for row in rows], WORTH) for batch in BATCHES}
-    sentence = "Test accuracy at momentum 0.1 | 0.9: " + "; ".join(
-        f"batches of {batch} {shown(rows, f'0.1, {batch}')} | {shown(rows, f'0.9, {batch}')} % "
-        f"({d} points)"
-        for batch, d in costs.items()
-    )
-    return Verdict(overall(costs.values()), sentence + ".")
+    places = {batch: f"batches of {batch}" for batch in BATCHES}
+    verdict, numbers = side_by_side(rows, ("0.1", "0.9"), places, cost, WORTH)
+    return Verdict(verdict, f"Test accuracy at momentum 0.1 | 0.9: {numbers}")
 
 
 CLAIM = Claim(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bnlib.claims.engine.altered import with_norm
+from bnlib.claims.engine.altered import NoisyBatchNorm, with_norm
 from bnlib.claims.engine.claim import Claim
 from bnlib.claims.engine.experiments import GUESSING, POOLED, mnist, percent_right
 from bnlib.claims.engine.judging import (
@@ -19,8 +19,7 @@ from bnlib.claims.engine.judging import (
     difference,
     shown,
 )
-from bnlib.network import mlp
-from bnlib.norms import BatchNorm
+from bnlib.network import Sequential, mlp
 from bnlib.training import Trainer
 
 SIZES = [POOLED, 100, 100, 100, 100, 10]
@@ -30,26 +29,7 @@ EVERY = 20  # steps between two looks at the means
 WORTH = 3.0  # points of accuracy
 
 
-class NoisyBatchNorm(BatchNorm):
-    """In training every unit is stretched by 0.5 to 1.5 and moved by 0.5 + 0.5 z, in each step."""
-
-    def __init__(self, num_features: int, dtype: type = np.float64) -> None:
-        super().__init__(num_features, dtype=dtype)
-        self.rng = np.random.default_rng(0)
-
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        y = super().forward(x)
-        if not self.training:
-            return y
-        self.scale = self.rng.uniform(0.5, 1.5, self.num_features).astype(x.dtype)
-        shift = 0.5 + 0.5 * self.rng.standard_normal(self.num_features)
-        return y * self.scale + shift.astype(x.dtype)
-
-    def backward(self, dy: np.ndarray) -> np.ndarray:
-        return super().backward(dy * self.scale if self.training else dy)
-
-
-def network(arm: str, seed: int):
+def network(arm: str, seed: int) -> Sequential:
     net = mlp(SIZES, None if arm == "none" else "batch", "sigmoid", seed=seed, dtype=np.float32)
     if arm == "noisy":
         net = with_norm(net, NoisyBatchNorm)

@@ -4,32 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
+from bnlib.claims.batch_size import EXAMPLES, percent
 from bnlib.claims.engine.claim import Claim
-from bnlib.claims.engine.experiments import THREE, mnist, trained_percent
-from bnlib.claims.engine.judging import Row, Verdict, difference, overall, shown
-from bnlib.network import mlp
+from bnlib.claims.engine.judging import Row, Verdict, side_by_side
 
 SIZES = (2, 4)
-EXAMPLES = {"full": 19_200, "notebook": 1_920}
-RATE = 0.1 / 32  # for each example in the batch
 WORTH = 3.0  # points of accuracy
 
 
 def experiment(seed: int, size: str) -> Row:
     """Test accuracy in percent with BN and with Batch Renorm, in tiny batches."""
     return {
-        f"{norm}, {n}": trained_percent(
-            mlp(THREE, norm, seed=seed, dtype=np.float32),
-            mnist(pool=True),
-            EXAMPLES[size] // n,
-            RATE * n,
-            seed,
-            batch_size=n,
-        )
-        for norm in ("batch", "renorm")
-        for n in SIZES
+        f"{norm}, {n}": percent(norm, n, seed, size) for norm in ("batch", "renorm") for n in SIZES
     }
 
 
@@ -43,13 +29,10 @@ def effect(row: Row) -> float:
 
 
 def judge(rows: Sequence[Row]) -> Verdict:
-    gains = [difference([gain(row, n) for row in rows], WORTH) for n in SIZES]
-    sentence = f"Test accuracy after {EXAMPLES['full']:,} images, BN | Batch Renorm: " + "; ".join(
-        f"batches of {n} {shown(rows, f'batch, {n}')} | {shown(rows, f'renorm, {n}')} % "
-        f"({d} points)"
-        for n, d in zip(SIZES, gains)
-    )
-    return Verdict(overall(gains), sentence + ".")
+    places = {n: f"batches of {n}" for n in SIZES}
+    verdict, numbers = side_by_side(rows, ("batch", "renorm"), places, gain, WORTH)
+    images = f"{EXAMPLES['full']:,} images"
+    return Verdict(verdict, f"Test accuracy after {images}, BN | Batch Renorm: {numbers}")
 
 
 CLAIM = Claim(

@@ -13,7 +13,13 @@ from bnlib.claims import (
     missing_variance_path,
     shift_after_bn,
 )
-from bnlib.claims.engine.altered import ConstantStatistics, ConstantVariance, Scaled, with_norm
+from bnlib.claims.engine.altered import (
+    ConstantStatistics,
+    ConstantVariance,
+    NoisyBatchNorm,
+    Scaled,
+    with_norm,
+)
 from bnlib.claims.engine.judging import NOT_HERE, PARTLY, REPRODUCES, UNDECIDED
 from bnlib.network import mlp
 from bnlib.norms import BatchNorm
@@ -290,6 +296,16 @@ class TestAlteredLayers:
         assert np.allclose(dx[ConstantVariance], slope * (dy - dy.mean(axis=0)))
         through_variance = slope * xhat * (dy * xhat).mean(axis=0)
         assert np.allclose(dx[BatchNorm], dx[ConstantVariance] - through_variance)
+
+    def test_noise_is_that_of_a_unit_and_has_its_gradient(self):
+        rng = np.random.default_rng(0)
+        x, dy = rng.standard_normal((2, 7, 3))
+        layer, plain = NoisyBatchNorm(3), BatchNorm(3)
+        y, xhat = layer.forward(x), plain.forward(x)
+        assert np.allclose((y - y.mean(0)) / layer.scale, xhat - xhat.mean(0))
+        assert np.allclose(layer.backward(dy), plain.backward(dy * layer.scale))
+        assert np.ptp(y.mean(0)) > 0.1 and not np.allclose(layer.forward(x), y)
+        assert np.array_equal(layer.eval().forward(x[:1]), layer.forward(x[:1]))
 
     def test_with_norm_keeps_all_but_the_norms(self):
         net = mlp([4, 5, 5, 3], "batch", seed=1, dtype=np.float32)

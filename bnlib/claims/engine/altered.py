@@ -62,6 +62,25 @@ class ConstantStatistics(ConstantVariance):
         return wrong
 
 
+class NoisyBatchNorm(BatchNorm):
+    """In training every unit is stretched by 0.5 to 1.5 and moved by 0.5 + 0.5 z, in each step."""
+
+    def __init__(self, num_features: int, dtype: type = np.float64) -> None:
+        super().__init__(num_features, dtype=dtype)
+        self.rng = np.random.default_rng(0)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        y = super().forward(x)
+        if not self.training:
+            return y
+        self.scale = self.rng.uniform(0.5, 1.5, self.num_features).astype(x.dtype)
+        shift = 0.5 + 0.5 * self.rng.standard_normal(self.num_features)
+        return y * self.scale + shift.astype(x.dtype)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        return super().backward(dy * self.scale if self.training else dy)
+
+
 def with_norm(net: Sequential, norm: type[BatchNorm]) -> Sequential:
     """The layers of ``net`` with another class in the place of each BatchNorm."""
     return Sequential(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,6 +78,27 @@ def overall(gains: Iterable[Difference]) -> str:
     if any(better):
         return REPRODUCES if all(better) else PARTLY
     return NOT_HERE if all(gain.absent for gain in gains) else UNDECIDED
+
+
+def side_by_side(
+    rows: Sequence[Row],
+    arms: tuple[str, str],
+    places: Mapping[float, str],
+    gain: Callable[[Row, float], float],
+    worth: float,
+) -> tuple[str, str]:
+    """Two arms at several places: the verdict `overall`, and the numbers as text.
+
+    The numbers are named "ARM, PLACE"; ``places`` gives each place's words, ``gain(row, place)``
+    the difference that should be worth having.
+    """
+    gains = {place: difference([gain(row, place) for row in rows], worth) for place in places}
+    parts = [
+        f"{places[place]} {shown(rows, f'{arms[0]}, {place:g}')} | "
+        f"{shown(rows, f'{arms[1]}, {place:g}')} % ({d} points)"
+        for place, d in gains.items()
+    ]
+    return overall(gains.values()), "; ".join(parts) + "."
 
 
 def mean_error(values: Sequence[float]) -> tuple[float, float]:
