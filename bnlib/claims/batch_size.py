@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -28,6 +29,7 @@ RATE = 0.1 / 32  # for each example in the batch: the linear scaling rule
 WORTH = 3.0  # points of accuracy
 
 
+@lru_cache  # renorm_small_batches asks for some of the same runs
 def percent(norm: str | None, n: int, seed: int, size: str) -> float:
     """Test accuracy in percent after all the examples, in batches of n."""
     net, steps = mlp(THREE, norm, seed=seed, dtype=np.float32), EXAMPLES[size] // n

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -21,6 +22,7 @@ WORTH = 0.1  # powers of ten: a factor of 1.26
 WHAT = {"range": "the loss varies by", "turn": "the gradient changes by", "smoothness": "beta is"}
 
 
+@lru_cache  # smoothness asks for the same runs
 def run(norm: str | None, lr: float, seed: int, size: str) -> dict[str, float]:
     """Medians over the looks, as powers of ten."""
     data = mnist(pool=True)
