@@ -96,7 +96,7 @@ def execute(page: Path, note: str) -> None:
         cell.metadata["tags"] = [*cell.metadata.get("tags", []), *folds]
     notebook.cells.insert(1, nbformat.v4.new_markdown_cell(note))
     print(f"executing {page.name}", flush=True)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": NOTEBOOKS}}).execute()
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": page.parent}}).execute()
     switch_off(notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {}))
     nbformat.write(notebook, page)
 
