@@ -96,7 +96,17 @@ def execute(page: Path, note: str) -> None:
         cell.metadata["tags"] = [*cell.metadata.get("tags", []), *folds]
     notebook.cells.insert(1, nbformat.v4.new_markdown_cell(note))
     print(f"executing {page.name}", flush=True)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": page.parent}}).execute()
+    client = NotebookClient(
+        notebook,
+        timeout=300,
+        resources={"metadata": {"path": page.parent}},
+        extra_arguments=["--log-level=ERROR"],  # ipykernel 7 warns of every kernel's TCP ports
+    )
+    try:
+        client.execute()
+    except Exception as error:
+        error.add_note(f"while executing {page.name}")
+        raise
     switch_off(notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {}))
     nbformat.write(notebook, page)
 
@@ -122,7 +132,8 @@ def build_pages(source: Path, out: Path, strict: bool) -> None:
     """Run Jupyter Book; `strict`: a warning (a link to nowhere, say) is an error."""
     book = Path(sys.executable).with_name("jupyter-book")
     flags = ["-W", "--keep-going"] if strict else []
-    subprocess.run([book, "build", "-q", *flags, "--path-output", out, source], check=True)
+    if subprocess.run([book, "build", "-q", *flags, "--path-output", out, source]).returncode:
+        sys.exit("site/build.py: Jupyter Book failed, or warned of something; see above")
 
 
 def vendor(folder: Path) -> None:
