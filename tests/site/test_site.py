@@ -38,6 +38,11 @@ DEFECTS = """() => {
   return found; }"""
 
 
+# The character of a button's icon, in the widgets' own font; an <svg> would be a second icon.
+ICON = """button => getComputedStyle(button.querySelector('i'), '::before').content
+  + (button.querySelector('svg') ? ' and an svg' : '')"""
+
+
 class Visitor:
     """A browser's page; `problems` holds errors of the page, and every request to elsewhere."""
 
@@ -154,11 +159,12 @@ def test_films_move_without_a_kernel(visitor, site):
                 assert len(seen) == press + 2, f"{name}: no new picture at press {press + 1}"
 
             play = film.get_by_role("button", name="Play the film")
+            pause = film.get_by_role("button", name="Pause the film")
             for _ in range(3):  # FontAwesome must not have replaced what Play changes
+                assert play.evaluate(ICON) == '"\uf04b"'
                 before = picture.get_attribute("src")
                 play.click()
-                pause = film.get_by_role("button", name="Pause the film")
-                pause.wait_for()
+                assert pause.evaluate(ICON) == '"\uf04c"'
                 film.locator(f'img.bnlib-picture:visible:not([src="{before}"])').wait_for()
                 pause.click()
                 play.wait_for()
