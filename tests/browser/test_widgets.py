@@ -132,7 +132,7 @@ def test_saved_closed_without_a_kernel_and_reopened(lab, run):
             assert source.startswith("data:image/png") and len(source) > 5000 and alt, name
             width = node.locator(PICTURE).first.evaluate("image => image.naturalWidth")
             assert width > 800, name
-        for name in ("DistributionExplorer", "DistributionFilm", "ChannelFilm"):
+        for name in ("DistributionExplorer", "DistributionFilm", "ChannelFilm", "LandscapeFilm"):
             handle = widgets[name].get_by_role("slider").last
             assert moves_the_picture(notebook, widgets[name], handle)
         # Nobody can draw what a control asks for now: the old picture does not pass for it.
