@@ -21,8 +21,7 @@ class NoisyBatchNorm(BatchNorm):
     between 0.5 and 1.5, then the shifts, normal with mean 0.5 and standard deviation 0.5. At test
     time forward and backward are those of BN, and nothing is drawn.
 
-    BN's own methods are super().forward(x) and super().backward(dy). The latter returns dL/dx for
-    a dy that is dL/dBN(x), and keeps the gradients of gamma and beta.
+    super().backward(dy), with dy = dL/dBN(x), returns dL/dx, and keeps dgamma and dbeta.
     """
 
     def __init__(self, num_features, rng):
