@@ -54,9 +54,10 @@ def _reference(num_features, rng):
 def in_training(layer_class):
     """What the layer does, as a function of arrays: two training steps, a test, a third one.
 
-    The first forward has no backward, the second has, and both see the same x. The test takes the
-    first half of x and dy. Whoever draws from NumPy's global generator gets numbers that depend
-    on ``seed`` too, so that this mistake has a name; its state is put back.
+    The first forward has no backward, the second has, and both see the same x. Between the second
+    forward and its backward another layer works, as in a network: what two layers share shows. The
+    test takes the first half of x and dy. Whoever draws from NumPy's global generator gets numbers
+    that depend on ``seed`` too, so that this mistake has a name; its state is put back.
     """
 
     @functools.wraps(layer_class, updated=())
@@ -66,18 +67,20 @@ def in_training(layer_class):
         before = np.random.get_state()  # noqa: NPY002 - the generator that a mistake draws from
         np.random.seed(seed)  # noqa: NPY002
         try:
-            return _steps(_made(layer_class, x.shape[1], seed), x, dy, gamma, beta)
+            layers = [_made(layer_class, x.shape[1], seed + k) for k in (0, 1)]
+            return _steps(*layers, x, dy, gamma, beta)
         finally:
             np.random.set_state(before)  # noqa: NPY002
 
     return steps
 
 
-def _steps(layer, x, dy, gamma, beta):
+def _steps(layer, other, x, dy, gamma, beta):
     layer.gamma, layer.beta = gamma, beta
     half = (len(x) + 1) // 2
     y_first = _array(layer.forward(x), "forward in training")
     y = _array(layer.forward(x), "forward in training")
+    other.forward(y)
     dx = _array(layer.backward(dy), "backward in training")
     dgamma, dbeta = layer.grads["gamma"].copy(), layer.grads["beta"].copy()
     layer.eval()

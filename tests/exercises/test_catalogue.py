@@ -197,7 +197,7 @@ def test_the_catalogue_loses_no_mistake():
         "group_norm": 14,
         "rms_norm_backward": 18,
         "sync_statistics": 18,
-        "NoisyBatchNorm": 40,
+        "NoisyBatchNorm": 49,
     }
     for name, count in least.items():
         assert len(exercises.available[name].mistakes) >= count, name
