@@ -1,6 +1,6 @@
 """The first notebook in Notebook 7, which looks at every key before the page's widgets do.
 
-    pip install notebook && pytest -n 0 tests/doors/test_notebook7.py
+pip install notebook && pytest -n 0 tests/doors/test_notebook7.py
 """
 
 import sys
@@ -34,7 +34,5 @@ def test_the_film_and_the_settings_move_by_keyboard(notebook7):
         steps = [widget.press(key)[1].split(" of ")[0] for key in keys]
         assert steps == ["Step 290", "Step 280", "Step 290", "Step 300", "Step 0", "Step 300"]
 
-        widget.choose_next("learning rate")
-        notebook.wait("another run", lambda: "Step 300 " not in widget.picture[1])
-        notebook.wait("its end", lambda: widget.status.startswith("finished"), 90)
+        widget.next_learning_rate()
         assert set(notebook.problems()) <= {ITS_OWN}
