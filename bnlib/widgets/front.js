@@ -1,10 +1,23 @@
 // Runs in the browser, once for each view of a widget, with an image inside it. ipywidgets gives
 // the handle of a slider and the buttons of Play no names, and a handle the value "4" where the
-// reader sees "learning rate 0.1": both are set here. And while the picture does not belong to the
-// settings beside it (the kernel is at work, busy or gone), the widget gets the class bnlib-stale.
+// reader sees "learning rate 0.1": both are set here. The arrow keys are kept for them. And while the
+// picture does not belong to the settings beside it (the kernel is at work, busy or gone), the widget
+// gets the class bnlib-stale.
 (image) => {
   const WAIT = 250; // ms without a new picture: an answer that comes at once needs no sign
   const BUTTONS = {"fa-play": "Play the film", "fa-pause": "Pause the film", "fa-stop": "Stop, back to the start", "fa-retweet": "Repeat"};
+  // Jupyter goes to another cell by an arrow key before a list sees it and, in Notebook 7, before a
+  // slider does. So a key alone belongs to the list or slider that has the focus; Ctrl S, Shift Enter
+  // and the like stay Jupyter's.
+  const OURS = ".bnlib-widget .noUi-handle, .bnlib-widget select";
+  if (!window.bnlibKeys) {
+    window.bnlibKeys = (event) => {
+      if (!event.target.matches?.(OURS)) return;
+      const alone = !(event.ctrlKey || event.altKey || event.metaKey || event.shiftKey);
+      event.target.toggleAttribute("data-lm-suppress-shortcuts", alone);
+    };
+    window.addEventListener("keydown", window.bnlibKeys, true); // before Jupyter's own, at the document
+  }
   const set = (node, name, value) => {
     if (node && node.getAttribute(name) !== value) node.setAttribute(name, value);
   };

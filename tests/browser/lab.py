@@ -5,6 +5,7 @@
             notebook.run_all()
             notebook.page.keyboard.press("ArrowRight")
 
+`serve` and `browse` are its two halves, for another server than this environment's JupyterLab.
 The server works on a copy of the folders, with its own settings and without the user's, but with
 those that bnlib installs (`overrides.d`). `lab.wire.delay = 0.06` delays all that passes between
 browser and server from then on, as a far server does. Errors of
@@ -74,24 +75,23 @@ FOLDED = """() => window.jupyterapp.shell.currentWidget.content.widgets
 
 
 class Lab:
-    """A running server and a browser; `open` gives a notebook in a fresh window."""
+    """A running server and a browser; `open` gives a notebook in a fresh window.
 
-    def __init__(self, url: str, browser, wire: Wire) -> None:
+    address : where a notebook is to be seen, with {} for its name.
+    """
+
+    def __init__(self, url: str, browser, wire: Wire, address: str) -> None:
         self.url = url
         self.browser = browser
         self.wire = wire
+        self.address = address
 
     @contextlib.contextmanager
     def open(self, name: str, width: int = 1400, height: int = 1000) -> Iterator[Notebook]:
         page = self.browser.new_page(viewport={"width": width, "height": height})
-        notebook = Notebook(page)
-        page.goto(f"{self.url}/lab/tree/{name}?reset")
-        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
-        notebook.wait("kernel idle", lambda: notebook.state()["kernel"] == "idle", 90)
-        page.evaluate(
-            "() => { const s = window.jupyterapp.shell; s.collapseLeft(); s.collapseRight(); }"
-        )
+        notebook = Notebook(page, f"{self.url}/{self.address.format(name)}")
         try:
+            notebook.load()
             yield notebook
         finally:
             page.close()
@@ -100,14 +100,23 @@ class Lab:
 class Notebook:
     """An open notebook: the Playwright page, the messages on its websocket, its problems."""
 
-    def __init__(self, page) -> None:
-        self.page = page
+    def __init__(self, page, url: str) -> None:
+        self.page, self.url = page, url
         self.sent: list[bytes] = []
         self.received: list[bytes] = []
         self._console: list[str] = []
         page.on("websocket", self._listen)
         page.on("pageerror", lambda error: self._console.append(f"page error: {error}"))
         page.on("console", self._on_console)
+
+    def load(self) -> None:
+        """Go to the notebook's page (again), and wait for its kernel."""
+        self.page.goto(self.url)
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
+        self.wait("kernel idle", lambda: self.state()["kernel"] == "idle", 90)
+        self.page.evaluate(
+            "() => { const s = window.jupyterapp.shell; s.collapseLeft(); s.collapseRight(); }"
+        )
 
     def run_all(self, timeout: float = 120) -> None:
         """Run every cell and wait for the last one."""
@@ -166,15 +175,28 @@ def jupyterlab(
 
     installed : the folder that bnlib adds to share/jupyter/lab.
     """
-    from playwright.sync_api import sync_playwright
+    with tempfile.TemporaryDirectory(prefix="bnlib-lab-") as temporary:
+        settings = shutil.copytree(installed / "settings", Path(temporary) / "settings")
+        command = [sys.executable, "-m", "jupyterlab", f"--LabApp.app_settings_dir={settings}"]
+        with serve(folders, command) as port, browse(port, chromium, args) as lab:
+            yield lab
 
+
+@contextlib.contextmanager
+def serve(
+    folders: Sequence[Path], command: Sequence[str | Path], **variables: str
+) -> Iterator[int]:
+    """A Jupyter server on a copy of `folders`, with none of the user's settings; its port.
+
+    command : what starts it.  variables : added to its environment.
+    Raises RuntimeError, with the end of the server's log, if it does not answer.
+    """
     with tempfile.TemporaryDirectory(prefix="bnlib-lab-", ignore_cleanup_errors=True) as temporary:
         work = Path(temporary)
         for folder in folders:
             shutil.copytree(
                 folder, work / "notebooks", ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True
             )
-        shutil.copytree(installed / "settings", work / "installed")
         for plugin, values in SETTINGS.items():
             file = work / "settings/@jupyterlab" / f"{plugin}.jupyterlab-settings"
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -182,36 +204,31 @@ def jupyterlab(
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        url = f"http://127.0.0.1:{port}"
         environment = os.environ | {
             "JUPYTER_CONFIG_DIR": str(work / "config"),
             "JUPYTER_DATA_DIR": str(work / "data"),
             "JUPYTER_RUNTIME_DIR": str(work / "runtime"),
             "JUPYTERLAB_SETTINGS_DIR": str(work / "settings"),
         }
-        command = [
-            sys.executable,
-            "-m",
-            "jupyterlab",
+        options = [
             "--no-browser",
             "--allow-root",
             "--ip=127.0.0.1",
             f"--port={port}",
             "--IdentityProvider.token=",
-            "--LabApp.expose_app_in_browser=True",
-            f"--LabApp.app_settings_dir={work / 'installed'}",
+            "--expose-app-in-browser",
             f"--ServerApp.root_dir={work / 'notebooks'}",
         ]
         with open(work / "server.log", "wb") as log:
             server = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, env=environment
+                [*command, *options],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment | variables,
             )
         try:
-            _wait_for_server(server, url, work / "server.log")
-            with Wire(port) as wire, sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=chromium, args=[*QUIET, *args])
-                yield Lab(f"http://127.0.0.1:{wire.port}", browser, wire)
-                browser.close()
+            _wait_for_server(server, f"http://127.0.0.1:{port}", work / "server.log")
+            yield port
         finally:
             server.terminate()  # the server shuts its kernels down
             try:
@@ -221,8 +238,24 @@ def jupyterlab(
                 server.wait()
 
 
+@contextlib.contextmanager
+def browse(
+    port: int, chromium: str, args: Sequence[str] = (), address: str = "lab/tree/{}?reset"
+) -> Iterator[Lab]:
+    """The browser at `chromium`, for the server at `port`; see Lab for `address`."""
+    from playwright.sync_api import sync_playwright
+
+    with Wire(port) as wire, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=[*QUIET, *args])
+        yield Lab(f"http://127.0.0.1:{wire.port}", browser, wire, address)
+        browser.close()
+
+
 class Wire:
-    """A port that passes everything on to another one, each way `delay` seconds later."""
+    """A port that passes everything on to another one, each way `delay` seconds later.
+
+    `target` may become another server's port: for the browser it is still the same site.
+    """
 
     def __init__(self, target: int) -> None:
         self.target, self.delay = target, 0.0
@@ -243,7 +276,11 @@ class Wire:
                 threading.Thread(target=self._connect, args=(near,), daemon=True).start()
 
     def _connect(self, near: socket.socket) -> None:
-        with near, socket.create_connection(("127.0.0.1", self.target)) as far:
+        with (
+            contextlib.suppress(ConnectionRefusedError),
+            near,
+            socket.create_connection(("127.0.0.1", self.target)) as far,
+        ):
             threads = []
             for a, b in ((near, far), (far, near)):
                 under_way = queue.SimpleQueue()
@@ -281,5 +318,5 @@ def _wait_for_server(server: subprocess.Popen, url: str, log: Path, timeout: flo
             urllib.request.urlopen(f"{url}/api", timeout=2).close()
             return
         if server.poll() is not None or time.monotonic() > end:
-            raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
+            raise RuntimeError(f"Jupyter did not start:\n{log.read_text()[-2000:]}")
         time.sleep(0.2)

@@ -33,6 +33,21 @@ class Widget:
         self.notebook.wait(f"another picture after {key}", lambda: self.picture != before, 10)
         return self.picture
 
+    def next_learning_rate(self):
+        """Go one down the list of learning rates by keyboard; return at the end of the new run."""
+        before = self.picture[1]
+        assert before.startswith("Step 300 of 300")
+        self.node.get_by_role("combobox", name="learning rate").focus()
+        self.page.keyboard.press("ArrowDown")
+
+        # Not "wait for step 0": a run takes a second, and its first frames can pass between two
+        # looks. The last frame stays, and its numbers are those of the new learning rate.
+        def new_end():
+            alt = self.picture[1]
+            return alt != before and alt.startswith("Step 300 of 300")
+
+        self.notebook.wait("the end of a new run", new_end, 90)
+
     def button(self, name):
         return self.node.get_by_role("button", name=name, exact=True)
 
@@ -98,17 +113,6 @@ def test_a_setting_changed_by_keyboard_retrains(lab):
     with lab.open(NAME) as notebook:
         notebook.run_all()
         widget = Widget(notebook)
-        before = widget.picture
-        assert "Step 300 of 300" in before[1]
-        widget.node.get_by_role("combobox", name="learning rate").focus()
-        notebook.page.keyboard.press("1")  # the rate that begins with it
-
-        # Not "wait for step 0": a run takes a second, and its first frames can pass between two
-        # looks. The last frame stays, and its numbers are those of the new learning rate.
-        def new_end():
-            alt = widget.picture[1]
-            return alt != before[1] and alt.startswith("Step 300 of 300")
-
-        notebook.wait("the end of a new run", new_end, 90)
+        widget.next_learning_rate()
         notebook.wait("the sign of it", lambda: widget.status.startswith("finished"))
         assert notebook.problems() == []
