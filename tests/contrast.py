@@ -88,12 +88,9 @@ def faint(fig):
             yield f"text {text.get_text()!r} in {ink}: {found:.2f} to 1"
     for artist in was_animated:
         artist.set_animated(True)
-    for line in fig.findobj(Line2D):
-        ax = line.axes
-        grid = () if ax is None else (*ax.get_xgridlines(), *ax.get_ygridlines())
-        if not line.get_visible() or not len(line.get_xdata()) or line in grid:
-            continue
-        if line.get_zorder() <= 0:
+    lines = [line for ax in fig.axes for line in ax.get_lines()]
+    for line in [*lines, *(a for a in fig.artists if isinstance(a, Line2D))]:
+        if not line.get_visible() or not len(line.get_xdata()) or line.get_zorder() <= 0:
             continue
         colors = [line.get_color()]
         if line.get_linestyle() == "None":

@@ -2,6 +2,8 @@
 // the handle of a slider and the buttons of Play no names, and a handle the value "4" where the
 // reader sees "learning rate 0.1": both are set here. And while the picture does not belong to the
 // settings beside it (the kernel is at work, busy or gone), the widget gets the class bnlib-stale.
+// JupyterLab takes the arrow keys and letters of a focused menu for its own shortcuts (ArrowDown: next
+// cell; b: a new cell): there they are kept from it.
 (image) => {
   const WAIT = 250; // ms without a new picture: an answer that comes at once needs no sign
   const BUTTONS = {"fa-play": "Play the film", "fa-pause": "Pause the film", "fa-stop": "Stop, back to the start", "fa-retweet": "Repeat"};
@@ -11,6 +13,11 @@
   const same = (shown, wanted) => typeof wanted === "number"
     ? Math.abs(parseFloat(shown.replace("\u2212", "-")) - wanted) < 0.0051 // two decimals, rounded
     : shown === String(wanted);
+  const keys = (event) => { // before JupyterLab, which listens at the document
+    const plain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.shiftKey;
+    if (plain && event.target.matches?.(".bnlib-widget select")) event.stopPropagation();
+  };
+  if (!window.bnlibKeys) window.addEventListener("keydown", window.bnlibKeys = keys, true);
   const watch = (widget) => {
     let timer = 0, latest = null;
     const settle = () => {
