@@ -4,6 +4,8 @@ Contrast as in WCAG 2.2; colour vision deficiencies by Machado, Oliveira & Ferna
 physiologically-based model for simulation of color vision deficiency", table 1, severity 1.0).
 """
 
+import re
+
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb, to_rgba
@@ -105,3 +107,22 @@ def faint(fig):
 def _on_white(color, alpha):
     *rgb, own = to_rgba(color)
     return 1 - own * (1 if alpha is None else alpha) * (1 - np.array(rgb))
+
+
+def needs_its_theme(html):
+    """The declarations in HTML that are readable in a light or in a dark theme only.
+
+    Whoever sets a text's colour sets its background, and the other way round; else both are the
+    theme's. A picture is no text: its white ground is its own.
+    """
+    html = re.sub(r"<img[^>]*>|\.bnlib-picture \{[^}]*\}", "", html)
+    blocks = re.findall(r'style="([^"]*)"', html)
+    for sheet in re.findall(r"<style>(.*?)</style>", html, re.DOTALL):
+        blocks += re.findall(r"\{([^}]*)\}", sheet)
+    for block in blocks:
+        pairs = (p.split(":", 1) for p in block.split(";") if ":" in p)
+        found = {key.strip(): " ".join(value.split()) for key, value in pairs}
+        own = [found.get(name, "none") for name in ("color", "background")]
+        own = [v for v in own if not v.startswith(("none", "currentColor", "var(--jp"))]
+        if len(own) == 1 or (len(own) == 2 and ratio(*own) < TEXT):
+            yield block

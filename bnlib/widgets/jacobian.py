@@ -183,10 +183,10 @@ class ProjectionExplorer(LiveFigure):
             (shaft,) = space.plot([], [], **style)
             (tip,) = space.plot([], [], "o", color=style["color"], ms=6)
             self.arrows[name] = (shaft, tip)
-            ink = inks.get(name, INK["data"])
+            ink = inks.get(name, "0.35")
             self.labels[name] = space.text(0, 0, name, color=ink, ha="center", va="center")
             self.labels[name].set_in_layout(False)  # it moves: the axes should not
-            self.labels[name].set_bbox({"fc": "white", "alpha": 0.85, "lw": 0, "pad": 1})
+            self.labels[name].set_bbox({"fc": "white", "alpha": 0.7, "lw": 0, "pad": 1})
         self.labels["P dy"].set_weight("bold")
 
         place = np.arange(3)
