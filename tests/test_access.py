@@ -1,4 +1,4 @@
-"""Who cannot see well, or not these colours: contrast, palette, themes. Widgets: widgets/, browser/."""
+"""For those who see little, or colours differently: contrast, palette, themes. Widgets: widgets/."""
 
 from itertools import combinations
 

@@ -300,7 +300,7 @@ def has_readable_text(nb, name):
     for cell in code_cells(nb):
         for line in cell.source.splitlines():
             if re.search(r"\b(text|annotate|set_title|set_color)\(.*color=(\w+\.)?COLORS\[", line):
-                yield f"{cell.id}: text in a colour for lines, use figures.INK: {line.strip()[:60]!r}"
+                yield f"{cell.id}: text in a colour for lines, not figures.INK: {line.strip()!r}"
 
 
 def has_checked_equations(nb, name):
