@@ -16,6 +16,7 @@ import sys
 CSS = """
 .jp-Notebook { --jp-content-font-size1: 20px; --jp-code-font-size: 18px; }
 .jp-Notebook .jp-RenderedHTMLCommon table { font-size: 18px; }
+.jp-Notebook :is(.jp-InputPrompt, .jp-OutputPrompt) { font-size: 14px; }
 .jp-Notebook .jp-RenderedHTML > img { zoom: 1.4; }
 .jp-Notebook .bnlib-widget { zoom: 1.25; }
 .jp-Notebook .jp-CodeCell:has(.bnlib-widget) .jp-InputArea-editor:not(:focus-within) {
