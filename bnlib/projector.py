@@ -24,8 +24,9 @@ CSS = """
 """
 SCRIPT = """<script>(() => {
   const id = "bnlib-projector";
-  const sheet = document.getElementById(id) ?? document.head.appendChild(document.createElement("style"));
+  const sheet = document.getElementById(id) ?? document.createElement("style");
   sheet.id = id; sheet.textContent = %s;
+  document.head.append(sheet);
 })()</script>"""
 
 

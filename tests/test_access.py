@@ -1,4 +1,4 @@
-"""For those who see little, or colours differently: contrast, palette, themes. Widgets: widgets/."""
+"""For those who see little, or colours differently: contrast, palette, themes."""
 
 from itertools import combinations
 

@@ -16,8 +16,8 @@ from bnlib.figures.style import COLORS, INK
 def encode_png(rgba: np.ndarray, palette: str = "suite") -> bytes:
     """A PNG with a palette of at most 256 colours: a tenth of the bytes, a third of the time.
 
-    rgba : (height, width, 4) bytes, opaque. palette : "suite", the colours of `COLORS` and `INK` and
-    their mixtures, or "adaptive", the picture's own (heat maps). Raises ValueError for another one.
+    rgba : (height, width, 4) bytes, opaque. palette : "suite", the colours of `COLORS` and `INK`
+    and their mixtures, or "adaptive", the picture's own (heat maps). Raises ValueError for another.
     """
     from PIL import Image
 
