@@ -12,7 +12,7 @@ import sys
 
 # For a page of 1280 x 720, of which JupyterLab leaves a notebook some 1100 x 600. A widget is at
 # most 900 x 480, its text 12 pt: enlarged by 1.25 it fits. Plain figures may take all the width.
-# What makes a widget (or a plain figure) is folded to its first line, and unfolds at a click.
+# The code that makes a widget is folded to its first line, and unfolds at a click.
 CSS = """
 .jp-Notebook { --jp-content-font-size1: 20px; --jp-code-font-size: 18px; }
 .jp-Notebook .jp-RenderedHTMLCommon table { font-size: 18px; }
@@ -33,9 +33,9 @@ SCRIPT = """<script>(() => {
 def use_projector(on: bool = True) -> None:
     """Projector mode for all notebooks of this browser window, until its page is loaded anew.
 
-    Prose and cards are then 15 pt on a page of 1280 x 720, text in widgets and figures at least
-    15, code 13.5; the sources of widgets are folded. ``on=False`` leaves it. On a larger page
-    enlarge the browser's (Ctrl and +) until a widget fills its width.
+    Prose, cards and widgets are then in 15 pt, figures enlarged as much, code in 13.5; the sources
+    of widgets are folded. All of it fits a page of 1280 x 720. On a screen of Full HD that is a
+    browser in full screen (F11) at 150 %. ``on=False`` leaves the mode.
 
     With ``BNLIB_PROJECTOR=1`` in the environment of JupyterLab every notebook that imports bnlib
     is in this mode, without a line of its own. Outside of a notebook nothing happens.
