@@ -32,6 +32,7 @@ WIDGETS = {
     "JacobianExplorer": "JacobianExplorer()",
     "ProjectionExplorer": "ProjectionExplorer()",
     "NormExplorer": "NormExplorer(x[:24].reshape(4, 6, 14, 14))",
+    "LandscapeFilm": "LandscapeFilm(data, steps=100)",
 }
 MORE = (
     "import bnlib.exercises\nbnlib.exercises.standardize.check(bnlib.exercises.standardize.answer)",
