@@ -26,6 +26,7 @@ from bnlib.norms import (
     RMSNorm,
 )
 from bnlib.optim import SGD
+from bnlib.projector import use_projector
 from bnlib.recording import Recorder, Recording
 from bnlib.threads import blas_threads, one_blas_thread, use_one_blas_thread
 from bnlib.training import Run, Trainer, accuracy, compare, train, training_blas_threads
@@ -75,4 +76,5 @@ __all__ = [
     "train",
     "training_blas_threads",
     "use_one_blas_thread",
+    "use_projector",
 ]

@@ -155,9 +155,9 @@ def pixels(png):
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
 
 
-@pytest.mark.parametrize("name", figures.COLORS)
-def test_the_suite_palette_keeps_the_suites_colours_exactly(name):
-    color = [int(figures.COLORS[name][i : i + 2], 16) for i in (1, 3, 5)]
+@pytest.mark.parametrize("code", sorted({*figures.COLORS.values(), *figures.INK.values()}))
+def test_the_suite_palette_keeps_the_suites_colours_exactly(code):
+    color = [int(code[i : i + 2], 16) for i in (1, 3, 5)]
     rgba = np.full((4, 4, 4), 255, np.uint8)
     rgba[:2, :, :3] = color
     result = pixels(encode_png(rgba))

@@ -13,10 +13,11 @@ from bnlib.figures.lessons import (
     seed_dots,
 )
 from bnlib.figures.recordings import curves, percentiles, units_over_time
-from bnlib.figures.style import COLORS, RC, STYLES, look, show, style
+from bnlib.figures.style import COLORS, INK, RC, STYLES, look, show, style
 
 __all__ = [
     "COLORS",
+    "INK",
     "RC",
     "STYLES",
     "backward_graph",

@@ -37,7 +37,7 @@ def batch_table(x, eps: float = 1e-5, images=None, column: int = 1, size=(9.4, 4
             text = f"{table[i, j] + 0.0:.2f}".replace("-0.00", "0.00")
             ax.text(left + j + 0.5, top + i + 0.5, text, ha="center", va="center")
         frame = {"fill": False, "lw": 2.5, "ec": COLORS[kind], "ls": look(kind)["linestyle"]}
-        ax.add_patch(plt.Rectangle((left + column, top), 1, rows, **frame))
+        ax.add_patch(plt.Rectangle((left + column, top), 1, rows, zorder=3, **frame))
         if rows > 1:
             ax.text(left + d / 2, -0.25, name, ha="center", va="bottom", fontsize=14)
         else:

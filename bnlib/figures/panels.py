@@ -21,7 +21,7 @@ from matplotlib.transforms import IdentityTransform
 from bnlib.figures.format import number
 from bnlib.figures.marks import EdgeMarks
 from bnlib.figures.number import Number
-from bnlib.figures.style import COLORS, STYLES
+from bnlib.figures.style import COLORS, INK, STYLES
 from bnlib.recording import Recording
 
 VIEWS = ("single units", "before BN", "all units")
@@ -138,7 +138,8 @@ class PanelGrid:
                 )
             )  # fmt: skip
             at = {"va": "center", "transform": pixels}
-            fig.text(x0 + 37, height - 13, name, color=color, weight="bold", fontsize=13, **at)
+            ink = INK.get(name, INK["data"])
+            fig.text(x0 + 37, height - 13, name, color=ink, weight="bold", fontsize=13, **at)
             for cell, x in self._cells(x0).items():
                 fig.text(x, height - 13, cell, ha="center", **at)
         kinds = [COLORS["theory"] if cell == "dead" else color for cell, color in bars]

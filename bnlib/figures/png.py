@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bnlib.figures.style import COLORS
+from bnlib.figures.style import COLORS, INK
 
 
 def encode_png(rgba: np.ndarray, palette: str = "suite") -> bytes:
     """A PNG with a palette of at most 256 colours: a tenth of the bytes, a third of the time.
 
-    rgba : (height, width, 4) bytes, opaque. palette : "suite", the colours of `COLORS` and their
-    mixtures, or "adaptive", the picture's own (heat maps). Raises ValueError for another one.
+    rgba : (height, width, 4) bytes, opaque. palette : "suite", the colours of `COLORS` and `INK`
+    and their mixtures, or "adaptive", the picture's own (heat maps). Raises ValueError for another.
     """
     from PIL import Image
 
@@ -69,6 +69,8 @@ def _suite_palette():
     mixed = [np.full(3, g) for g in np.linspace(0, 1, 26)]
     mixed += [h + t * (white - h) for h in hues for t in np.linspace(0, 1, 16)[:-1]]
     mixed += [h + t * (black - h) for h in hues for t in (0.25, 0.5, 0.75)]
+    inks = [np.array(to_rgb(INK[name])) for name in COLORS if INK[name] != COLORS[name]]
+    mixed += [h + t * (white - h) for h in inks for t in np.linspace(0, 1, 8)[:-1]]
     mixed += [
         (a + b) / 2 + t * (white - (a + b) / 2)
         for i, a in enumerate(hues)

@@ -1,7 +1,10 @@
 """The one palette and style of the whole suite, and `show`, which gives a figure its alt text.
 
 One meaning a colour everywhere, and never by colour alone: the line style says the same. The
-colours are Okabe and Ito's, which people with the common colour vision deficiencies can tell apart.
+colours are Okabe and Ito's, which people with the common colour vision deficiencies can tell apart
+(two that are close have different line styles). On white a line needs a contrast of 3 to 1 and text
+4.5 to 1 (WCAG 2.2, criteria 1.4.11 and 1.4.3): so their sky blue, #56B4E9, is darkened here, and
+letters have a palette of their own, `INK`.
 """
 
 from __future__ import annotations
@@ -19,9 +22,16 @@ COLORS = {
     "with BN": "#0072B2",
     "LN": "#009E73",
     "GN": "#CC79A7",
-    "IN": "#56B4E9",
+    "IN": "#4B9DCC",
     "theory": "#000000",
     "data": "#7F7F7F",
+}
+INK = COLORS | {  # for text: the same hues, darkened where letters would be hard to read
+    "without BN": "#C35600",
+    "LN": "#008763",
+    "GN": "#A46186",
+    "IN": "#3C7DA2",
+    "data": "#767676",
 }
 STYLES = {
     "without BN": "--",

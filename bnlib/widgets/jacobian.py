@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.gridspec import GridSpec
 
 from bnlib.figures.format import number, setting
-from bnlib.figures.style import COLORS, look
+from bnlib.figures.style import COLORS, INK, look
 from bnlib.widgets.controls import menu, slider
 from bnlib.widgets.live import LiveFigure
 
@@ -178,13 +178,13 @@ class ProjectionExplorer(LiveFigure):
             "P dy": dict(color=with_bn["color"], lw=3.5),
         }
         self.arrows, self.labels = {}, {}
+        inks = {"dy": INK["without BN"], "P dy": INK["with BN"]}
         for name, style in arrows.items():
             (shaft,) = space.plot([], [], **style)
             (tip,) = space.plot([], [], "o", color=style["color"], ms=6)
             self.arrows[name] = (shaft, tip)
-            self.labels[name] = space.text(
-                0, 0, name, color=style["color"], ha="center", va="center"
-            )
+            ink = inks.get(name, "0.35")
+            self.labels[name] = space.text(0, 0, name, color=ink, ha="center", va="center")
             self.labels[name].set_in_layout(False)  # it moves: the axes should not
             self.labels[name].set_bbox({"fc": "white", "alpha": 0.7, "lw": 0, "pad": 1})
         self.labels["P dy"].set_weight("bold")

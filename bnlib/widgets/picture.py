@@ -16,7 +16,7 @@ SIGN = "working: the picture is still that of other settings (without a kernel: 
 # ipywidgets' own text is 13 px, too small for the last row of a class room.
 CSS = """<style>
 .bnlib-widget { position: relative;
-  --jp-widgets-font-size: 16px; --jp-widgets-inline-width-tiny: 40px; }
+  --jp-widgets-font-size: 16px; --jp-widgets-inline-width-tiny: 48px; }
 .bnlib-picture { display: block; max-width: 100%; height: auto; background: white; }
 .bnlib-caption { contain: inline-size; font-size: 16px; line-height: 24px;
   color: var(--jp-content-font-color1, black); }

@@ -111,7 +111,7 @@ class RecordingFilm(Film):
         self._cursors.append(ax.axvline(0, color="black", lw=1.3))
         for name in self.recordings:
             self._curves[name, quantity, "past"] = ax.plot([], [], **look(name))[0]
-            self._curves[name, quantity, "future"] = ax.plot([], [], alpha=0.3, **look(name))[0]
+            self._curves[name, quantity, "future"] = ax.plot([], [], lw=1, **look(name))[0]
             self._high[name, quantity] = ax.plot(
                 [], [], "^", color=look(name)["color"], ms=5, clip_on=False
             )[0]
@@ -139,7 +139,7 @@ class RecordingFilm(Film):
         return f"Step {step:,} of {self.steps[-1]:,}. " + " ".join(sentences)
 
     def _draw_curve(self, name: str, quantity: str, step: int) -> None:
-        """Full up to the step, faint after it; what lies beyond the axis as marks at its edge."""
+        """Thick up to the step, thin after it; what lies beyond the axis as marks at its edge."""
         recording, limit = self.recordings[name], CURVES[quantity][0]
         x, y = np.asarray(recording.steps), np.asarray(getattr(recording, quantity), float)
         past, high = x <= step, y > limit

@@ -92,7 +92,7 @@ class RunningStatisticsExplorer(LiveFigure):
         running = {"color": COLORS["with BN"], "ls": STYLES["with BN"], "lw": 2.5}
         theory = {"color": COLORS["theory"], "ls": STYLES["theory"], "lw": 2.5}
         self._limits = None
-        dots = {"color": COLORS["data"], "marker": ".", "ls": "", "ms": 4, "alpha": 0.7}
+        dots = {"color": COLORS["data"], "marker": ".", "ls": "", "ms": 4}
         self._batch = [ax.plot([], [], **dots)[0] for ax in self._axes]
         self._running = [ax.plot([], [], **running)[0] for ax in (*self._axes, ends)]
         self._population = [ax.plot([], [], **theory)[0] for ax in (*self._axes, ends)]

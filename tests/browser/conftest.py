@@ -1,4 +1,7 @@
-"""A JupyterLab and a browser for each file of browser tests, and a notebook with every widget."""
+"""A JupyterLab and a browser for each file of browser tests, and a notebook with every widget.
+
+And one with every widget, a card, a table and a figure, in projector mode.
+"""
 
 from importlib.util import find_spec
 
@@ -6,7 +9,7 @@ import nbformat
 import pytest
 from browser.lab import jupyterlab
 
-ALL = "all_widgets.ipynb"
+ALL, PROJECTED = "all_widgets.ipynb", "projected.ipynb"
 SETUP = """
 import numpy as np
 from bnlib import Recorder, compare, load_mnist, mlp
@@ -31,16 +34,25 @@ WIDGETS = {
     "NormExplorer": "NormExplorer(x[:24].reshape(4, 6, 14, 14))",
     "LandscapeFilm": "LandscapeFilm(data, steps=100)",
 }
+MORE = (
+    "import bnlib.exercises\nbnlib.exercises.standardize.check(bnlib.exercises.standardize.answer)",
+    "from bnlib.claims import ledger\nledger()[['stable_rate']]",
+    "from bnlib import figures\nfigures.show(figures.curves(recordings), 'Both learn.')",
+)
 
 
 @pytest.fixture(scope="module")  # Playwright holds the event loop, which later tests need
 def lab(root, require, chromium_path, chromium_args, tmp_path_factory):
     require("the browser tests", find_spec("playwright"), "pip install playwright")
     folder = tmp_path_factory.mktemp("notebooks")
-    cells = [nbformat.v4.new_code_cell(source) for source in (SETUP.strip(), *WIDGETS.values())]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
-    nbformat.write(notebook, folder / ALL)
+    every = (SETUP.strip(), *WIDGETS.values())
+    projected = ("import bnlib\nbnlib.use_projector()", *every, *MORE)
+    for name, sources in ((ALL, every), (PROJECTED, projected)):
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        cells.append(nbformat.v4.new_markdown_cell("Prose with `code`.", id="prose"))
+        notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+        nbformat.write(notebook, folder / name)
     folders = [root / "notebooks", folder]
     with jupyterlab(folders, root / "share/jupyter/lab", chromium_path, chromium_args) as lab:
         yield lab

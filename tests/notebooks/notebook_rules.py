@@ -23,6 +23,7 @@ LEARN = ("**What you will learn**", "**Time**", "**You need**")
 MAX_READING, MAX_SITTING, MAX_LINES = 36, 60, 20
 MAX_EXERCISES, MAX_SHORT_TASKS, MAX_SHORT_MINUTES = 2, 1, 10
 RECALL_QUESTIONS = 5
+MIN_ALT_WORDS = 8
 # The sections at the end, in this order; the notebook that holds no exercise needs no recall.
 ENDING = ("Summary", "Recall", "Going deeper", "Further reading")
 WITHOUT_RECALL = ("00",)
@@ -272,18 +273,34 @@ def has_captions(nb, name):
 
 
 def has_alt_text(nb, name):
+    """In words: what the picture shows, not what kind of picture it is."""
+    seen = set()
     for cell in nb.cells:
         texts = [cell.source] if cell.cell_type == "markdown" else []
         texts += [bundle.get("text/html", "") for bundle in bundles(cell)]
         for text in texts:
             for image in re.findall(r"<img\b[^>]*>", text):
-                if not re.search(r"""\balt=(["'])\s*[^"'\s]""", image):
+                alt = re.search(r"""\balt=(["'])(.*?)\1""", image)
+                if not alt or not alt[2].strip():
                     yield f"{cell.id}: <img> without alt text"
+                elif len(alt[2].split()) < MIN_ALT_WORDS or not alt[2].endswith("."):
+                    yield f"{cell.id}: alt text {alt[2]!r}: expected a sentence of what it shows"
+                elif alt[2] in seen:
+                    yield f"{cell.id}: the alt text of another figure: {alt[2]!r}"
+                seen.add(alt[2] if alt else None)
             if cell.cell_type == "markdown" and "![](" in text:
                 yield f"{cell.id}: a picture without alt text"
         for bundle in bundles(cell):
             if "image/png" in bundle and bundle.get("text/plain", "<").startswith("<"):
                 yield f"{cell.id}: a figure without alt text; end with bnlib.figures.show(fig, ...)"
+
+
+def has_readable_text(nb, name):
+    """Letters need more contrast than lines, so they have a palette of their own."""
+    for cell in code_cells(nb):
+        for line in cell.source.splitlines():
+            if re.search(r"\b(text|annotate|set_title|set_color)\(.*color=(\w+\.)?COLORS\[", line):
+                yield f"{cell.id}: text in a colour for lines, not figures.INK: {line.strip()!r}"
 
 
 def has_checked_equations(nb, name):
@@ -376,6 +393,7 @@ RULES = [
     has_known_tags,
     has_captions,
     has_alt_text,
+    has_readable_text,
     has_checked_equations,
     has_widget_fallbacks,
     has_predictions,

@@ -15,7 +15,8 @@ from notebook_rules import RULES
 
 NOTEBOOKS = sorted(refresh.NOTEBOOKS.glob("*.ipynb"))
 PNG = {"image/png": "iVBORw0KGgo=", "text/plain": "<Figure size 640x480 with 1 Axes>"}
-FIGURE = {"text/html": '<img alt="A line." src="x">', "text/plain": "A line."}
+ALT = "A line that rises from 0 to 1 in ten steps."
+FIGURE = {"text/html": f'<img alt="{ALT}" src="x">', "text/plain": ALT}
 VIEW = {refresh.WIDGET_VIEW: {"model_id": "0" * 32, "version_major": 2, "version_minor": 0}}
 
 
@@ -227,6 +228,9 @@ BAD = [
     ("has_captions", edit("caption-film", "*Figure 2.*", "Figure 2.")),
     ("has_alt_text", output("run-which", "display_data", {"text/html": '<img src="x">'})),
     ("has_alt_text", output("run-which", "display_data", {"text/html": '<img alt="" src="x">'})),
+    ("has_alt_text", output("run-which", "display_data", {"text/html": '<img alt="A plot.">'})),
+    ("has_alt_text", output("run-which", "display_data", dict(FIGURE))),
+    ("has_readable_text", put("run-which", source='ax.text(0, 0, "LN", color=COLORS["LN"])')),
     ("has_alt_text", edit("summary", "Short.", "![](picture.png)")),
     ("has_alt_text", output("run-which", "display_data", dict(PNG))),
     ("has_checked_equations", edit("summary", "Short.", "$$ y = x $$")),
