@@ -60,9 +60,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     raw = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     made = argparse.ArgumentParser(prog="python -m bnlib.classroom", description=__doc__, **raw)
-    commands = made.add_subparsers(
-        dest="command", required=True, metavar="ready | copies | results"
-    )
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("ready", description=READY, **raw)
 
     copies = commands.add_parser("copies", description=COPIES, **raw)

@@ -149,11 +149,14 @@ class Student:
             "PYTHONDONTWRITEBYTECODE": "1",
             **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
         }
+        limits = int(memory), int(TIMES * seconds) + 5
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bnlib.classroom.student"]
-            + [str(int(memory)), str(int(TIMES * seconds) + 5)],
-            **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL},
-            **{"cwd": folder, "env": environment},
+            [sys.executable, "-P", "-m", "bnlib.classroom.student", *map(str, limits)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env=environment,
         )
         self.lines: queue.Queue = queue.Queue(2)  # so that a flood of answers waits in the pipe
         self.listener = threading.Thread(target=self._listen, daemon=True)

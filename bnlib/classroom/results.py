@@ -15,7 +15,7 @@ import signal
 import sys
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class Handed:
     student: str
     file: str
     text: bytes | None
-    judged: Judged = Judged()
+    judged: Judged = field(default_factory=Judged)
 
     @property
     def passed(self) -> list[str]:
@@ -202,7 +202,8 @@ def _write_csv(path: Path, rows) -> None:
 
 STYLE = """
 body { font: 16px/1.45 sans-serif; margin: 2em; color: #111; background: #fff }
-table { border-collapse: collapse; margin: 1em 0 2em } caption { text-align: left; font-weight: bold }
+table { border-collapse: collapse; margin: 1em 0 2em }
+caption { text-align: left; font-weight: bold; font-size: 1.2em; padding: 0.3em 0 }
 th, td { border: 1px solid #999; padding: 0.25em 0.6em; text-align: left; vertical-align: top }
 thead th { background: #eee; vertical-align: bottom } .correct { background: #e2f0e2 }
 .trouble, .contradicted { background: #fbe3d6; font-weight: bold }

@@ -1,4 +1,4 @@
-"""The process in which a handed-in file runs, and nothing else: `python -m bnlib.classroom.student`.
+"""The process in which a handed-in file runs: `python -m bnlib.classroom.student`.
 
 It reads requests from its stdin and answers on its stdout, lines of wire.py. The file's code can do
 here whatever it likes: what it answers is only believed where it speaks against itself (judge.py).
