@@ -41,7 +41,7 @@ FOLDER is what a learning platform gives you: a folder a student (anna/my_bn.py)
   too long       no answer within --seconds; the file's other functions are judged all the same
   ended          it ended its process: exit(), a crash, too much memory
   not judged     the file has used up three times --seconds
-  contradicted   it claims to be right, and its numbers are not: read this file
+  suspicious     it claims to be right, and its numbers are not: read this file
   (empty)        not in the file
 
 The last column lists what a file imports from bnlib. `bnlib.layers.Layer` belongs to Exercise 8.1;

@@ -30,13 +30,14 @@ from pathlib import Path
 from bnlib.classroom.wire import decode, encode, read, write
 from bnlib.exercises import Exercise, available
 
+START = 60  # seconds until a process has started, on a machine that is busy with others
 TIMES = 3  # what all functions of a file may take, in terms of what one may
 OUTCOMES = ("not attempted", "error", "not yet", "correct")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """On one function. outcome: one of a card's, or "contradicted", "too long", "ended",
+    """On one function. outcome: one of a card's, or "suspicious", "too long", "ended",
     "not judged".  mistake: its id, or "".  said: a sentence; it may quote the student's process.
     """
 
@@ -127,7 +128,7 @@ def _verdict(student: Student, exercise: Exercise) -> Verdict:
     if result.passed:
         return Verdict("correct")
     return Verdict(
-        "contradicted",
+        "suspicious",
         said="In its own process the check is passed, with the numbers that its function returns "
         f"it is not. Forged, or a function that depends on where it runs. {result.message}"[:1000],
     )
@@ -139,7 +140,6 @@ class Student:
     def __init__(self, path: Path, seconds: float, memory: int):
         self.path, self.seconds = path, seconds
         self.lost: Lost | None = None
-        self.begin()
         folder = str(path.parent)
         kept = {k: os.environ[k] for k in ("PATH", "SYSTEMROOT") if k in os.environ}
         environment = {
@@ -161,6 +161,7 @@ class Student:
         self.lines: queue.Queue = queue.Queue(2)  # so that a flood of answers waits in the pipe
         self.listener = threading.Thread(target=self._listen, daemon=True)
         self.listener.start()
+        self.until = time.monotonic() + START
 
     def begin(self) -> None:
         """From now on it has its seconds."""
@@ -168,6 +169,7 @@ class Student:
 
     def load(self) -> list[str] | str:
         """The names of the exercises that the file defines; or why it cannot be imported."""
+        self._answer()  # it has started
         answer = self.ask({"load": str(self.path)})
         if "trouble" in answer:
             return str(answer["trouble"])[:300]
@@ -200,7 +202,7 @@ class Student:
             raise self.garbled() from None
 
     def garbled(self) -> Lost:
-        return self._lose("ended", "gave an answer that cannot be read")
+        return self._lose("suspicious", "wrote something else than answers where these go")
 
     def close(self) -> None:
         self.process.kill()
@@ -218,6 +220,9 @@ class Student:
             write(self.process.stdin, message)
         except OSError:
             pass  # it has ended: so says what is read
+        return self._answer()
+
+    def _answer(self) -> dict:
         try:
             answer = self.lines.get(timeout=max(0.0, self.until - time.monotonic()))
         except queue.Empty:

@@ -22,11 +22,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 import bnlib
-from bnlib.classroom.judge import TIMES, Judged, judge
+from bnlib.classroom.judge import START, TIMES, Judged, judge
 from bnlib.exercises import available
 
 LARGEST = 1_000_000  # bytes of a handed-in file; with everything in it, it has 20,000
-START = 30  # seconds that a process may need on a busy machine until it begins
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def judge_apart(text: bytes, seconds: float, memory: int) -> Judged:
     process.start()
     there.close()
     try:
-        if here.poll((TIMES + 2) * seconds + START):
+        if here.poll((TIMES + 2) * seconds + 2 * START):
             return here.recv()
         return Judged("could not be judged: its judge had no end")
     except EOFError:
@@ -206,7 +205,7 @@ table { border-collapse: collapse; margin: 1em 0 2em }
 caption { text-align: left; font-weight: bold; font-size: 1.2em; padding: 0.3em 0 }
 th, td { border: 1px solid #999; padding: 0.25em 0.6em; text-align: left; vertical-align: top }
 thead th { background: #eee; vertical-align: bottom } .correct { background: #e2f0e2 }
-.trouble, .contradicted { background: #fbe3d6; font-weight: bold }
+.trouble, .suspicious { background: #fbe3d6; font-weight: bold }
 """
 
 

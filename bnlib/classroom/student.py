@@ -25,6 +25,7 @@ def main() -> None:
         os.dup2(nothing, fd)
     _limit(memory, seconds)
     module = None
+    write(answers, {"started": True})
     while True:
         try:
             request = read(requests)
