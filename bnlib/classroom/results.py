@@ -204,6 +204,7 @@ body { font: 16px/1.45 sans-serif; margin: 2em; color: #111; background: #fff }
 table { border-collapse: collapse; margin: 1em 0 2em }
 caption { text-align: left; font-weight: bold; font-size: 1.2em; padding: 0.3em 0 }
 th, td { border: 1px solid #999; padding: 0.25em 0.6em; text-align: left; vertical-align: top }
+tbody th { position: sticky; left: 0; background: #fff }
 thead th { background: #eee; vertical-align: bottom } .correct { background: #e2f0e2 }
 .trouble, .suspicious { background: #fbe3d6; font-weight: bold }
 """
@@ -256,7 +257,7 @@ def _table(caption: str, head: list[str], rows: list[list[str]]) -> str:
         + "</tr>"
         for row in rows
     )
-    return f"<table><caption>{caption}</caption><thead><tr>{first}</tr></thead>{body}</table>"
+    return f"<table><caption>{caption}</caption><thead><tr>{first}</tr></thead><tbody>{body}</tbody></table>"
 
 
 # ---------------------------------------------------------------- the command
