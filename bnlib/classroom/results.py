@@ -257,7 +257,8 @@ def _table(caption: str, head: list[str], rows: list[list[str]]) -> str:
         + "</tr>"
         for row in rows
     )
-    return f"<table><caption>{caption}</caption><thead><tr>{first}</tr></thead><tbody>{body}</tbody></table>"
+    head = f"<caption>{caption}</caption><thead><tr>{first}</tr></thead>"
+    return f"<table>{head}<tbody>{body}</tbody></table>"
 
 
 # ---------------------------------------------------------------- the command

@@ -60,7 +60,9 @@ def test_what_is_forged_is_refused(coded):
         wire.decode(coded)
 
 
-@pytest.mark.parametrize("line", [b"Correct\n", b"[1]\n", b'{"value": 1}', b"\xff\n", b"{" * 9 + b"\n"])
+@pytest.mark.parametrize(
+    "line", [b"Correct\n", b"[1]\n", b'{"value": 1}', b"\xff\n", b"{" * 9 + b"\n"]
+)
 def test_a_line_is_a_json_object_with_an_end(line):
     with pytest.raises(ValueError):
         wire.read(io.BytesIO(line))
