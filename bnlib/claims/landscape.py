@@ -10,8 +10,8 @@ import numpy as np
 from bnlib.claims.engine.claim import Claim
 from bnlib.claims.engine.experiments import ARMS, FIVE, mnist
 from bnlib.claims.engine.judging import Row, Verdict, difference, overall
+from bnlib.landscape import loss_along_gradient
 from bnlib.network import mlp
-from bnlib.profile import loss_along_gradient
 from bnlib.training import Trainer
 
 STEPS = {"full": 300, "notebook": 240}
