@@ -147,7 +147,7 @@ def test_solutions_in_a_notebook_are_taken_out_for_students():
 def test_a_note_for_a_cell_that_is_gone_is_an_error():
     nb = new_notebook(cells=[new_markdown_cell("# T", id="title")])
     assert copies.instructor(nb, {"title": "Look."}).cells[2].source == "> **For you.** Look."
-    with pytest.raises(ValueError, match="cells that are not there.*explorer"):
+    with pytest.raises(ValueError, match=r"cells that are not there.*explorer"):
         copies.instructor(nb, {"explorer": "Look."})
 
 

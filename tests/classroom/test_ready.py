@@ -59,7 +59,7 @@ def test_versions_that_are_missing_or_out_of_range(capsys, monkeypatch):
 def test_ranges_without_the_repository(monkeypatch, tmp_path):
     monkeypatch.setattr(ready, "REQUIREMENTS", tmp_path / "missing.txt")
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: ["numpy<2,>=1.26"])
-    with pytest.raises(ready.Mend, match="numpy is 2.* expected <2,>=1.26"):
+    with pytest.raises(ready.Mend, match=r"numpy is 2.* expected <2,>=1.26"):
         ready.versions()
 
 
