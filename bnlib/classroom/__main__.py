@@ -24,7 +24,8 @@ Writes two editions of the notebooks, OUT/student and OUT/instructor.
   student     hand this out. The stored outputs that give an answer away are gone: those between a
               prediction and its answer, and those of checks. Other pictures stay.
   instructor  keep this. Stubs are filled with solutions, answers are unfolded, and the notes of
-              teaching_guide.md stand below their cells. Run it, and every check says "Correct".
+              teaching_guide.md stand below their cells. Run it, and every check says "Correct" (but for
+              the wrong attempt that 00 shows on purpose).
 
 What it is not: a secret. A student's bnlib holds the solutions, as bnlib.exercises.NAME.solution()
 and in its source. For a graded course see "Handing out and collecting" in the teaching guide.

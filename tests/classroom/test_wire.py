@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -74,3 +75,9 @@ def test_a_line_has_a_largest_length_and_the_stream_an_end(monkeypatch):
         wire.read(io.BytesIO(json.dumps({"value": "x" * 60}).encode() + b"\n"))
     with pytest.raises(EOFError):
         wire.read(io.BytesIO())
+
+
+def test_nothing_else_in_bnlib_stands_on_the_classroom(root):
+    paths = [p for p in (root / "bnlib").rglob("*.py") if "classroom" not in p.parts]
+    assert len(paths) > 50
+    assert not [p for p in paths if re.search(r"import.*\bclassroom", p.read_text("utf-8"))]
