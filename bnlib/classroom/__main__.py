@@ -24,8 +24,8 @@ Writes two editions of the notebooks, OUT/student and OUT/instructor.
   student     hand this out. The stored outputs that give an answer away are gone: those between a
               prediction and its answer, and those of checks. Other pictures stay.
   instructor  keep this. Stubs are filled with solutions, answers are unfolded, and the notes of
-              teaching_guide.md stand below their cells. Run it, and every check says "Correct" (but for
-              the wrong attempt that 00 shows on purpose).
+              teaching_guide.md stand below their cells. Run it, and every check says "Correct",
+              but for the wrong attempt that 00 shows on purpose.
 
 What it is not: a secret. A student's bnlib holds the solutions, as bnlib.exercises.NAME.solution()
 and in its source. For a graded course see "Handing out and collecting" in the teaching guide.
@@ -49,11 +49,11 @@ The last column lists what a file imports from bnlib. `bnlib.layers.Layer` belon
 bnlib.functional or bnlib.exercises in it means that bnlib's function may have done the work.
 
 Handed-in code runs on this machine, with your rights, in a process of its own with limits on time
-and memory. It cannot print or patch itself a result. It could still delete your files or end this
-command: where you do not trust the class so far, run this in a container. On Windows there is no
-limit on memory, on macOS none that holds.
+and memory. It cannot print or patch itself a result. It could still delete your files, disturb what
+is judged at the same time, or end this command: where you do not trust the class so far, run this
+in a container. On Windows there is no limit on memory, on macOS none that holds.
 
-Exit code 0: the tables are written.  1: something could not be judged, and is named.  2: no folder.
+Exit code 0: the tables are written.  1: what could not be judged is named.  2: wrong arguments.
 """
 
 
@@ -61,7 +61,8 @@ def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     raw = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     made = argparse.ArgumentParser(prog="python -m bnlib.classroom", description=__doc__, **raw)
-    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    said = {"metavar": "COMMAND", "help": "ready, copies or results"}
+    commands = made.add_subparsers(dest="command", required=True, **said)
     commands.add_parser("ready", description=READY, **raw)
 
     copies = commands.add_parser("copies", description=COPIES, **raw)
