@@ -45,8 +45,9 @@ FOLDER is what a learning platform gives you: a folder a student (anna/my_bn.py)
   suspicious     it claims to be right, and its numbers are not: read this file
   (empty)        not in the file
 
-The last column lists what a file imports from bnlib. `bnlib.layers.Layer` belongs to Exercise 8.1;
-bnlib.functional or bnlib.exercises in it means that bnlib's function may have done the work.
+The last column lists what a file imports from bnlib. bnlib.layers.Layer belongs to Exercise 8.1,
+bnlib.BatchNorm to 11.1; bnlib.functional or bnlib.exercises in it means that bnlib may have done
+the work.
 
 Handed-in code runs on this machine, with your rights, in a process of its own with limits on time
 and memory. It cannot print or patch itself a result. It could still delete your files, disturb what

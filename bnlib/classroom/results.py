@@ -104,6 +104,8 @@ def judge_all(
                 done[h.file] = replace(h, judged=future.result())
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():  # they would go on to their ends
+                _end(process)
             raise
     return list(done.values())
 
