@@ -30,20 +30,34 @@ class Done:
     solution: str
     mistakes: str
 
+    @property
+    def is_begun(self) -> bool:
+        """Something was tried, asked for or kept."""
+        return {*astuple(self)[1:]} != {"-", "0"}
+
 
 @dataclass(frozen=True)
 class Report:
-    """A table, in a notebook and as text; `save(path)` writes it into a file."""
+    """A table of the exercises that were begun; `save(path)` writes one of all into a file."""
 
     rows: tuple[Done, ...]
 
     def __str__(self) -> str:
-        table = [HEAD, *map(astuple, self.rows)]
+        table = [HEAD, *self._begun]
         widths = [max(map(len, column)) for column in zip(*table)]
         lines = ("  ".join(t.ljust(w) for t, w in zip(row, widths)).rstrip() for row in table)
-        return "\n".join(lines)
+        return "\n".join([*lines, *([self._others] if self._others else [])])
 
     __repr__ = __str__
+
+    @property
+    def _begun(self) -> list[tuple[str, ...]]:
+        return [astuple(row) for row in self.rows if row.is_begun]
+
+    @property
+    def _others(self) -> str:
+        others = [row.exercise for row in self.rows if not row.is_begun]
+        return f"Not begun: {', '.join(others)}." if others else ""
 
     @property
     def html(self) -> str:
@@ -53,11 +67,11 @@ class Report:
             f'<tr><th scope="row">{escape(first)}</th>'
             + "".join(f"<td>{escape(text)}</td>" for text in rest)
             + "</tr>"
-            for first, *rest in map(astuple, self.rows)
+            for first, *rest in self._begun
         )
         return (
             '<table class="bnlib-report"><caption>Exercises, since this kernel started</caption>'
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{self._others}</p>"
         )
 
     def _repr_mimebundle_(self, include=None, exclude=None):
