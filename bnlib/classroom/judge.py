@@ -3,8 +3,8 @@
 The student's process is asked twice. First it makes the check itself, which knows more about a
 function than its numbers (does it change its arguments? which mistake is it?); a bad answer is
 believed. A good one is not: the same check runs here, with only the arguments and the answers
-going over, so the file can neither print a result nor replace the check. It has to give the right
-numbers for inputs that it has not seen, in each call.
+going over, so the file can neither print a result nor replace the check. For each input, in each
+call, it has to give the right numbers.
 
 It cannot protect against code that gives the right numbers because it calls bnlib's own functions
 (what a file imports from bnlib is listed), nor against an attack on the machine: the file has the
