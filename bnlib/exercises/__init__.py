@@ -12,9 +12,9 @@ import os
 import pkgutil
 
 from .engine import Exercise, Mistake
-from .engine.card import Source
 from .engine.library import Library
 from .engine.library import library as read_library
+from .engine.report import Report
 from .engine.report import report as table
 
 available: dict[str, Exercise] = {}
@@ -25,12 +25,15 @@ for _module in sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.is
 globals().update(available)
 
 
-def report(file: str | os.PathLike | None = None) -> Source:
-    """What was passed since the kernel started, with checks, hints and named mistakes: a table.
+def report(folder: str | os.PathLike = ".") -> Report:
+    """What was passed since the kernel started, with which mistakes and hints on the way: a table.
 
-    With file it is written there too. Raises OSError if it cannot be.
+        report()
+        report().save("report.csv")  # or .html, .txt
+
+    It also says what folder's my_bn.py holds. A check that was made before a restart is not in it.
     """
-    return table(available, file)
+    return table(available, folder)
 
 
 def library(*names: str, folder: str | os.PathLike = ".") -> Library:

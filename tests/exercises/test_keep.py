@@ -1,5 +1,6 @@
 """my_bn.py: what passes is written there and works alone; nothing in the file is lost."""
 
+import csv
 import linecache
 import os
 import runpy
@@ -181,18 +182,40 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
 
 
-def test_the_report_says_what_was_passed_with_diagnoses_and_hints(tmp_path, monkeypatch):
+def test_the_report_says_what_was_passed_and_kept_with_mistakes_and_hints(tmp_path, monkeypatch):
     monkeypatch.setattr(standardize, "log", [])
     monkeypatch.setattr(bn_forward, "log", [])
     standardize.check(lambda x, eps: (x - x.mean(0)) / (x.var(0) + eps))
     standardize.hint(2)
     standardize.check(standardize.answer)
     bn_forward.check(lambda x, gamma, beta, eps: ...)
-    text = report(tmp_path / "report.txt")
-    assert (tmp_path / "report.txt").read_text(encoding="utf-8") == text + "\n"
-    lines = {line.split()[0]: line.split() for line in text.splitlines()}
-    assert lines["standardize"] == ["standardize", "yes", "2", "2", "-", "variance-not-root"]
-    assert lines["bn_forward"][1:3] == ["-", "0"]
+    standardize.keep(cells(IMPORT, STANDARDIZE)["standardize"], tmp_path)
+    found = report(tmp_path)
+    lines = {line.split()[0]: line.split() for line in str(found).splitlines()}
+    assert lines["standardize"] == "standardize yes yes 2 2 - variance-not-root".split()
+    assert "bn_forward" not in lines and lines["Not"][:2] == ["Not", "begun:"]
+    assert "bn_forward," in lines["Not"]
+    shown = found._repr_mimebundle_()
+    assert shown["text/plain"] == str(found) == repr(found)
+    row = '<th scope="row">standardize</th><td>yes</td><td>yes</td><td>2</td><td>2</td>'
+    assert row in shown["text/html"]
+
+    for name in ("report.csv", "report.html", "report.txt"):
+        found.save(tmp_path / name)
+    with open(tmp_path / "report.csv", newline="", encoding="utf-8") as file:
+        rows = {row["exercise"]: row for row in csv.DictReader(file)}
+    assert rows["standardize"]["mistakes on the way"] == "variance-not-root"
+    assert rows["bn_forward"]["passed"] == "-" and len(rows) == len(exercises.available)
+    assert row in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert (tmp_path / "report.txt").read_text(encoding="utf-8") == f"{found}\n"
+    with pytest.raises(ValueError, match=r"ends in \.csv, \.html or \.txt"):
+        found.save(tmp_path / "report.xlsx")
+
+
+def test_a_file_that_is_no_text_holds_nothing(tmp_path):
+    (tmp_path / "my_bn.py").write_bytes(b"\xff\xfe")
+    assert {row.kept for row in report(tmp_path).rows} == {"-"}
+    assert {row.kept for row in report(tmp_path / "missing").rows} == {"-"}
 
 
 LAYER = """

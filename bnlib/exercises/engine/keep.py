@@ -50,6 +50,19 @@ def keep(function: Callable, name: str, exercises: dict, folder: str | os.PathLi
     return Text(said, f"{name} · Kept")
 
 
+def kept(path: Path) -> set[str]:
+    """The names of the functions that the file holds as `keep` wrote them; none if there is none.
+
+    Nothing of it is run. What cannot be read as text holds nothing.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return set()
+    names = re.findall(r"^# ---- end of (\w+)(?:, kept as \w+)?$", text, re.MULTILINE)
+    return {name for name in names if _block(text, name) is not None}
+
+
 def _keep(function, name, exercises, path) -> str:
     result = exercises[name].judge(function)
     if not result.passed:
