@@ -510,3 +510,26 @@ def test_a_sum_without_an_axis_says_the_word_axis():
 def test_missing_brackets_are_named():
     result = standardize.check(lambda x, eps: x - x.mean(0) / np.sqrt(x.var(0) + eps))
     assert result.diagnosis == "brackets-missing"
+
+
+def test_layer_norm_is_not_told_of_groups():
+    for change in (0.9, 1.1):
+        result = exercises.layer_norm.check(
+            lambda x, gamma, beta, eps, change=change: (
+                gamma
+                * (x - change * x.mean(1, keepdims=True))
+                / np.sqrt(x.var(1, keepdims=True) + eps)
+                + beta
+            )
+        )
+        assert "group" not in result.message
+        assert "in example 0 it is" in result.message, result
+    result = exercises.layer_norm.check(
+        lambda x, gamma, beta, eps: (
+            gamma * (x - x.mean(1, keepdims=True)) / np.sqrt(1.1 * x.var(1, keepdims=True) + eps)
+            + beta
+        )
+    )
+    assert "group" not in result.message
+    assert "in example" in result.message, result
+    assert not any("group" in m.message for m in exercises.layer_norm.mistakes)
