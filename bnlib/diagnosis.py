@@ -300,13 +300,14 @@ def _channels(name, bn, x, ends_branch):
     # eps stands on both sides: a channel that never varies has no variance to be wrong about.
     factor = np.exp(np.abs(np.log((bn.running_var + bn.eps) / (var + bn.eps))))
     middle = float(np.median(off)), float(np.median(factor))
-    if factor.max() > ONE_VAR_OFF:
-        factor[_nearly_constant(wide)] = 1.0
+    largest = factor.max()
+    if largest > ONE_VAR_OFF:  # where it is known from more than a few images
+        largest = factor[~_nearly_constant(wide)].max(initial=1.0)
     if (
         middle[0] > MEAN_OFF
         or middle[1] > VAR_OFF
         or off.max() > ONE_MEAN_OFF
-        or factor.max() > ONE_VAR_OFF
+        or largest > ONE_VAR_OFF
     ):
         worst = float(off.max()), float(factor.max())
         yield Finding(

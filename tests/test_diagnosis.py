@@ -1,6 +1,7 @@
 """diagnose finds nothing in sound networks, and names what is wrong with the others."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -115,6 +116,13 @@ def test_weights_without_their_buffers_are_told_from_weights_set_by_hand(flat, n
     norms(by_hand)[0].gamma[...] = 0.04
     norms(by_hand)[1].beta[:2] = -20
     assert diagnose(by_hand, flat).ids == {"gamma-near-zero", "dead-channels"}
+
+
+def test_the_worst_channel_is_not_better_than_the_median(flat, net):
+    norms(net)[0].beta[...] = -30  # so that what the next layer receives is constant
+    lag = next(f for f in diagnose(net, flat) if f.id == "averages-lag")
+    median, worst = re.search(r"a factor (\S+) \(worst (\S+)\)", lag.text).groups()
+    assert 10 < float(median) <= float(worst)
 
 
 def test_units_that_are_hardly_ever_active_in_front_of_bn(flat):
