@@ -68,9 +68,11 @@ def _workers() -> list[Probe]:
         Probe("100,000 values and more each", shares([100_000, 250_000, 90_001], 2)),
         Probe("workers that hardly vary", _hardly_varying(shares([4, 3, 8], 3)), tol=1e-13),
         # 3 channels would do to see what overflows. 100 are for a program that makes an array of
-        # all the values: NumPy refuses at once what would take terabytes.
+        # all the values: NumPy refuses at once what would take terabytes. Multiples of 1024, so
+        # that the counts and their sum are float32 numbers.
         Probe(
-            "2,000,000,000 values each", shares([2_000_000_003, 1_999_999_000, 2_100_000_000], 100)
+            "2,000,000,000 values each",
+            shares(1024 * np.array([1_953_125, 1_860_000, 2_050_781]), 100),
         ),
     ]
     single = _in_float32(shares([4, 9, 2], 3))
