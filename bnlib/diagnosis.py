@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
+from bnlib.convolution import Flatten, MaxPool2d
 from bnlib.data import Data
-from bnlib.layers import Activation, Linear, Residual
+from bnlib.layers import Activation, Dropout, Linear, Residual
 from bnlib.network import Sequential
 from bnlib.norms import BatchNorm, GhostNorm, InstanceNorm
 from bnlib.threads import one_blas_thread
@@ -36,6 +36,8 @@ MEAN_OFF = 0.6
 VAR_OFF = 1.5  # a factor, up or down
 # One channel can be far off where the others are right (a buffer that was overwritten).
 ONE_MEAN_OFF, ONE_VAR_OFF = 1.5, 4.0
+# A channel that is the same number in more than 99 % of its places has a variance of a few images.
+NEARLY_ALL = 0.99
 # A channel that lies within half its standard deviation of life may come back as the layers below
 # it move; large rates leave some of those.
 BEYOND = 0.5
@@ -85,12 +87,13 @@ def diagnose(
         momentum-flipped       the new batch has a weight above 1/2
         bias-before-bn         a bias that the mean subtracts again
         eps-rules              the variance of a channel is no larger than a few eps
-        gamma-near-zero        a channel that is switched off
+        gamma-near-zero        a channel that is switched off (not at the end of a residual branch,
+                               where it only means that the path around it is left alone)
         dead-channels          the nonlinearity behind it passes no gradient, for any image
 
-    Returns a `Diagnosis`, a list of `Finding`; empty for a sound network. A network that was never
-    trained (no batch tracked, gamma = 1 and beta = 0) has nothing to lag behind. Changes nothing
-    in ``net``. Raises ValueError for fewer than 2 images.
+    Returns a `Diagnosis`, a list of `Finding`; empty for a sound network. A layer that was never
+    trained has nothing to lag behind: it has tracked no batch, and its betas are not all different,
+    as training makes them. Changes nothing in ``net``. Raises ValueError for fewer than 2 images.
     """
     n = min(check_int("diagnose expected n", n, least=2), len(data.x_train))
     if n < 2:
@@ -103,13 +106,12 @@ def diagnose(
     places = list(_places(net.layers))
     norms = [place for place in places if isinstance(place[1], BatchNorm)]
     found += _small_batches(norms, batch_size)
-    for name, bn, before, _ in norms:
+    for name, bn, *_ in norms:
         found += _settings(net, name, bn)
-        if isinstance(before, Linear) and before.bias is not None:
-            found.append(_bias(name, before))
-    for name, layer, before, _ in places:
-        if isinstance(layer, InstanceNorm) and getattr(before, "bias", None) is not None:
-            found.append(_bias(name, before))
+    for i, (name, layer, *_) in enumerate(places):
+        before = _in_front(places, i)
+        if isinstance(layer, BatchNorm | InstanceNorm) and isinstance(before, Linear):
+            found += [_bias(name, before)] if before.bias is not None else []
     x = data.batch(slice(0, n), net.dtype)[0]
     twin = copy.deepcopy(net)  # so that a backward pass of net still finds its own batch
     try:
@@ -124,9 +126,10 @@ def diagnose(
     found += [f for f in frozen if f.layer not in named]
     for name, bn, _, ends_branch in norms:
         found += _channels(name, bn, seen[name], ends_branch)
-    for (name, bn, *_), (behind, layer, before, _) in pairwise(places):
-        if isinstance(bn, BatchNorm) and before is bn and isinstance(layer, Activation):
-            found += _dead(name, bn, layer, seen[behind])
+    for i, (name, bn, *_) in enumerate(places):
+        behind = _behind(places, i) if isinstance(bn, BatchNorm) else None
+        if behind is not None:
+            found += _dead(name, bn, *behind, seen)
     return Diagnosis(sorted(found, key=lambda f: [int(i) for i in f.layer.split(".branch.") if i]))
 
 
@@ -139,6 +142,30 @@ def _places(layers, prefix=""):
         else:
             yield f"{prefix}{i}", layer, before, bool(prefix) and i == len(layers) - 1
         before = layer
+
+
+def _in_front(places, i):
+    """The layer whose channels place i receives. What is the same everywhere in a channel passes
+    through a pooling as it is, and is the same for all images behind a Flatten."""
+    before = places[i][2]
+    while isinstance(before, MaxPool2d | Flatten):
+        i -= 1
+        before = places[i][2]
+    return before
+
+
+def _behind(places, i):
+    """(name, nonlinearity, is a dropout on the way?) that place i's channels reach, or None."""
+    dropped = False
+    for (_, last, *_), (name, layer, before, _) in zip(places[i:], places[i + 1 :]):
+        if before is not last:
+            return None
+        if isinstance(layer, Activation):
+            return name, layer, dropped
+        if not isinstance(layer, MaxPool2d | Flatten | Dropout):
+            return None
+        dropped |= isinstance(layer, Dropout)
+    return None
 
 
 def _inputs(layers, x, prefix=""):
@@ -254,17 +281,9 @@ def _channels(name, bn, x, ends_branch):
     c = len(mean)
     ruled = var < EPS_RULES * bn.eps
     if ruled.any():
-        yield Finding(
-            "eps-rules",
-            name,
-            float(var.min()),
-            f"{ruled.sum()} of {c} channels have a variance below {EPS_RULES:g} eps "
-            f"(the smallest is {var.min():.2g}, eps {bn.eps:.2g}): they come out too small.",
-            "Use a smaller eps, or find out why these channels hardly vary.",
-        )
-    new = bool(bn.buffers) and bn.buffers["num_batches_tracked"] == 0
+        yield _eps(name, bn, wide, var, ruled)
     small = np.abs(bn.gamma) < SMALL_GAMMA
-    if small.any() and not (ends_branch and new):  # Goyal et al. 2017 start there on purpose
+    if small.any() and not ends_branch:  # Goyal et al. 2017 start there, and some stay near it
         least = float(np.abs(bn.gamma).min())
         yield Finding(
             "gamma-near-zero",
@@ -274,19 +293,21 @@ def _channels(name, bn, x, ends_branch):
             f"{least:.2g}): hardly any signal or gradient passes.",
             "If nobody set it so: too much weight decay on gamma? These channels can be pruned.",
         )
-    untrained = new and (bn.gamma == 1).all() and (bn.beta == 0).all()
-    if not bn.track_running_stats or (new and (untrained or ends_branch)):
+    if not bn.track_running_stats or (bn.buffers["num_batches_tracked"] == 0 and not _trained(bn)):
         return
     std = np.sqrt(var + bn.eps)
     off = np.abs(bn.running_mean - mean) / std
     # eps stands on both sides: a channel that never varies has no variance to be wrong about.
     factor = np.exp(np.abs(np.log((bn.running_var + bn.eps) / (var + bn.eps))))
     middle = float(np.median(off)), float(np.median(factor))
+    largest = factor.max()
+    if largest > ONE_VAR_OFF:  # where it is known from more than a few images
+        largest = factor[~_nearly_constant(wide)].max(initial=1.0)
     if (
         middle[0] > MEAN_OFF
         or middle[1] > VAR_OFF
         or off.max() > ONE_MEAN_OFF
-        or factor.max() > ONE_VAR_OFF
+        or largest > ONE_VAR_OFF
     ):
         worst = float(off.max()), float(factor.max())
         yield Finding(
@@ -302,10 +323,49 @@ def _channels(name, bn, x, ends_branch):
         )
 
 
-def _dead(name, bn, layer, z):
-    axes = (0, *range(2, z.ndim))
-    back = np.sign(z) * BEYOND * z.std(axes, keepdims=True)
-    dead = (layer.saturated(z) & layer.saturated(z - back)).all(axes)
+def _eps(name, bn, x, var, ruled):
+    constant = int((_nearly_constant(x) & ruled).sum())
+    text = (
+        f"{ruled.sum()} of {len(var)} channels have a variance below {EPS_RULES:g} eps "
+        f"(the smallest is {var.min():.2g}, eps {bn.eps:.2g}): they come out too small."
+    )
+    advice = "Use a smaller eps, or find out why these channels hardly vary."
+    if constant:
+        text += (
+            f" {constant} of them {'is' if constant == 1 else 'are'} (nearly) constant: the same "
+            f"number in {NEARLY_ALL:.0%} of the places or more."
+        )
+        advice = (
+            "No eps helps a channel that is constant: is the unit in front of it dead, or always 0 "
+            "where the images are empty? A smaller rate keeps units alive."
+        )
+        if constant < ruled.sum():
+            advice += " For the others, use a smaller eps."
+    return Finding("eps-rules", name, float(var.min()), text, advice)
+
+
+def _nearly_constant(x):
+    """For each channel: is it the same number nearly everywhere?"""
+    axes = (0, *range(2, x.ndim))
+    return (x == np.median(x, axes, keepdims=True)).mean(axes) > NEARLY_ALL
+
+
+def _trained(bn):
+    """Do its betas look like those of a trained layer, whatever it has tracked?
+
+    Training moves each of them by another amount; what is set by hand is the same number for many.
+    So weights that came without their buffers are told from a layer that is new.
+    """
+    return len(np.unique(bn.beta)) > max(1, len(bn.beta) / 2)
+
+
+def _dead(name, bn, behind, layer, dropped, seen):
+    z = seen[behind].reshape(len(seen[behind]), len(bn.gamma), -1)  # undoes a Flatten
+    back = np.sign(z) * BEYOND * z.std((0, 2), keepdims=True)
+    silent = layer.saturated(z) & layer.saturated(z - back)
+    if dropped:
+        silent |= z == 0  # was dropped, and says nothing
+    dead = silent.all((0, 2))
     dead &= np.abs(bn.gamma) >= SMALL_GAMMA  # the others have their finding
     if dead.any():
         yield Finding(

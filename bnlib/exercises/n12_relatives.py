@@ -3,10 +3,20 @@ Sennrich 2019)."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from .engine import Case, Exercise, properties
-from .engine.probes import Probe, betas, conv_probes, dense_probes, gammas, gradients
+from .engine.probes import (
+    Probe,
+    batch,
+    betas,
+    conv_probes,
+    dense_probes,
+    gammas,
+    gradients,
+)
 
 # ---------------------------------------------------------------- solutions
 
@@ -119,13 +129,13 @@ def _plain(case: Case) -> np.ndarray:
 
 
 def groups_are_centred(case: Case) -> str | None:
-    """With gamma = 1 and beta = 0 each group has the mean 0."""
-    plain = _plain(case)
+    """With gamma = 1 and beta = 0 each group (for layer norm: each example) has the mean 0."""
+    mean = _by_group(case, _plain(case).mean(axis=2))
     return case.differ(
-        plain.mean(axis=2),
-        np.zeros(plain.shape[:2]),
+        mean,
+        np.zeros_like(mean),
         "With gamma = 1 and beta = 0 the numbers that share a mean should have the mean 0 "
-        "afterwards; at [example, group] {at} it is {got}. Over which numbers is your mean taken?",
+        f"afterwards; {_where(case)} it is {{got}}. Over which numbers is your mean taken?",
     )
 
 
@@ -133,11 +143,21 @@ def groups_are_scaled(case: Case) -> str | None:
     """With gamma = 1 and beta = 0 each group has the variance v / (v + eps)."""
     var = _groups(case, case.given.x).var(axis=2)
     return case.differ(
-        _plain(case).var(axis=2),
-        var / (var + case.given.eps),
-        "With gamma = 1 and beta = 0 a group's variance should be {want} afterwards, and at "
-        "[example, group] {at} it is {got}. By what is divided, and where does eps stand?",
+        _by_group(case, _plain(case).var(axis=2)),
+        _by_group(case, var / (var + case.given.eps)),
+        "With gamma = 1 and beta = 0 the numbers that share a variance should have the variance "
+        f"{{want}} afterwards, and {_where(case)} it is {{got}}. By what is divided, and where "
+        "does eps stand?",
     )
+
+
+def _by_group(case: Case, a: np.ndarray) -> np.ndarray:
+    """(N, groups), or (N,) for layer norm, which has no groups."""
+    return a if hasattr(case.given, "num_groups") else a[:, 0]
+
+
+def _where(case: Case) -> str:
+    return "at [image, group] {at}" if hasattr(case.given, "num_groups") else "in example {i}"
 
 
 def gamma_scales_features(case: Case) -> str | None:
@@ -201,7 +221,21 @@ def _dense() -> list[Probe]:
 
     The engine's batches have features of unequal means; here the examples shall have them too.
     """
-    return dense_probes(lambda rng, x, eps: _forward(rng, _uneven(x), eps), one="right")
+    rng = np.random.default_rng(12)
+    zeros, wide = (_uneven(batch(rng, shape)) for shape in ((5, 4), (3, 700)))
+    zeros[zeros < 0] = zeros[1] = 0.0
+    probes = [
+        *dense_probes(lambda rng, x, eps: _forward(rng, _uneven(x), eps), one="right"),
+        Probe("an example of zeros, and zeros in others", _forward(rng, zeros, 1e-3)),
+        Probe("examples of 700 features", _forward(rng, wide, 1e-3)),
+    ]
+    return [_refusable(p) for p in probes]
+
+
+def _refusable(probe: Probe) -> Probe:
+    """Normalised by itself, a value loses its size: bnlib's own functions refuse that."""
+    own = probe.args["x"][0].size // probe.args.get("num_groups", 1)
+    return replace(probe, may_raise=own == 1)
 
 
 def _uneven(x: np.ndarray) -> np.ndarray:
@@ -219,10 +253,20 @@ def _grouped() -> list[Probe]:
         middle = (
             divisors[len(divisors) // 2] if c == 4 else divisors[int(rng.integers(len(divisors)))]
         )
-        given = _forward(rng, _uneven(x), eps)
-        return {"x": given.pop("x"), "num_groups": middle, **given}
+        return in_groups(middle, _forward(rng, _uneven(x), eps))
 
-    return conv_probes(complete)
+    def in_groups(count, given):
+        return {"x": given.pop("x"), "num_groups": count, **given}
+
+    rng = np.random.default_rng(12)
+    zeros, wide = (_uneven(batch(rng, shape)) for shape in ((3, 4, 2, 3), (2, 4, 16, 17)))
+    zeros[zeros < 0] = zeros[1] = zeros[0, 2] = 0.0
+    probes = [
+        *conv_probes(complete),
+        Probe("an image of zeros, and a channel", in_groups(2, _forward(rng, zeros, 1e-3))),
+        Probe("groups of 544 numbers", in_groups(2, _forward(rng, wide, 1e-3))),
+    ]
+    return [_refusable(p) for p in probes]
 
 
 def _backward_probes() -> list[Probe]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .engine import Case, Exercise, Probe
+from .engine import Case, Exercise, Probe, properties
 
 # ================================================================ sync_statistics
 
@@ -60,8 +60,51 @@ def _workers() -> list[Probe]:
         Probe(f"{k} workers, {c} channels", shares(rng.integers(2, 40, k), c))
         for k, c in ((2, 3), (5, 2), (7, 4), (3, 6), (8, 3), (6, 6))
     ]
-    single = {name: v.astype(np.float32) for name, v in shares([4, 9, 2], 3).items()}
-    return [*probes, Probe("float32", single, tol=1e-4)]
+    probes += [
+        Probe("counts that are nearly equal", shares([3, 4, 3], 3, apart=3.0)),
+        Probe("hundreds of values each, nearly equal", shares([300, 301, 298, 302], 2, apart=3.0)),
+        Probe("12 workers", shares(rng.integers(2, 40, 12), 3)),
+        Probe("33 workers", shares(rng.integers(1, 300, 33), 2)),
+        Probe("100,000 values and more each", shares([100_000, 250_000, 90_001], 2)),
+        Probe("workers that hardly vary", _hardly_varying(shares([4, 3, 8], 3)), tol=1e-13),
+        # 3 channels would do to see what overflows. 100 are for a program that makes an array of
+        # all the values: NumPy refuses at once what would take terabytes. Multiples of 1024, so
+        # that the counts and their sum are float32 numbers.
+        Probe(
+            "2,000,000,000 values each",
+            shares(1024 * np.array([1_953_125, 1_860_000, 2_050_781]), 100),
+        ),
+    ]
+    single = _in_float32(shares([4, 9, 2], 3))
+    far_single = _in_float32(shares([4, 9, 2], 3, around=1e4))
+    far = shares([5, 2, 8], 3, around=1e8)
+    return [
+        *probes,
+        Probe("float32", single, tol=1e-4),
+        Probe("float32 with means near 10,000", far_single, tol=0.1, tag="large mean"),
+        Probe("means near 100,000,000", far, tol=1e-5, tag="large mean"),
+    ]
+
+
+def _in_float32(given: dict) -> dict:
+    return {name: v.astype(np.float32) for name, v in given.items()}
+
+
+def _hardly_varying(given: dict) -> dict:
+    """Channel 0 is one number everywhere, the others vary by a thousandth."""
+    means, variances = 1e-3 * given["means"], 1e-6 * given["variances"]
+    means[:, 0], variances[:, 0] = 1.3, 0.0
+    return given | {"means": means, "variances": variances}
+
+
+def _loses_digits(case: Case) -> bool:
+    """Does the error grow with the square of the means, as where large squares are subtracted?"""
+    means = case.given.means - case.given.means.mean(axis=0)
+    return properties.grows_with_the_square(
+        lambda mean, dtype: properties.error_of(
+            case, means=(means + mean).astype(dtype).astype(np.float64)
+        )
+    )
 
 
 def moving_all_moves_the_mean(case: Case) -> str | None:
@@ -105,6 +148,7 @@ sync_statistics = Exercise(
     returns=["count", "mean", "var"],
     probes=_workers,
     properties=(moving_all_moves_the_mean, split_in_two),
+    hard={"large mean": _loses_digits},
     hints=(
         "Two workers, each of whose values are all the same: 0, 0 and 6, 6. Both variances are 0. "
         "What is the variance of all four values?",

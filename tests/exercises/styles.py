@@ -1111,10 +1111,10 @@ class stable_variance:
 
 
 class sync_statistics:
-    def second_moments(counts, means, variances):
+    def around_the_first_worker(counts, means, variances):
         n = counts.sum()
-        mean = counts @ means / n
-        return n, mean, counts @ (variances + means**2) / n - mean**2
+        step = counts @ (means - means[0]) / n
+        return n, means[0] + step, counts @ (variances + (means - means[0] - step) ** 2) / n
 
     def sums_of_squares(counts, means, variances):
         c = counts.reshape(-1, 1)

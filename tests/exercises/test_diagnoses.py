@@ -1,15 +1,19 @@
 """Programs that others wrote: the mistake is named, and nothing false is said."""
 
+import re
+
 import numpy as np
 import pytest
 from exercises.programs import PER_CHANNEL, dx_only, ref, with_globals, xh
 
-from bnlib import exercises
+from bnlib import exercises, functional
 from bnlib.exercises import (
     bn_backward,
     bn_conv_backward,
     bn_forward,
+    group_norm,
     init_std,
+    layer_norm,
     saturated_fraction,
     standardize,
     update_running,
@@ -510,3 +514,64 @@ def test_a_sum_without_an_axis_says_the_word_axis():
 def test_missing_brackets_are_named():
     result = standardize.check(lambda x, eps: x - x.mean(0) / np.sqrt(x.var(0) + eps))
     assert result.diagnosis == "brackets-missing"
+
+
+def test_layer_norm_is_not_told_of_groups():
+    def scaled(mean, var):
+        def function(x, gamma, beta, eps):
+            xhat = x - mean * x.mean(1, keepdims=True)
+            return gamma * xhat / np.sqrt(var * x.var(1, keepdims=True) + eps) + beta
+
+        return function
+
+    for function in (scaled(0.9, 1), scaled(1, 1.1)):
+        result = layer_norm.check(function)
+        assert re.search(r"in example \d it is", result.message), result
+        assert "group" not in result.message
+    assert not any("group" in m.message for m in layer_norm.mistakes)
+
+
+@pytest.mark.parametrize(
+    "var",
+    [
+        lambda x: x.var(1, ddof=1, keepdims=True),
+        lambda x: x.std(1, ddof=1, keepdims=True) ** 2,
+        lambda x: ((x - x.mean(1, keepdims=True)) ** 2).sum(1, keepdims=True) / (x.shape[1] - 1),
+    ],
+)
+def test_nan_for_a_single_feature_does_not_hide_an_unbiased_variance(var):
+    def function(x, gamma, beta, eps):
+        return gamma * (x - x.mean(1, keepdims=True)) / np.sqrt(var(x) + eps) + beta
+
+    assert layer_norm.check(function).diagnosis == "unbiased-variance"
+
+
+def test_a_group_of_one_value_may_be_refused_but_not_be_wrong():
+    def refuses(x, gamma, beta, eps):
+        return functional.layer_norm(x, gamma, beta, eps)[0]
+
+    assert layer_norm.check(refuses).passed
+    wrong = layer_norm.check(
+        lambda x, g, b, eps: x if x.shape[1] == 1 else layer_norm.answer(x, g, b, eps)
+    )
+    assert not wrong.passed and "a single feature" in wrong.message
+    assert group_norm.check(lambda *args: functional.group_norm(*args)[0]).passed
+
+
+def test_a_forgotten_keepdims_is_named_where_broadcasting_fails():
+    def forgets(x, gamma, beta, eps):
+        mu, var = x.mean(axis=1), x.var(axis=1)
+        return gamma * (x - mu) / np.sqrt(var + eps) + beta
+
+    result = layer_norm.check(forgets)
+    assert (result.outcome, result.diagnosis) == ("error", "keepdims-forgotten")
+    assert "could not be broadcast" in result.message and "(6,)" in result.message
+
+
+def test_a_float_for_a_whole_number_is_explained():
+    def halves(x, num_groups, gamma, beta, eps):
+        return x.reshape(len(x), num_groups, x.shape[1] / num_groups, -1)
+
+    result = group_norm.check(halves)
+    assert result.outcome == "error"
+    assert "`/` always gives a float" in result.message

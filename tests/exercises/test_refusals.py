@@ -59,6 +59,46 @@ def float32_floor(name, floor):
     return function
 
 
+def zero_where(name, axes):
+    """The solution, but 0 where all numbers along these axes of x are 0."""
+    return first_output(
+        name, lambda y, args: np.where((args[0] == 0).all(axes, keepdims=True), 0.0, y)
+    )
+
+
+def without_zeros(x, gamma, beta, eps):
+    """Layer norm that takes 0 for padding."""
+    there = x != 0
+    n = np.maximum(there.sum(1, keepdims=True), 1)
+    mean = x.sum(1, keepdims=True) / n
+    var = ((x - mean) ** 2 * there).sum(1, keepdims=True) / n
+    return gamma * (x - mean) / np.sqrt(var + eps) + beta
+
+
+def ddof_over_500(x, num_groups, gamma, beta, eps):
+    z = x.reshape(len(x), num_groups, -1)
+    var = z.var(2, ddof=int(z.shape[2] > 500), keepdims=True)
+    xhat = ((z - z.mean(2, keepdims=True)) / np.sqrt(var + eps)).reshape(x.shape)
+    return gamma[:, None, None] * xhat + beta[:, None, None]
+
+
+def one_pass(counts, means, variances):
+    n = counts.sum()
+    mean = counts @ means / n
+    return n, mean, counts @ (variances + means**2) / n - mean**2
+
+
+def products_in_int32(counts, means, variances):
+    """One worker after the other; the product of two counts leaves int32 above 46,000 each."""
+    c = counts.astype(np.int32)
+    n, mean, total = c[0], means[0], c[0] * variances[0]
+    for m, mu, v in zip(c[1:], means[1:], variances[1:]):
+        step = mu - mean
+        total = total + m * v + step**2 * ((n * m).astype(np.int32) / (n + m))
+        mean, n = mean + step * (m / (n + m)), n + m
+    return counts.sum(), mean, total / n
+
+
 WRONG = {
     # A: few digits
     **{
@@ -242,6 +282,56 @@ WRONG = {
     ),
     "shift-at-most-10": lambda mean, std, floor: np.minimum(answer("shift")(mean, std, floor), 10),
     "saturated_fraction-first-100": lambda z: np.mean(abs(z[:100]) > 4.35671),
+    # groups inside one example
+    "layer_norm-zero-example-is-zero": zero_where("layer_norm", (1,)),
+    "layer_norm-zeros-are-no-values": without_zeros,
+    "layer_norm-ddof-over-500": lambda x, g, b, eps: (
+        g
+        * (x - x.mean(1, keepdims=True))
+        / np.sqrt(x.var(1, ddof=int(x.shape[1] > 500), keepdims=True) + eps)
+        + b
+    ),
+    "group_norm-zero-image-is-zero": zero_where("group_norm", (1, 2, 3)),
+    "group_norm-zero-channel-is-zero": zero_where("group_norm", (2, 3)),
+    "group_norm-ddof-over-500": ddof_over_500,
+    # workers
+    "sync_statistics-one-pass": one_pass,
+    "sync_statistics-one-pass-clipped": lambda c, m, v: (
+        *one_pass(c, m, v)[:2],
+        np.maximum(one_pass(c, m, v)[2], 0),
+    ),
+    **{
+        f"sync_statistics-{dtype}": lambda c, m, v, dtype=dtype: (
+            c.astype(dtype).sum(dtype=dtype),
+            *answer("sync_statistics")(c, m, v)[1:],
+        )
+        for dtype in ("int8", "int16", "int32")
+    },
+    "sync_statistics-products-in-int32": products_in_int32,
+    **{
+        f"sync_statistics-plain-if-counts-{k}": lambda c, m, v, near=near: (
+            (c.sum(), m.mean(0), v.mean(0) + m.var(0))
+            if near(c)
+            else answer("sync_statistics")(c, m, v)
+        )
+        for k, near in {
+            "differ-by-2": lambda c: np.ptp(c) <= 2,
+            "are-within-2-per-cent": lambda c: np.allclose(c, c[0], rtol=0.02),
+        }.items()
+    },
+    **{
+        f"sync_statistics-first-{k}-workers": lambda c, m, v, k=k: answer("sync_statistics")(
+            c[:k], m[:k], v[:k]
+        )
+        for k in (8, 32)
+    },
+    **{
+        f"sync_statistics-var-at-least-{least}": lambda c, m, v, least=least: (
+            *answer("sync_statistics")(c, m, v)[:2],
+            np.maximum(answer("sync_statistics")(c, m, v)[2], least),
+        )
+        for least in (1e-5, 1e-8, 1e-12)
+    },
 }
 
 

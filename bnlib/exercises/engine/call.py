@@ -159,6 +159,11 @@ def describe_error(error: BaseException, call: str, diagnosed: bool = False) -> 
             "`@` is the matrix product: the columns of the left and the rows of the right have to "
             "be as many. Should it be one, or should entry be multiplied by entry, with `*`?"
         )
+    elif "cannot be interpreted as an integer" in message:
+        lines.append(
+            "A float stands where a whole number is needed: `/` always gives a float. Which "
+            "division should come out whole?"
+        )
     elif "broadcast" in message:
         lines.append(
             "Two shapes do not fit. Which axes has each of the arrays, and which should match?"

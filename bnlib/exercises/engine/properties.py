@@ -7,6 +7,7 @@ is between the two kinds of batch normalization.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -135,24 +136,29 @@ def variance_loses_digits(case: Case) -> bool:
     data = rows(case.given.x)
     columns = (data - data.mean(0)) / data.std(0)
     x = _in_layout_of(case.given.x, columns)
+    return grows_with_the_square(
+        lambda mean, dtype: error_of(case, x=(x + mean).astype(dtype).astype(np.float64))
+    )
+
+
+def grows_with_the_square(error_at: Callable[[float, type], float]) -> bool:
+    """Is error_at(mean, dtype), of numbers of size 1 around that mean, about mean**2 roundings?"""
 
     def error(mean, dtype=np.float64):  # the largest near that mean: rounding is a matter of luck
-        means = mean * np.linspace(1.0, 1.3, 8)
-        return max(_error_at(case, (x + m).astype(dtype).astype(np.float64)) for m in means)
+        return max(error_at(m, dtype) for m in mean * np.linspace(1.0, 1.3, 8))
 
-    def grows_with_the_square(dtype):
+    def grows(dtype):
         rounding = np.finfo(dtype).eps / 2
         expected = (1e-4, 1e-3, 1e-2)
         return all(0.05 < error(np.sqrt(e / rounding), dtype) / e < 10 for e in expected)
 
-    return error(0.0) < 1e-5 and (
-        grows_with_the_square(np.float64) or grows_with_the_square(np.float32)
-    )
+    return error(0.0) < 1e-5 and (grows(np.float64) or grows(np.float32))
 
 
-def _error_at(case, x) -> float:
-    """The largest error of the student's outputs on this x, relative to the largest entry."""
-    got, want = vars(case.call(x=x)), vars(case.reference(x=x))
+def error_of(case: Case, **changed) -> float:
+    """The largest error of the student's outputs with these arguments changed, relative to the
+    largest entry (at least 1) of each output."""
+    got, want = vars(case.call(**changed)), vars(case.reference(**changed))
     return max(
         float(np.abs(got[name] - right).max() / max(1.0, np.abs(right).max()))
         for name, right in want.items()
