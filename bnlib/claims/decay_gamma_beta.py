@@ -71,8 +71,8 @@ CLAIM = Claim(
     criterion=(
         "Reproduces if leaving gamma and beta out of the decay gains more than the size worth "
         f"having at both decays, {DECAYS[0]:g} and {DECAYS[1]:g}; partly if at one; not at this "
-        f"scale if it can at neither. Three hidden layers with BN, {IMAGES:,} images, rate {RATE:g} "
-        "and a tenth of it for the last steps; the last bias is decayed in both."
+        f"scale if it can at neither. Three hidden layers with BN, {IMAGES:,} images, rate "
+        f"{RATE:g} and a tenth of it for the last steps; the last bias is decayed in both."
     ),
     conclude=(
         "Whether the decay of a few hundred numbers among tens of thousands shows in a small "
