@@ -14,7 +14,7 @@ from bnlib.landscape import loss_along_gradient
 from bnlib.network import mlp
 from bnlib.training import Trainer
 
-STEPS = {"full": 300, "notebook": 240}
+STEPS = {"full": 300, "notebook": 120}
 EVERY = 20  # steps between two looks
 RATES = (0.03, 0.1)
 DISTANCES = np.linspace(0.1, 2.0, 8)  # steps of the training rate
