@@ -8,7 +8,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter
 from bnlib.data import NUM_CLASSES, Data, load_mnist
 from bnlib.figures.format import number, setting
 from bnlib.figures.marks import EdgeMarks
-from bnlib.figures.style import COLORS, look
+from bnlib.figures.style import COLORS, INK, look
 from bnlib.landscape import DISTANCES, follow
 from bnlib.network import mlp
 from bnlib.views import check_int, check_real
@@ -27,7 +27,7 @@ class LandscapeFilm(Film):
 
     A panel a network: to the right the distance moved from the weights of that moment, where 1 is
     the training step itself; upwards the loss there minus the loss here, for one fixed batch in
-    training mode. Faint lines are the earlier looks. Triangles at the edge: the line goes on beyond
+    training mode. Thin lines are the earlier looks. Triangles at the edge: the line goes on beyond
     it. At the right two numbers of every look: the largest minus the smallest loss on the line, and
     the largest change of the gradient, as a multiple of its length. The last frame has their
     medians over the run.
@@ -103,7 +103,7 @@ class LandscapeFilm(Film):
         for i, name in enumerate(NORMS):
             ax = fig.add_axes((0.09 + 0.305 * i, 0.16, 0.28, 0.74))
             ax.set(xlim=DISTANCES[[0, -1]], xticks=[0, 1, 2])
-            ax.set_title(name, color=COLORS[name], weight="bold")
+            ax.set_title(name, color=INK[name], weight="bold")
             ax.set_xlabel("distance, in training steps")
             ax.axhline(0, color="0.8", lw=1, zorder=0)
             ax.axvline(1, color="0.8", lw=1, zorder=0)
@@ -113,7 +113,7 @@ class LandscapeFilm(Film):
                 ax.set_ylabel("loss there − loss here")
             self._panels[name] = ax
             # One line of all earlier looks, with gaps: one artist, however many there are.
-            self._past[name] = ax.plot([], [], color=COLORS[name], lw=1, alpha=0.35)[0]
+            self._past[name] = ax.plot([], [], color=COLORS[name], lw=0.7)[0]
             self._now[name] = ax.plot([], [], **look(name) | {"lw": 3.5})[0]
             self._marks[name] = EdgeMarks(ax, COLORS[name])
             self._text[name] = ax.text(
@@ -134,7 +134,7 @@ class LandscapeFilm(Film):
             self._over[measure] = ax
             self._cursors.append(ax.axvline(0, color="black", lw=1.3))
             for name in NORMS:
-                future = ax.plot([], [], alpha=0.3, **look(name))[0]
+                future = ax.plot([], [], lw=1, **look(name))[0]
                 self._measured[name, measure] = ax.plot([], [], **look(name))[0], future
         self._lr = None
         marks = [mark.artists for mark in self._marks.values()]
