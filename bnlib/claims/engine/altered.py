@@ -1,6 +1,8 @@
-"""Layers and networks that differ from bnlib's in one thing, for claims that ask what it does."""
+"""Layers, networks and a SGD that differ from bnlib's in one thing, to ask what it does."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -8,6 +10,7 @@ from bnlib.data import Data
 from bnlib.layers import Layer
 from bnlib.network import Sequential
 from bnlib.norms import BatchNorm
+from bnlib.optim import SGD
 
 
 class Standardised(Layer):
@@ -87,3 +90,36 @@ def with_norm(net: Sequential, norm: type[BatchNorm]) -> Sequential:
         norm(layer.num_features, dtype=layer.gamma.dtype) if isinstance(layer, BatchNorm) else layer
         for layer in net.layers
     )
+
+
+class PartialSGD(SGD):
+    """SGD that trains some of the parameters, and decays some of them.
+
+    ``trained`` and ``decay`` are a number for all, or an array of one number for each of
+    ``net.flat_params``, as `for_each` makes it: 0 or 1, and the weight decay.
+    """
+
+    def __init__(
+        self,
+        net: Sequential,
+        lr: float,
+        trained: float | np.ndarray = 1.0,
+        decay: float | np.ndarray = 0.0,
+    ) -> None:
+        super().__init__(net, lr)
+        self.trained, self.decay = trained, decay
+
+    def step(self) -> None:
+        gradients = self.net.flat_grads
+        gradients += self.decay * self.net.flat_params
+        gradients *= self.trained
+        super().step()
+
+
+def for_each(net: Sequential, value: Callable[[str, np.ndarray], float | np.ndarray]) -> np.ndarray:
+    """``value(name, array)`` of every parameter, in the order of ``net.flat_params``.
+
+    A number stands for all of an array, named as in ``net.params``: "1.gamma".
+    """
+    parts = [np.broadcast_to(value(n, p), p.shape).ravel() for n, p in net.params.items()]
+    return np.concatenate(parts).astype(net.dtype)

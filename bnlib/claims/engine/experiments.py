@@ -9,6 +9,7 @@ import numpy as np
 
 from bnlib.data import NUM_CLASSES, Data, load_mnist
 from bnlib.network import Sequential
+from bnlib.optim import SGD
 from bnlib.training import Trainer, accuracy
 
 POOLED = 14 * 14
@@ -43,9 +44,20 @@ def percent_right(net: Sequential, data: Data, count: int = 2000) -> float:
 
 
 def trained_percent(
-    net: Sequential, data: Data, steps: int, lr: float, seed: int, batch_size: int = 60, count=2000
+    net: Sequential,
+    data: Data,
+    steps: int,
+    lr: float,
+    seed: int,
+    batch_size: int = 60,
+    count: int = 2000,
+    optimizer: SGD | None = None,
 ) -> float:
-    """Train ``net``; its test accuracy in percent. One that diverged counts as guessing, 10 %."""
+    """Train ``net``; its test accuracy in percent. One that diverged counts as guessing, 10 %.
+
+    ``optimizer`` takes the place of plain SGD, and its own rate that of ``lr``.
+    """
     trainer = Trainer(net, data, lr, batch_size, seed)
+    trainer.optimizer = optimizer or trainer.optimizer
     trainer.advance(steps)
     return GUESSING if trainer.diverged_at is not None else percent_right(net, data, count)
