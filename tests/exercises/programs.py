@@ -69,7 +69,9 @@ def in_float32(f, *, back=False):
         if not back:
             return found
         many = isinstance(found, tuple)
-        return tuple(np.float64(a) for a in found) if many else np.float64(found)
+        # [()]: a number stays one. (np.float64(a) makes a number of an array (1,) in NumPy 2.0.)
+        wide = [np.asarray(a, np.float64)[()] for a in (found if many else [found])]
+        return tuple(wide) if many else wide[0]
 
     return function
 

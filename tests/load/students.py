@@ -65,6 +65,8 @@ def main() -> int:
     students = []
     for group in groups:
         students += asyncio.run(everybody(group, options))
+    if options.moves and not any(student.moves for student in students):
+        students[0].problems.append("no widget of any notebook was moved")
     bad = [student for student in students if student.problems]
     for student in bad:
         print(f"{student.notebook}: {'; '.join(student.problems)}", file=sys.stderr)

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType, ModuleType
 
+import numpy as np
+
 from .card import Text
 from .function import loaded_globals, plain_function
 
@@ -185,7 +187,9 @@ def _loaded(kept, source) -> set[str]:
 
 def _home(value) -> str:
     """The module that a thing was imported from; "" for what the notebook itself defines."""
-    module = getattr(value, "__module__", None) or ""
+    # NumPy 2.0's ufuncs (np.sqrt) do not say where they are from.
+    unsaid = "numpy" if isinstance(value, np.ufunc) else ""
+    module = getattr(value, "__module__", None) or unsaid
     return "" if module == "__main__" else module
 
 
