@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -49,43 +48,3 @@ def signal_profile(net: Sequential, x: np.ndarray, labels: np.ndarray) -> Signal
         mean_square=np.array([np.mean(h * h) for h in outputs]),
         gradient_norm=np.array(norms),
     )
-
-
-class Along(NamedTuple):
-    """What `loss_along_gradient` finds, an entry for each distance."""
-
-    losses: np.ndarray  # at w - distance * gradient
-    turned: np.ndarray  # length of the gradient's change, over the length of the gradient
-    smoothness: np.ndarray  # the same change over the distance moved
-
-
-@one_blas_thread()
-def loss_along_gradient(
-    net: Sequential, x: np.ndarray, labels: np.ndarray, distances: np.ndarray
-) -> Along:
-    """The loss, and the change of its gradient, at w - distance * gradient for each distance.
-
-    ``x`` and ``labels`` are one batch, in training mode; ``distances`` (k,) are learning rates. The
-    network is left as it was. Source: Santurkar et al. 2018 (arXiv:1805.11604), section 3.1.
-    Raises as the network's forward pass does.
-    """
-    start, found = net.flat_params.copy(), []
-    with net.as_it_was():
-        net.train()
-
-        def look() -> tuple[float, np.ndarray]:
-            loss, dlogits = softmax_cross_entropy(net(x), labels)
-            net.backward(dlogits, input_gradient=False)
-            return loss, net.flat_grads.copy()
-
-        try:
-            _, gradient = look()
-            length = np.linalg.norm(gradient)
-            for distance in distances:
-                net.flat_params[...] = start - distance * gradient
-                loss, there = look()
-                change = np.linalg.norm(there - gradient)
-                found.append((loss, change / length, change / (distance * length)))
-        finally:
-            net.flat_params[...] = start
-    return Along(*np.array(found).T)

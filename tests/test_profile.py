@@ -6,7 +6,7 @@ import pytest
 from bnlib import mlp
 from bnlib.losses import softmax_cross_entropy
 from bnlib.network import cnn
-from bnlib.profile import loss_along_gradient, signal_profile
+from bnlib.profile import signal_profile
 
 
 @pytest.fixture
@@ -65,26 +65,3 @@ def test_a_cnn_has_one_number_for_each_block():
     )
     assert profile.std.shape == profile.gradient_norm.shape == (2,)
     assert (profile.gradient_norm > 0).all()
-
-
-def test_along_the_gradient_is_the_definition_and_leaves_the_network_alone(batch):
-    x, labels = batch
-    net, distances = mlp([7, 5, 3], "batch", seed=3), np.array([0.1, 0.5])
-    before, buffers = net.flat_params.copy(), {k: v.copy() for k, v in net.buffers.items()}
-    along = loss_along_gradient(net, x, labels, distances)
-    assert np.array_equal(net.flat_params, before)
-    assert all(np.array_equal(net.buffers[k], v) for k, v in buffers.items())
-
-    def look():
-        loss, dlogits = softmax_cross_entropy(net(x), labels)
-        net.backward(dlogits)
-        return loss, net.flat_grads.copy()
-
-    _, gradient = look()
-    for i, distance in enumerate(distances):
-        net.flat_params[...] = before - distance * gradient
-        loss, there = look()
-        change = np.linalg.norm(there - gradient)
-        assert along.losses[i] == pytest.approx(loss)
-        assert along.turned[i] == pytest.approx(change / np.linalg.norm(gradient))
-        assert along.smoothness[i] == pytest.approx(along.turned[i] / distance)

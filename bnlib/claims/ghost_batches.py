@@ -15,7 +15,7 @@ SIZES = [196, 100, 100, 100, 10]
 IMAGES = 2000
 BATCH = 500  # 31 ghost batches of at least 16
 RATES = (0.1, 0.3)
-STEPS = {"full": 300, "notebook": 200}
+STEPS = {"full": 300, "notebook": 120}
 WORTH = 0.5  # points of accuracy
 
 

@@ -10,11 +10,11 @@ import numpy as np
 from bnlib.claims.engine.claim import Claim
 from bnlib.claims.engine.experiments import ARMS, FIVE, mnist
 from bnlib.claims.engine.judging import Row, Verdict, difference, overall
+from bnlib.landscape import loss_along_gradient
 from bnlib.network import mlp
-from bnlib.profile import loss_along_gradient
 from bnlib.training import Trainer
 
-STEPS = {"full": 300, "notebook": 240}
+STEPS = {"full": 300, "notebook": 120}
 EVERY = 20  # steps between two looks
 RATES = (0.03, 0.1)
 DISTANCES = np.linspace(0.1, 2.0, 8)  # steps of the training rate

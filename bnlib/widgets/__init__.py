@@ -10,6 +10,7 @@ from bnlib.widgets.distributions import DistributionFilm
 from bnlib.widgets.explorer import DistributionExplorer
 from bnlib.widgets.film import Film
 from bnlib.widgets.jacobian import JacobianExplorer, ProjectionExplorer
+from bnlib.widgets.landscape_film import LandscapeFilm
 from bnlib.widgets.live import LiveFigure
 from bnlib.widgets.norm_explorer import NormExplorer
 from bnlib.widgets.running import RunningStatisticsExplorer
@@ -22,6 +23,7 @@ __all__ = [
     "DistributionFilm",
     "Film",
     "JacobianExplorer",
+    "LandscapeFilm",
     "LiveFigure",
     "NormExplorer",
     "ProjectionExplorer",

@@ -29,6 +29,7 @@ WIDGETS = {
     "JacobianExplorer": "JacobianExplorer()",
     "ProjectionExplorer": "ProjectionExplorer()",
     "NormExplorer": "NormExplorer(x[:24].reshape(4, 6, 14, 14))",
+    "LandscapeFilm": "LandscapeFilm(data, steps=100)",
 }
 
 

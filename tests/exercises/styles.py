@@ -912,6 +912,83 @@ class BatchNormLayer:
             return found[0]
 
 
+class NoisyBatchNorm:
+    class inside_the_output(bnlib.BatchNorm):
+        def __init__(self, num_features, rng):
+            super().__init__(num_features)
+            self.rng = rng
+
+        def forward(self, x):
+            y = super().forward(x)
+            if self.training:
+                self.scale = self.rng.uniform(0.5, 1.5, (1, y.shape[1]))
+                y *= self.scale
+                y += 0.5 + 0.5 * self.rng.standard_normal(y.shape[1])
+            return y
+
+        def backward(self, dy):
+            return super().backward(dy * self.scale if self.training else dy)
+
+    class ones_at_test(bnlib.BatchNorm):
+        def __init__(self, D, rng):
+            super().__init__(num_features=D)
+            self.rng, self.stretch = rng, np.ones(D)
+
+        def forward(self, x):
+            D = x.shape[1]
+            self.stretch, move = np.ones(D), np.zeros(D)
+            if self.training:
+                self.stretch = 0.5 + self.rng.random(D)
+                move = self.rng.normal(loc=0.5, scale=0.5, size=D)
+            return self.stretch[None, :] * bnlib.BatchNorm.forward(self, x) + move[None, :]
+
+        def backward(self, dy):
+            return bnlib.BatchNorm.backward(self, np.multiply(dy, self.stretch))
+
+    class unit_by_unit(bnlib.BatchNorm):
+        def __init__(self, num_features, generator):
+            self.generator = generator
+            super().__init__(num_features)
+
+        def forward(self, x):
+            out = super().forward(x)
+            self.scales = [1.0] * x.shape[1]
+            if not self.training:
+                return out
+            self.scales = [self.generator.uniform(0.5, 1.5) for _ in range(x.shape[1])]
+            shifts = [self.generator.normal(0.5, 0.5) for _ in range(x.shape[1])]
+            for k in range(x.shape[1]):
+                out[:, k] = self.scales[k] * out[:, k] + shifts[k]
+            return out
+
+        def backward(self, dy):
+            return super().backward(np.array(self.scales) * dy)
+
+    class by_the_parameters(bnlib.BatchNorm):
+        def __init__(self, num_features, rng):
+            super().__init__(num_features)
+            self.rng = rng
+
+        def forward(self, x):
+            if not self.training:
+                return super().forward(x)
+            D = len(self.gamma)
+            self.scale, shift = self.rng.uniform(0.5, 1.5, D), self.rng.normal(0.5, 0.5, D)
+            own = self.gamma.copy(), self.beta.copy()
+            self.gamma, self.beta = self.scale * own[0], self.scale * own[1] + shift
+            y = super().forward(x)
+            self.gamma, self.beta = own
+            return y
+
+        def backward(self, dy):
+            dx = super().backward(dy)
+            if not self.training:
+                return dx
+            for gradient in self.grads.values():
+                gradient *= self.scale
+            return dx * self.scale
+
+
 class paired:
     def one_line(a, b):
         return np.mean(a - b), np.std(a - b, ddof=1) / len(a) ** 0.5

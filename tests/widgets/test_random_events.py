@@ -13,7 +13,8 @@ from bnlib import Recorder, compare, load_mnist, mlp
 from bnlib import widgets as w
 
 EVENTS = int(os.environ.get("BNLIB_RANDOM_EVENTS", "60"))
-SLOW = {"learning_rate", "init_scale", "batch_size", "depth", "activation", "placement"}  # retrain
+# These retrain.
+SLOW = {"lr", "learning_rate", "init_scale", "batch_size", "depth", "activation", "placement"}
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,7 @@ MAKE = {
     "NormExplorer": lambda data, r: w.NormExplorer(
         data.x_train[:24].reshape(4, 6, 14, 14) / 255 - 0.1
     ),
+    "LandscapeFilm": lambda data, r: w.LandscapeFilm(data, steps=4, every=2, hidden=(6, 6)),
 }
 
 

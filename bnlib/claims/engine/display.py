@@ -9,7 +9,8 @@ from functools import cached_property
 from html import escape
 
 from bnlib.claims.engine.claim import Claim
-from bnlib.claims.engine.judging import Row, Verdict, difference
+from bnlib.claims.engine.judging import VERDICTS, Row, Verdict, difference
+from bnlib.claims.engine.tables import Beside
 
 NOT_MEASURED = "not measured"
 
@@ -109,6 +110,29 @@ class Ledger(Mapping):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def beside(self, verdicts: Mapping[str, str]) -> Beside:
+        """Your verdicts beside the ledger's: a table of all claims of this ledger, in its order.
+
+        verdicts : claim id -> "reproduces", "partly", "not at this scale" or "undecided"; one that
+        is missing, `...` or None is shown as "—". Raises KeyError for an id that is not in this
+        ledger, ValueError for another verdict.
+        """
+        if unknown := [name for name in verdicts if name not in self._entries]:
+            raise KeyError(f"no claim {unknown[0]!r} here; there are {', '.join(self._entries)}")
+        for name, verdict in verdicts.items():
+            if verdict is not None and verdict is not ... and verdict not in VERDICTS:
+                raise ValueError(
+                    f"expected for {name} one of {', '.join(map(repr, VERDICTS))}, or ... for no "
+                    f"verdict, got {verdict!r}"
+                )
+        given = {name: verdict for name, verdict in verdicts.items() if verdict in VERDICTS}
+        return Beside(
+            [
+                (name, e.claim.sentence, given.get(name, "—"), e.verdict, e.sentence)
+                for name, e in self.items()
+            ]
+        )
 
     def __repr__(self) -> str:
         rows = [("claim", "verdict", "effect, mean ± standard error", "seeds")] + [

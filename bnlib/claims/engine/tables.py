@@ -1,7 +1,8 @@
-"""The numbers behind a verdict as a table: mean ± standard error of every setting."""
+"""The numbers behind a verdict as a table, and verdicts of two side by side."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -64,3 +65,43 @@ class Numbers(Mapping):
             for line in lines
         )
         return f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
+
+
+class Beside:
+    """A reader's verdicts beside the ledger's: `Ledger.beside` makes it. Shown, it is a table.
+
+    lines : (id, the claim, the reader's verdict, the ledger's, the ledger's sentence) each
+    """
+
+    def __init__(self, lines: Sequence[tuple[str, str, str, str, str]]) -> None:
+        self.lines = list(lines)
+
+    def __repr__(self) -> str:
+        grid = [("claim", "yours", "the ledger's")]
+        grid += [(name, yours, ledgers) for name, _, yours, ledgers, _ in self.lines]
+        widths = [max(map(len, column)) for column in zip(*grid)]
+        rows = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in grid]
+        for k, (*_, sentence) in enumerate(self.lines, start=1):
+            rows[k] += "\n" + textwrap.indent(textwrap.fill(sentence, 92), " " * 8)
+        return "\n".join(rows)
+
+    def _repr_html_(self) -> str:
+        head = "".join(
+            f'<th style="text-align:left">{name}</th>'
+            for name in ("claim", "yours", "the ledger's", "what was measured")
+        )
+        body = "".join(
+            "<tr>"
+            + "".join(
+                f'<td style="text-align:left; vertical-align:top">{cell}</td>'
+                for cell in (
+                    escape(claim),
+                    f"<b>{escape(yours)}</b>",
+                    f"<b>{escape(ledgers)}</b>",
+                    escape(sentence),
+                )
+            )
+            + "</tr>"
+            for _, claim, yours, ledgers, sentence in self.lines
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

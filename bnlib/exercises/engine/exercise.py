@@ -145,7 +145,7 @@ class Exercise:
             return "\n".join([*head, "    return ...  # your code\n"])
         for method in defined.body[1:]:
             signature = lines[method.lineno - 1 : method.body[0].lineno - 1]
-            start = ["        super().__init__()"] if method.name == "__init__" else []
+            start = lines[method.body[0].lineno - 1 :][:1] if method.name == "__init__" else []
             idle = "..." if method.name == "__init__" else "return ..."
             head += ["", *signature, *start, f"        {idle}  # your code"]
         return "\n".join([*head, ""])
