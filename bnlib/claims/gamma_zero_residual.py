@@ -129,6 +129,7 @@ CLAIM = Claim(
     effect=effect,
     unit=f"points early, rate {SAME[1]:g}",
     worth=WORTH,
+    seeds=20,
     tune=tune,
     choose=choose,
 )
