@@ -13,13 +13,15 @@ import argparse
 import sys
 from pathlib import Path
 
+from bnlib.classroom import LEGEND
+
 READY = """\
 Looks at what the lesson needs, one line each: "ok", or what is wrong and what to do about it.
 The steps a second are for you to compare machines with; no number of them is wrong.
 Exit code 0: ready.  1: something has to be mended.
 """
 COPIES = """\
-Writes two editions of the notebooks, OUT/student and OUT/instructor.
+Writes two editions of the notebooks, OUT/student and OUT/instructor. Both need bnlib.
 
   student     hand this out. The stored outputs that give an answer away are gone: those between a
               prediction and its answer, and those of checks. Other pictures stay.
@@ -30,21 +32,13 @@ Writes two editions of the notebooks, OUT/student and OUT/instructor.
 What it is not: a secret. A student's bnlib holds the solutions, as bnlib.exercises.NAME.solution()
 and in its source. For a graded course see "Handing out and collecting" in the teaching guide.
 """
-RESULTS = """\
+RESULTS = f"""\
 Runs the checks anew on every file in FOLDER and writes results.html, results.csv, mistakes.csv.
 
 FOLDER is what a learning platform gives you: a folder a student (anna/my_bn.py), or files
 (anna_my_bn.py), or both. Every .py file has a row of its own, whatever is the matter with it.
 
-  correct        the function gives the right numbers, on all inputs of the check
-  not yet: id    it does not; the mistake has been recognised, and its name is the id
-  error          it raises an exception, or cannot be called
-  too long       no answer within --seconds; the file's other functions are judged all the same
-  ended          it ended its process: exit(), a crash, too much memory
-  not judged     the file has used up three times --seconds
-  suspicious     it claims to be right, and its numbers are not: read this file
-  (empty)        not in the file
-
+{LEGEND}
 The last column lists what a file imports from bnlib. bnlib.layers.Layer belongs to Exercise 8.1,
 bnlib.BatchNorm to 11.1; bnlib.functional or bnlib.exercises in it means that bnlib may have done
 the work.
@@ -54,7 +48,8 @@ and memory. It cannot print or patch itself a result. It could still delete your
 is judged at the same time, or end this command: where you do not trust the class so far, run this
 in a container. On Windows there is no limit on memory, on macOS none that holds.
 
-Exit code 0: the tables are written.  1: what could not be judged is named.  2: wrong arguments.
+Exit code 0: the tables are written.  1: nothing to judge, or a judge failed; it is named.
+2: wrong arguments.
 """
 
 

@@ -19,6 +19,8 @@ GUIDE = "teaching_guide.md"
 NOTE = re.compile(r"^- `(\d\d) ([a-z0-9-]+)`: (.+)$", re.MULTILINE)
 # What such a cell shows is about the work of whoever ran it.
 PERSONAL = re.compile(r"\bexercises\.(\w+\.(check|keep|hint)|library|report)\(|\bmuseum\.check\(")
+# Where a reader sets verdicts beside the ledger's (11), the ledger's come with the run.
+LEDGER = re.compile(r"\bshow\(\"|\bledger(\(\))?\[|\.beside\(")
 SOLUTION = re.compile(r"\.solution\(|\bmuseum\.exhibits\[.*\]\.mended")
 FOLDED_SOLUTION = re.compile(
     r"<details[^>]*>\s*<summary>[^<]*\bsolution\b.*?</details>\s*", re.IGNORECASE | re.DOTALL
@@ -67,16 +69,19 @@ def run(out: Path, notebooks: Path | None = None) -> int:
 def student(nb):
     """The notebook without what gives an answer away; the argument is left alone.
 
-    Outputs that the stored form folds, between a prediction and its answer, and those of checks are
-    gone. Cells that show a solution, and folded ones in the text, are gone altogether.
+    Outputs that the stored form folds, between a prediction and its answer, those of checks are
+    gone, and in 11 the ledger's. Cells that show a solution, and folded ones in the text, are gone
+    altogether.
     """
     nb = copy.deepcopy(nb)
     nb.cells = [c for c in nb.cells if c.cell_type != "code" or not SOLUTION.search(c.source)]
+    asked = any(".beside(" in cell.source for cell in nb.cells)
     for cell in nb.cells:
         if cell.cell_type == "markdown":
             cell.source = FOLDED_SOLUTION.sub("", cell.source)
         elif cell.cell_type == "code":
-            if _unfold(cell) or PERSONAL.search(cell.source):
+            tells = _unfold(cell) or PERSONAL.search(cell.source)
+            if tells or (asked and LEDGER.search(cell.source)):
                 cell.outputs, cell.execution_count = [], None
     nb.metadata.pop("widgets", None)  # a film's frames, of which no output is left
     return nb

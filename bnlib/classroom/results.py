@@ -22,9 +22,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 import bnlib
+from bnlib.classroom import LEGEND
 from bnlib.classroom.judge import START, TIMES, Judged, judge
 from bnlib.exercises import available
 
+# What a platform makes of the name: my_bn-1.py, my_bn (2).py.
+NAME = re.compile(r"[ _-]*my_bn(?:[ _-]*(?:\(\d+\)|\d+))?[ _-]*")
 LARGEST = 1_000_000  # bytes of a handed-in file; with everything in it, it has 20,000
 
 
@@ -57,7 +60,7 @@ def collect(folder: Path) -> list[Handed]:
         python = [path for path in shown if path.suffix.lower() == ".py"]
         student = entry.name
         if entry.is_file():
-            student = re.sub(r"[ _-]*my_bn[ _-]*", "", entry.stem) or entry.stem
+            student = re.sub(NAME, "", entry.stem) or entry.stem
         for path in python:
             text, trouble = _read(path)
             name = path.relative_to(folder).as_posix()
@@ -242,6 +245,7 @@ def page(handed: list[Handed]) -> str:
         + _table("Who passed what", ["student", "file", "passed", *names, "takes from bnlib"], rows)
         + _table("Mistakes", ["mistake", "exercise", "files", "what its card says"], wrong)
         + _table("What the checks said", ["file", "exercise", "outcome", "the card"], said)
+        + f"<h2>Outcomes</h2><pre>{escape(LEGEND)}</pre>"
         + "<p>What a card says comes from the process in which the student's code ran.</p></html>\n"
     )
 

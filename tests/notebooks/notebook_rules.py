@@ -353,7 +353,8 @@ def folded_outputs_give_nothing_away(nb, name):
         if not cell.metadata.get("jupyter", {}).get("outputs_hidden") or not cell.outputs:
             continue
         first = cell.outputs[0]
-        shown = first.get("text") or first.data.get("text/html") or first.data["text/plain"]
+        data = first.get("data", {})
+        shown = first.get("text") or data.get("text/html") or data.get("text/plain", "")
         line = next((line for line in shown.split("\n") if line), "")
         if MEASURED.search(line) or line.startswith("<"):
             yield f"{cell.id}: folded, it still shows {line[:60]!r}; print a heading first"

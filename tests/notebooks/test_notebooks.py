@@ -157,6 +157,10 @@ def output(cell_id, kind, *args, **fields):
     return lambda nb: cell(nb, cell_id).outputs.append(new_output(kind, *args, **fields))
 
 
+def only_output(cell_id, kind, *args, **fields):
+    return lambda nb: cell(nb, cell_id).update(outputs=[new_output(kind, *args, **fields)])
+
+
 def tag(cell_id, *tags):
     return lambda nb: cell(nb, cell_id).metadata.update(tags=list(tags))
 
@@ -248,6 +252,14 @@ BAD = [
     ("has_predictions", put("answer-which", source="*Figure 1.* The second is larger.")),
     ("has_predictions", edit("predict-which", "larger?", "larger? <details>None.</details>")),
     ("has_predictions", lambda nb: cell(nb, "run-which").metadata.pop("jupyter")),
+    (
+        "folded_outputs_give_nothing_away",
+        only_output("run-which", "stream", name="stdout", text="95 % of them\n"),
+    ),
+    (
+        "folded_outputs_give_nothing_away",
+        only_output("run-which", "display_data", {"text/html": "<b>yes</b>", "text/plain": "yes"}),
+    ),
     ("has_short_cells", put("check-equation", source="\n".join(["show()"] * 21))),
     ("prints_no_booleans", output("check", "stream", name="stdout", text="as the formula: True\n")),
     ("prints_no_booleans", output("check", "stream", name="stdout", text="3\nFalse\n")),

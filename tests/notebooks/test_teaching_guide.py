@@ -10,7 +10,9 @@ GUIDE = outline.NOTEBOOKS / "teaching_guide.md"
 # - `04 predict-nudge`: text        the instructor's edition shows the text at that cell
 NOTE = re.compile(r"^- `(\d\d) ([a-z0-9-]+)`: (.+)$", re.MULTILINE)
 # 3. `01 explorer` (8 min): text
-STEP = re.compile(r"^\d+\. `(\d\d) ([a-z0-9-]+)` \((\d+) min\): \S", re.MULTILINE)
+STEP = re.compile(
+    r"^\d+\. `(\d\d) ([a-z0-9-]+)` \((?:search: [^;]+; )?(\d+) min\): \S", re.MULTILINE
+)
 NAMED = re.compile(r"`(\d\d) ([a-z0-9-]+)`")
 ENDS = ("Summary", "Recall", "Going deeper", "Further reading")
 BEFORE = "Before the first section"
@@ -94,8 +96,8 @@ def test_every_section_has_its_minutes_and_one_question(guide, notebooks):
             assert "?" in text.partition("**Ask.**")[2], f"{number}, {told[0]}: a question"
 
 
-@pytest.mark.parametrize(("title", "minutes"), [("The lecture", 50), ("The lab", 90)])
-def test_paths_fill_their_time(guide, title, minutes):
+@pytest.mark.parametrize(("title", "minutes"), [("The lecture", 44), ("The lab", 90)])
+def test_paths_fill_their_time(guide, title, minutes):  # six are left for what is no step
     steps = STEP.findall(parts(guide, 2)[title])
     assert len(steps) > 5
     assert sum(int(m) for _, _, m in steps) == minutes

@@ -118,7 +118,7 @@ def test_mimebundle_has_view_sentence_and_picture(bar):
     bundle = bar._repr_mimebundle_()
     assert bundle["text/plain"] == "A low bar of height 0.7."
     assert base64.b64decode(bundle["image/png"]) == bar.png
-    assert bundle["text/html"].startswith('<img alt="A low bar of height 0.7."')  # exported HTML
+    assert bundle["text/html"].startswith(' \n<img alt="A low bar of height 0.7."')  # exported HTML
     view = bundle["application/vnd.jupyter.widget-view+json"]
     assert view["model_id"] == bar.model_id
     assert "A low bar" in repr(bar)
