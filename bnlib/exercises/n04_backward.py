@@ -184,13 +184,13 @@ def _bn():
 
 
 def _two_examples():
-    """BN of two examples, right: all but one column of its gradient are nearly 0, beside rounding.
+    """BN of two examples, right: two columns of its gradient are nearly 0, beside rounding.
 
     xhat is +-1 if the variance is far above eps, whatever x is. An error measured against its own
     entry, or its own column, is large there.
     """
-    gamma, eps = np.array([1.2, -0.8, 1.5, 0.9]), 1e-2
-    x = np.array([[0.13, 171.3, -0.21, 233.7], [-0.07, -143.9, 201.9, -187.1]])
+    gamma, eps = np.array([1.2, -0.8, 1.5, 0.9, 1.1]), 1e-2
+    x = np.array([[0.13, 171.3, -0.21, 0.17, -187.1], [-0.07, -143.9, 0.03, 0.42, 201.9]])
 
     def forward(x):
         return gamma * (x - x.mean(0)) / np.sqrt(x.var(0) + eps)
@@ -241,7 +241,7 @@ def _others():
         (
             "one of y = the sum of exp(x) whose dx is too small",
             exponentials,
-            lambda dy, x: np.exp(x) * (dy - abs(dy)),
+            lambda dy, x: np.exp(x) * (dy - 2 * abs(dy)),
             x,
             SIGN,
         ),
@@ -250,7 +250,7 @@ def _others():
                 "one of y = minus the sum of exp(x) whose dx is too small",
                 lambda x: -exponentials(x),
             ),
-            *(lambda dy, x: -np.exp(x) * (dy + abs(dy)), x, SIGN),
+            *(lambda dy, x: -np.exp(x) * (dy + 2 * abs(dy)), x, SIGN),
         ),
     )
     for name, forward, function, x, ask in found:
