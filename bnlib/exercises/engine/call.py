@@ -152,6 +152,12 @@ def describe_error(error: BaseException, call: str, diagnosed: bool = False) -> 
         lines.append(
             "There is a `...` left in your code, or in a function it calls: what belongs there?"
         )
+    elif isinstance(error, AttributeError) and hasattr(error.obj, "__dict__"):
+        lines.append(_without_attribute(error.name))
+    elif isinstance(error, KeyError):
+        lines.append(
+            "Nothing is kept under that name. What should have made it, and how is it called?"
+        )
     elif diagnosed:
         pass
     elif "matmul" in message:
@@ -169,6 +175,19 @@ def describe_error(error: BaseException, call: str, diagnosed: bool = False) -> 
             "Two shapes do not fit. Which axes has each of the arrays, and which should match?"
         )
     return "\n".join(lines)
+
+
+def _without_attribute(name: str) -> str:
+    """What may be behind an object, a layer mostly, that has no attribute of that name."""
+    if name in ("params", "grads", "buffers", "training", "num_features"):
+        return (
+            f"The class that yours is built on makes self.{name}, in its own __init__. Does your "
+            "__init__ start with a call of that, by super()?"
+        )
+    return (
+        f"When this line runs, nothing has set self.{name}. Should __init__ keep it under that "
+        "name, or the forward before, in training and at test time?"
+    )
 
 
 def _student_line(error) -> str:
