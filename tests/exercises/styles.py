@@ -19,7 +19,7 @@ class standardize:
         return (x - mean) / np.sqrt(var + eps)
 
     def loops(x, eps):
-        xhat = np.empty_like(x)
+        xhat = np.empty(x.shape)
         for j in range(x.shape[1]):
             mean = 0.0
             for n in range(x.shape[0]):
@@ -654,7 +654,7 @@ class bn_conv_forward:
         return (gamma * xhat + beta).reshape(n, h, w, c).transpose(0, 3, 1, 2)
 
     def loop_over_channels(x, gamma, beta, eps):
-        y = np.empty_like(x)
+        y = np.empty(x.shape)
         for c in range(x.shape[1]):
             channel = x[:, c]
             xhat = (channel - channel.mean()) / np.sqrt(channel.var() + eps)

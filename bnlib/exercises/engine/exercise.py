@@ -282,7 +282,7 @@ class Exercise:
             return None
         mistake, names = found
         shown = [t for t in trials if t.failed and (t.attempt.error or {*t.wrong} & {*names})]
-        shown = next((t for t in shown if t.probe.tag == mistake.only_on), shown[0])
+        shown = next((t for t in shown if mistake.only_on in t.probe.tags), shown[0])
         if shown.attempt.error is not None:
             call = sentences.call(self.name, shown)
             numbers = describe_error(shown.attempt.error, call, diagnosed=True)
