@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import LAYOUTS, close, given, lay_out
+from hypothesis import example
 from hypothesis import strategies as st
 
 import bnlib.functional
@@ -143,7 +144,15 @@ def run(lib, kind, case, **changes):
 # -- Against slow references, differences, and each other ------------------------------------------
 
 
+def each_kind(test):
+    """A first example of every kind, so that none is left to chance."""
+    for kind in RELATIVES:
+        test = example(drawn=(kind, make(kind)))(test)
+    return test
+
+
 @given(drawn=cases())
+@each_kind
 def test_equals_the_definition_and_the_chain_rule_in_stages(lib, drawn):
     kind, case = drawn
     y, cache = run(lib, kind, case)

@@ -17,6 +17,8 @@ from functools import wraps
 
 import numpy as np
 
+from bnlib.folded import BLANK
+
 COLORS = {
     "without BN": "#D55E00",
     "with BN": "#0072B2",
@@ -84,8 +86,9 @@ class Picture:
         alt, (width, height) = html.escape(self.sentence), self.size
         return {
             "text/plain": self.sentence,
-            "text/html": f'<img alt="{alt}" width="{width}" height="{height}" style="max-width:'
-            f'100%; height:auto; background:white" src="data:image/png;base64,{data}">',
+            "text/html": f'{BLANK}<img alt="{alt}" width="{width}" height="{height}" '
+            'style="max-width:100%; height:auto; background:white" '
+            f'src="data:image/png;base64,{data}">',
             "image/png": data,
         }
 

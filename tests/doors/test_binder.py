@@ -77,6 +77,7 @@ def binder(root, require, chromium_path, chromium_args):
 def test_the_film_moves_and_work_outlives_the_server(binder, tmp_path):
     with binder.lab.open(NAME) as notebook:
         page = notebook.page
+        page.set_default_timeout(60_000)  # a busy machine
         notebook.run_all()
         widget = Widget(notebook)
         assert widget.press("ArrowLeft")[1].startswith("Step 290 of 300")

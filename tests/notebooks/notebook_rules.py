@@ -343,6 +343,22 @@ def has_predictions(nb, name):
         yield 'no prediction: a cell that starts with "**Predict.**"'
 
 
+# A measured number: 0.5, 3,000, 9 of 30, = 6, 95 %. In what heads a table ("layer 1 2 3") is none.
+MEASURED = re.compile(r"\d[.,]\d|\d of|[=:] *-?\d|\d %")
+
+
+def folded_outputs_give_nothing_away(nb, name):
+    """JupyterLab shows the first line of a folded output that is not empty, HTML as it is."""
+    for cell in code_cells(nb):
+        if not cell.metadata.get("jupyter", {}).get("outputs_hidden") or not cell.outputs:
+            continue
+        first = cell.outputs[0]
+        shown = first.get("text") or first.data.get("text/html") or first.data["text/plain"]
+        line = next((line for line in shown.split("\n") if line), "")
+        if MEASURED.search(line) or line.startswith("<"):
+            yield f"{cell.id}: folded, it still shows {line[:60]!r}; print a heading first"
+
+
 def has_short_cells(nb, name):
     for cell in visible_code(nb):
         lines = len(cell.source.strip().splitlines())
@@ -397,6 +413,7 @@ RULES = [
     has_checked_equations,
     has_widget_fallbacks,
     has_predictions,
+    folded_outputs_give_nothing_away,
     has_short_cells,
     prints_no_booleans,
     has_no_private_paths,

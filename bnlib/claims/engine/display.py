@@ -11,6 +11,7 @@ from html import escape
 from bnlib.claims.engine.claim import Claim
 from bnlib.claims.engine.judging import VERDICTS, Row, Verdict, difference
 from bnlib.claims.engine.tables import Beside
+from bnlib.folded import BLANK
 
 NOT_MEASURED = "not measured"
 
@@ -86,7 +87,8 @@ class Entry:
             f'<td style="text-align:left">{_bold(name, text)}</td></tr>'
             for name, text in self._lines()
         )
-        return f'<table style="max-width:52em"><caption>{self.claim.id}</caption>{lines}</table>'
+        caption = f"<caption>{self.claim.id}</caption>"
+        return f'{BLANK}<table style="max-width:52em">{caption}{lines}</table>'
 
 
 class Ledger(Mapping):
@@ -162,7 +164,7 @@ class Ledger(Mapping):
             + "</tr>"
             for e in self.values()
         )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f"{BLANK}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _bold(name: str, text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from bnlib.claims.engine.judging import Row, shown
+from bnlib.folded import BLANK
 
 
 class Numbers(Mapping):
@@ -64,7 +65,7 @@ class Numbers(Mapping):
             + "</tr>"
             for line in lines
         )
-        return f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
+        return f"{BLANK}<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
 
 
 class Beside:
@@ -104,4 +105,4 @@ class Beside:
             + "</tr>"
             for _, claim, yours, ledgers, sentence in self.lines
         )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f"{BLANK}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from html import escape
 
+from bnlib.folded import BLANK
+
 HEADLINES = {
     "correct": "Correct",
     "not yet": "Not yet",
@@ -75,8 +77,8 @@ def _bundle(plain: str, title: str, text: str, border: str, body: str = "div") -
     space = "pre-wrap" if body == "div" else "pre"
     shown = _with_code(escape(text)) if body == "div" else escape(text)
     html = (
-        '<div role="note" style="border:1px solid currentColor; max-width:52em; font-size:1.05em; '
-        f'line-height:1.45"><div style="border-left:6px {border} currentColor; '
+        f'{BLANK}<div role="note" style="border:1px solid currentColor; max-width:52em; '
+        f'font-size:1.05em; line-height:1.45"><div style="border-left:6px {border} currentColor; '
         f'padding:0.5em 1em"><strong>{escape(title)}</strong>'
         f'<{body} style="white-space:{space}; margin:0.4em 0 0; background:none; '
         f'overflow-x:auto">{shown}</{body}></div></div>'
