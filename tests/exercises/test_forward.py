@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bnlib import exercises
-from bnlib.exercises import stable_variance
+from bnlib.exercises import stable_variance, standardize
 
 
 def filled_by_column(name):
@@ -21,8 +21,26 @@ def filled_by_column(name):
 @pytest.mark.parametrize("name", ["standardize", "bn_forward", "bn_conv_forward"])
 def test_an_array_like_an_x_of_integers_cuts_the_output(name):
     result = exercises.available[name].check(filled_by_column(name))
-    assert result.diagnosis == "cut-to-integers"
+    assert result.diagnosis == "integer-output"
     assert "array of integers" in result.message
+
+
+def test_another_mistake_comes_before_the_integers():
+    def both(x, eps):
+        xhat = np.zeros_like(x)
+        xhat[:] = (x - x.mean(0)) / (x.std(0) + eps)
+        return xhat
+
+    assert standardize.check(both).diagnosis == "eps-outside-root"
+
+
+def test_a_refusal_of_integers_is_a_sensible_answer():
+    def in_place(x, eps):
+        xhat = x.copy()
+        xhat -= x.mean(0)
+        return xhat / np.sqrt(x.var(0) + eps)
+
+    assert standardize.check(in_place).passed
 
 
 def one_pass_of(shifted):

@@ -130,7 +130,7 @@ class Catalogue:
             failed = [t for t in trials if t.failed and tag not in t.probe.tags]
             there = all(t.row.single or t.nearly_right for t in failed)
             return wrong if there and self._confirmed(mistake, case) else []
-        trials = [t for t in trials if not (t.probe.tag or t.probe.may_raise or t.refused)]
+        trials = [t for t in trials if not t.probe.tag and not t.probe.may_raise]
         affected: set[str] = set()
         for trial in trials:  # most mistakes are ruled out by the first probe
             theirs, names = self.outputs(mistake, trial.row)
