@@ -22,6 +22,12 @@ def changed(name, before, after):
     [
         ("NoisyBatchNorm", "self.rng = rng", "pass", "nothing has set self.rng. Should __init__"),
         ("BatchNormLayer", "super().__init__()", "pass", "by super()?"),
+        (
+            "BatchNormLayer",
+            'mean, var = self.buffers["running_',
+            'mean, var = self.buffers["',
+            "kept",
+        ),
         ("BatchNormLayer", "self.x = x", "pass", "nothing has set self.x."),
         ("BatchNormLayer", 'self.add_param("gamma", ', "self.params.update(gamma=", "self.grads"),
     ],
@@ -30,3 +36,9 @@ def test_an_error_says_what_is_likely_behind_it(name, before, after, says):
     result = exercises.available[name].check(changed(name, before, after))
     assert result.outcome == "error"
     assert says in result.message
+
+
+def test_a_function_that_numpy_does_not_have_is_no_attribute_of_the_layer():
+    result = exercises.standardize.check(lambda x, eps: np.standardize(x))
+    assert result.outcome == "error"
+    assert "self." not in result.message

@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bnlib.layers import Layer
+
 PRINTED = 10_000  # characters kept of what one call prints
 # How NumPy says that the two sides of an @ do not fit: in words for those who wrote it.
 GUFUNC = r"Input operand .* gufunc signature .*\(size (\d+) is different from (\d+)\)"
@@ -152,14 +154,14 @@ def describe_error(error: BaseException, call: str, diagnosed: bool = False) -> 
         lines.append(
             "There is a `...` left in your code, or in a function it calls: what belongs there?"
         )
-    elif isinstance(error, AttributeError) and hasattr(error.obj, "__dict__"):
+    elif diagnosed:
+        pass
+    elif isinstance(error, AttributeError) and isinstance(error.obj, Layer):
         lines.append(_without_attribute(error.name))
     elif isinstance(error, KeyError):
         lines.append(
             "Nothing is kept under that name. What should have made it, and how is it called?"
         )
-    elif diagnosed:
-        pass
     elif "matmul" in message:
         lines.append(
             "`@` is the matrix product: the columns of the left and the rows of the right have to "
