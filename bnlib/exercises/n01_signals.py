@@ -138,6 +138,18 @@ def _saturated_probes() -> list[Probe]:
     ]
 
 
+def both_sides_count(case: Case) -> str | None:
+    """The derivative of the sigmoid is even, and so is the fraction."""
+    left, right = (float(case.call(z=np.full_like(case.given.z, z)).fraction) for z in (-6.0, 6.0))
+    if left == right:
+        return None
+    return (
+        f"If every z is -6, the fraction is {left:.3g}, and if every z is 6 it is {right:.3g}, "
+        f"expected 1 both times: the derivative is {_slope(6.0):.3g} there. On how many sides does "
+        "a sigmoid become flat?"
+    )
+
+
 def one_entry_counts(case: Case) -> str | None:
     """If all z are the same, the fraction is 0 or 1."""
     for value in np.arange(0.0, 7.0, 0.25):
@@ -162,7 +174,7 @@ saturated_fraction = Exercise(
     reference=_saturated,
     returns=["fraction"],
     probes=_saturated_probes,
-    properties=(one_entry_counts,),
+    properties=(both_sides_count, one_entry_counts),
     hard={"large z": _exp_overflows},
     hints=(
         "Draw the sigmoid and its derivative. Where is the derivative largest, and how large is it "

@@ -6,7 +6,7 @@ import numpy as np
 
 from .engine import Exercise, properties
 from .engine.compare import close
-from .engine.probes import Probe, betas, dense_probes, gammas
+from .engine.probes import Probe, betas, dense_probes, gammas, with_integers
 
 # ---------------------------------------------------------------- solutions
 
@@ -105,6 +105,14 @@ def digits_for_each_mean(case):
     )
 
 
+def one_mean_for_all(case) -> bool:
+    """Right far from zero, as long as the features are near each other?"""
+    x = (case.given.x - case.given.x.mean(axis=0)) / case.given.x.std(axis=0)
+    apart = 1e8 * np.arange(x.shape[1])
+    together, wide = (np.abs(case.call(x=x + means).var - 1).max() for means in (1e8, apart))
+    return together < 1e-3 and wide > 0.1
+
+
 def _variance_probes():
     probes = dense_probes(
         lambda rng, x, eps: {"x": x}, called=("batch", "x", "N = D"), one="left out"
@@ -112,7 +120,19 @@ def _variance_probes():
     means = np.array([0.0, 1e5, -1e5, 3e5])
     x = (means + probes[0].args["x"]).astype(np.float32)
     name = "float32 with means of 0, 100,000, -100,000 and 300,000"
-    return [*probes, Probe(name, {"x": x}, tol=0.05, tag="large mean")]
+    rng = np.random.default_rng(400)
+    near = np.array([400.1, 399.2, 401.3, 400.6]) + 0.04 * rng.standard_normal((64, 4))
+    return [
+        *probes,
+        Probe(name, {"x": x}, tol=0.05, tag="large mean, unequal means"),
+        # No large mean, but 10,000 times the standard deviation. tol is that of a var of 1.
+        Probe(
+            "float32 with means near 400 and standard deviations of 0.04",
+            {"x": near.astype(np.float32)},
+            tol=2e-4,
+            tag="large mean",
+        ),
+    ]
 
 
 # ---------------------------------------------------------------- the exercises
@@ -121,7 +141,7 @@ standardize = Exercise(
     standardize,
     reference=_standardize,
     returns=["xhat"],
-    probes=lambda: dense_probes(lambda rng, x, eps: {"x": x, "eps": eps}),
+    probes=lambda: with_integers(dense_probes(lambda rng, x, eps: {"x": x, "eps": eps})),
     properties=properties.FORWARD,
     hard={"large mean": properties.variance_loses_digits},
     hints=(
@@ -140,13 +160,15 @@ bn_forward = Exercise(
     bn_forward,
     reference=_bn_forward,
     returns=["y"],
-    probes=lambda: dense_probes(
-        lambda rng, x, eps: {
-            "x": x,
-            "gamma": gammas(rng, x.shape[1]),
-            "beta": betas(rng, x.shape[1]),
-            "eps": eps,
-        }
+    probes=lambda: with_integers(
+        dense_probes(
+            lambda rng, x, eps: {
+                "x": x,
+                "gamma": gammas(rng, x.shape[1]),
+                "beta": betas(rng, x.shape[1]),
+                "eps": eps,
+            }
+        )
     ),
     properties=properties.FORWARD,
     hard={"large mean": properties.variance_loses_digits},
@@ -166,7 +188,10 @@ stable_variance = Exercise(
     returns=["var"],
     probes=_variance_probes,
     properties=(digits_for_each_mean, shift_changes_no_variance, scale_is_squared),
-    hard={"large mean": properties.variance_loses_digits},
+    hard={
+        "large mean": properties.variance_loses_digits,
+        "unequal means": one_mean_for_all,
+    },
     hints=(
         "The difference of two numbers near 10^8 has no digits left in float32. Which numbers near "
         "0 have the same variance as the given ones?",

@@ -152,10 +152,12 @@ def _bn():
     def right(dy, x):
         return _closed(dy, x, gamma, eps)[0]
 
-    def doubled(i, j):
+    def raised(i, j):
+        """Always upwards, so that a difference with its sign says the same for every dy."""
+
         def wrong(dy, x):
             dx = right(dy, x)
-            dx[i, j] *= 2
+            dx[i, j] += abs(dx[i, j])
             return dx
 
         return wrong
@@ -164,8 +166,8 @@ def _bn():
         ("that returns zeros", lambda dy, x: 0 * x, DY),
         ("that is right", right, RIGHT),
         ("whose dx is 0.1 % too long", lambda dy, x: 1.001 * right(dy, x), SIZE, (4e-4, 2.5e-3)),
-        ("with one entry of dx doubled, the last", doubled(-1, -1), ENTRIES),
-        ("with one entry of dx doubled, in the first row", doubled(0, 2), ENTRIES),
+        ("with one entry of dx raised by its size, the last", raised(-1, -1), ENTRIES),
+        ("with one entry of dx raised by its size, in the first row", raised(0, 2), ENTRIES),
         ("with the direct path only", lambda dy, x: gamma / np.sqrt(x.var(0) + eps) * dy, DY),
         ("with the wrong sign", lambda dy, x: -right(dy, x), SIGN),
         ("whose dx is too small by 1 everywhere", lambda dy, x: right(dy, x) - 1, SIGN),
@@ -179,6 +181,24 @@ def _bn():
         yield forward, Suspect(f"a backward function of BN {name}", function, *ask), x
     wide = np.random.default_rng(8).standard_normal((6, 4))  # here a step of 1e-3 is small
     yield forward, Suspect("a right backward function of BN, with other x", right, RIGHT), wide
+
+
+def _two_examples():
+    """BN of two examples, right: two columns of its gradient are nearly 0, beside rounding.
+
+    xhat is +-1 if the variance is far above eps, whatever x is. An error measured against its own
+    entry, or its own column, is large there.
+    """
+    gamma, eps = np.array([1.2, -0.8, 1.5, 0.9, 1.1]), 1e-2
+    x = np.array([[0.13, 171.3, -0.21, 0.17, -187.1], [-0.07, -143.9, 0.03, 0.42, 201.9]])
+
+    def forward(x):
+        return gamma * (x - x.mean(0)) / np.sqrt(x.var(0) + eps)
+
+    def right(dy, x):
+        return _closed(dy, x, gamma, eps)[0]
+
+    yield forward, Suspect("a right backward function of BN, with N = 2", right, RIGHT), x
 
 
 def _others():
@@ -218,10 +238,19 @@ def _others():
             *("a right one of y = the mean of sin(x) over axis 0", mean_of_sine),
             *(lambda dy, x: np.cos(x) * dy / len(x), x, RIGHT),
         ),
-        ("one of y = the sum of exp(x) that returns 0", exponentials, lambda dy, x: 0 * x, x, SIGN),
         (
-            *("one of y = minus the sum of exp(x) that returns 0", lambda x: -exponentials(x)),
-            *(lambda dy, x: 0 * x, x, SIGN),
+            "one of y = the sum of exp(x) whose dx is too small",
+            exponentials,
+            lambda dy, x: np.exp(x) * (dy - 2 * abs(dy)),
+            x,
+            SIGN,
+        ),
+        (
+            *(
+                "one of y = minus the sum of exp(x) whose dx is too small",
+                lambda x: -exponentials(x),
+            ),
+            *(lambda dy, x: -np.exp(x) * (dy + 2 * abs(dy)), x, SIGN),
         ),
     )
     for name, forward, function, x, ask in found:
@@ -244,6 +273,15 @@ def _large():
         return wrong
 
     yield np.sin, Suspect("a right one of y = sin(x), with 200 entries", right, RIGHT), x
+    for name, wrong, ask in (
+        (
+            "half as long as it should be",
+            lambda dy, x: right(dy, x) / 2,
+            "How far apart are x +- h?",
+        ),
+        ("shifted by one row", lambda dy, x: np.roll(right(dy, x), 1, axis=0), ENTRIES),
+    ):
+        yield np.sin, Suspect(f"one of y = sin(x) whose dx is {name}", wrong, ask), x
     for number in (0, 29, 58, 87, 116, 145, 174, 199):
         i, j = divmod(number, x.shape[1])
         name = f"one of y = sin(x) whose dx[{i}, {j}] is off by 1e-4 of the largest of 200 entries"
@@ -253,7 +291,7 @@ def _large():
 def _suspects():
     return [
         Probe(suspect.name, {"forward": Named("its y", forward), "backward": suspect, "x": x})
-        for forward, suspect, x in (*_bn(), *_others(), *_large())
+        for forward, suspect, x in (*_bn(), *_two_examples(), *_others(), *_large())
     ]
 
 

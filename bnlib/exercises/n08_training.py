@@ -111,7 +111,11 @@ def _made(layer_class, num_features, eps, momentum):
             "after __init__ the layer has no self.training, which a network sets and a forward "
             "reads. Layer.__init__ makes it: does your __init__ start with `super().__init__()`?"
         )
-    for kind, names in (("params", "gamma beta"), ("buffers", "running_mean running_var")):
+    for kind, names in (
+        ("params", "gamma beta"),
+        ("grads", "gamma beta"),
+        ("buffers", "running_mean running_var"),
+    ):
         if missing := [name for name in names.split() if name not in getattr(layer, kind, {})]:
             raise AttributeError(
                 f"after __init__ expected {' and '.join(missing)} in self.{kind}, but they are "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .engine import Exercise, properties
-from .engine.probes import betas, conv_probes, gammas, gradients
+from .engine.probes import betas, conv_probes, gammas, gradients, with_integers
 
 # ---------------------------------------------------------------- solutions
 
@@ -72,13 +72,15 @@ bn_conv_forward = Exercise(
     reference=_forward,
     returns=["y"],
     feature="channel",
-    probes=lambda: conv_probes(
-        lambda rng, x, eps: {
-            "x": x,
-            "gamma": gammas(rng, x.shape[1]),
-            "beta": betas(rng, x.shape[1]),
-            "eps": eps,
-        }
+    probes=lambda: with_integers(
+        conv_probes(
+            lambda rng, x, eps: {
+                "x": x,
+                "gamma": gammas(rng, x.shape[1]),
+                "beta": betas(rng, x.shape[1]),
+                "eps": eps,
+            }
+        )
     ),
     properties=(properties.positions_share_statistics, *properties.FORWARD),
     hard={"large mean": properties.variance_loses_digits},

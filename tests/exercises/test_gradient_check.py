@@ -55,6 +55,15 @@ WRONG = {
     "sum over sum": entries(error="np.abs(dx - measured).sum() / np.abs(measured).sum()"),
     "0 or 1": entries(error="float(worst / size > 1e-5)"),
     "the largest slope with its sign": entries(error="worst / measured.max()"),
+    "entry by entry, as in CS231n": entries(
+        error="(np.abs(dx - measured) / np.maximum(1e-8, np.abs(dx) + np.abs(measured))).max()"
+    ),
+    "entry by entry, with a small number added": entries(
+        error="(np.abs(dx - measured) / (np.abs(measured) + 1e-8)).max()"
+    ),
+    "column by column": entries(
+        error="(np.abs(dx - measured).max(0) / np.abs(measured).max(0)).max()"
+    ),
     "one random direction": run("""
 def gradient_check(forward, backward, x):
     rng = np.random.default_rng(0)
@@ -78,6 +87,65 @@ def test_a_right_check_gets_the_counts(style):
     wrong = sum(row.probe.args["backward"].is_wrong for row in gradient_check.rows)
     assert wrong >= 10 and len(gradient_check.rows) - wrong >= 5
     assert f"all {wrong} wrong backward functions" in result.message, result
+
+
+DIVIDED_BY_ITS_OWN = {
+    "entry by entry, as in CS231n": "relative-entry-by-entry-with-a-floor",
+    "entry by entry, with a small number added": "relative-entry-by-entry-with-a-floor",
+    "column by column": "relative-entry-by-entry-with-a-floor",
+}
+
+
+@pytest.mark.parametrize("name", list(DIVIDED_BY_ITS_OWN))
+def test_it_is_named(name):
+    assert gradient_check.check(WRONG[name]).diagnosis == DIVIDED_BY_ITS_OWN[name]
+
+
+SIGNED = {
+    "worst": ("(dx - measured).max() / size", "sign-of-the-difference"),
+    "reversed": ("(measured - dx).max() / size", "sign-of-the-difference-reversed"),
+    "over the sum": (
+        "abs(dx.sum() - measured.sum()) / abs(measured.sum())",
+        "sums-compared-relative",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(SIGNED))
+@pytest.mark.parametrize("seed", range(4))
+def test_it_is_named_whatever_dy_was_drawn(name, seed):
+    error, diagnosis = SIGNED[name]
+    check = entries(f"np.random.default_rng({seed}).normal(size=forward(x).shape)", error)
+    assert gradient_check.check(check).diagnosis == diagnosis
+
+
+OF_ANOTHER_LOSS = """
+def gradient_check(forward, backward, x):
+    dy = np.random.default_rng(0).normal(size=forward(x).shape)
+    dx, measured, h = backward(dy, x), np.zeros(x.shape), 1e-5
+    for i in np.ndindex(x.shape):
+        {}
+    return np.abs(dx - measured).max() / np.abs(measured).max()
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "diagnosis"),
+    [
+        (
+            "x[i] += h; a = np.sum(dy * forward(x)); x[i] -= h; b = np.sum(dy * forward(x)); "
+            "measured[i] = (a - b) / (2 * h)",
+            "slopes-halved",
+        ),
+        (
+            "s = np.zeros(x.shape); s[i] = 1e-5 * x[i]; measured[i] = (np.sum(dy * forward(x + s))"
+            " - np.sum(dy * forward(x - s))) / (2 * s[i])",
+            "step-relative-to-x",
+        ),
+    ],
+)
+def test_a_wrong_slope_is_named(body, diagnosis):
+    assert gradient_check.check(run(OF_ANOTHER_LOSS.format(body))).diagnosis == diagnosis
 
 
 def test_the_suspects_are_what_they_are_called():

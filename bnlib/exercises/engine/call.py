@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bnlib.layers import Layer
+
 PRINTED = 10_000  # characters kept of what one call prints
 # How NumPy says that the two sides of an @ do not fit: in words for those who wrote it.
 GUFUNC = r"Input operand .* gufunc signature .*\(size (\d+) is different from (\d+)\)"
@@ -154,6 +156,12 @@ def describe_error(error: BaseException, call: str, diagnosed: bool = False) -> 
         )
     elif diagnosed:
         pass
+    elif isinstance(error, AttributeError) and isinstance(error.obj, Layer):
+        lines.append(_without_attribute(error.name))
+    elif isinstance(error, KeyError):
+        lines.append(
+            "Nothing is kept under that name. What should have made it, and how is it called?"
+        )
     elif "matmul" in message:
         lines.append(
             "`@` is the matrix product: the columns of the left and the rows of the right have to "
@@ -169,6 +177,19 @@ def describe_error(error: BaseException, call: str, diagnosed: bool = False) -> 
             "Two shapes do not fit. Which axes has each of the arrays, and which should match?"
         )
     return "\n".join(lines)
+
+
+def _without_attribute(name: str) -> str:
+    """What may be behind an object, a layer mostly, that has no attribute of that name."""
+    if name in ("params", "grads", "buffers", "training", "num_features"):
+        return (
+            f"The class that yours is built on makes self.{name}, in its own __init__. Does your "
+            "__init__ start with a call of that, by super()?"
+        )
+    return (
+        f"When this line runs, nothing has set self.{name}. Should __init__ keep it under that "
+        "name, or the forward before, in training and at test time?"
+    )
 
 
 def _student_line(error) -> str:

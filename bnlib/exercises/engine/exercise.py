@@ -220,6 +220,8 @@ class Exercise:
         problem = unsound(function, trials, earlier)
         if problem:
             return self._result("not yet", problem.message, problem.id)
+        if any(t.failed and not t.probe.integers for t in trials):  # integers come last
+            trials = [t for t in trials if not t.probe.integers]
         if not any(t.failed for t in trials):
             return self._correct(trials, bool(single))
         return (
@@ -282,7 +284,7 @@ class Exercise:
             return None
         mistake, names = found
         shown = [t for t in trials if t.failed and (t.attempt.error or {*t.wrong} & {*names})]
-        shown = next((t for t in shown if t.probe.tag == mistake.only_on), shown[0])
+        shown = next((t for t in shown if mistake.only_on in t.probe.tags), shown[0])
         if shown.attempt.error is not None:
             call = sentences.call(self.name, shown)
             numbers = describe_error(shown.attempt.error, call, diagnosed=True)

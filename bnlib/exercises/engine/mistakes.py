@@ -127,7 +127,7 @@ class Catalogue:
         """The outputs that the mistake makes wrong, if the student's equal them; else none."""
         if mistake.only_on:  # elsewhere it may cost a digit or two, in float32 more
             tag = mistake.only_on
-            failed = [t for t in trials if t.failed and t.probe.tag != tag]
+            failed = [t for t in trials if t.failed and tag not in t.probe.tags]
             there = all(t.row.single or t.nearly_right for t in failed)
             return wrong if there and self._confirmed(mistake, case) else []
         trials = [t for t in trials if not t.probe.tag and not t.probe.may_raise]

@@ -22,7 +22,8 @@ class Probe:
 
     tol is the allowed error, relative to the largest expected entry (at least 1).
     tag marks numerically hard probes, which are left out when mistakes are matched ("large mean": a
-    one-pass variance fails; "rather large mean": it does not, but other faults may).
+    one-pass variance fails; "rather large mean": it does not, but other faults may). There may be
+    several, with commas between them.
     may_raise: a ValueError is a sensible answer here too (a batch of one).
     """
 
@@ -36,6 +37,16 @@ class Probe:
     def arrays(self) -> dict[str, np.ndarray]:
         """The arguments that are arrays."""
         return {name: v for name, v in self.args.items() if isinstance(v, np.ndarray)}
+
+    @property
+    def tags(self) -> list[str]:
+        """The parts of tag."""
+        return self.tag.split(", ")
+
+    @property
+    def integers(self) -> bool:
+        """True when an array holds integers."""
+        return any(v.dtype.kind == "i" for v in self.arrays.values())
 
     @property
     def large(self) -> bool:
@@ -286,6 +297,17 @@ def _probes(complete, named_shapes, called, one):
             new = {k: c(args[k]) if callable(c) else c for k, c in changes.items()}
             found.append(Probe(f"{designed} with {name}", args | new, **more))
     return found
+
+
+def with_integers(probes: list[Probe]) -> list[Probe]:
+    """And the designed x in whole numbers, as an array of integers: an array like x is one too.
+
+    NumPy refuses to write other numbers into it by `x -= mean`, which is a sensible answer.
+    """
+    args = probes[0].args
+    whole = np.round(3 * args["x"]).astype(np.int64)
+    name = f"x of whole numbers, an array of integers (x of shape {whole.shape})"
+    return [*probes, Probe(name, args | {"x": whole})]
 
 
 def batch(

@@ -84,8 +84,8 @@ def where(trials: list[Trial], rows: list[Row]) -> str:
 
 def hard(trials: list[Trial]) -> str:
     """What to look for where only the numerically hard probes fail."""
-    tags = {t.probe.tag for t in trials if t.failed}
-    if tags <= {"large mean", "rather large mean"}:
+    tags = {tag for t in trials if t.failed for tag in t.probe.tags}
+    if tags <= {"large mean", "rather large mean", "unequal means"}:
         return (
             "Only large means are a problem: are digits lost, is something cut off, or is "
             "something compared with a relative tolerance, as np.isclose and np.allclose do?"

@@ -52,8 +52,15 @@ class Trial:
     @property
     def failed(self) -> bool:
         """Something is wrong, and it is not a refusal of the input where that is sensible."""
-        refused = isinstance(self.attempt.error, ValueError | AssertionError)
-        return bool(self.wrong) and not (self.probe.may_raise and refused)
+        return bool(self.wrong) and not self.refused
+
+    @property
+    def refused(self) -> bool:
+        """An error that is a sensible answer to this input."""
+        error = self.attempt.error
+        return (self.probe.may_raise and isinstance(error, ValueError | AssertionError)) or (
+            self.probe.integers and isinstance(error, TypeError) and "dtype('int64')" in str(error)
+        )
 
     @property
     def final(self) -> bool:
