@@ -4,6 +4,7 @@ import csv
 import linecache
 import os
 import runpy
+import sys
 
 import numpy as np
 import pytest
@@ -315,3 +316,17 @@ def test_the_library_takes_nothing_that_does_not_pass(file):
 def test_the_library_knows_exercises_only(file):
     with pytest.raises(KeyError, match="expected names of exercises"):
         exercises.library("batchnorm", folder=file.parent)
+
+
+def test_what_is_kept_can_be_imported_at_once(file, monkeypatch):
+    """Though the notebook has imported my_bn before: the card says `from my_bn import ...`."""
+    monkeypatch.syspath_prepend(str(file.parent))
+    try:
+        standardize.keep(cells(IMPORT, STANDARDIZE)["standardize"], file.parent)
+        assert exercises.library("standardize", folder=file.parent).missing == ()
+        bn_forward.keep(cells(IMPORT, STANDARDIZE, FORWARD)["bn_forward"], file.parent)
+        space = {}
+        exec("from my_bn import bn_forward", space)
+        assert bn_forward.check(space["bn_forward"]).passed
+    finally:
+        sys.modules.pop("my_bn", None)

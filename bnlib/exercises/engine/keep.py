@@ -9,6 +9,7 @@ what was edited by hand and is replaced stays in a copy of the file, my_bn.py.be
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import os
 import re
@@ -101,6 +102,8 @@ def _keep(function, name, exercises, path) -> str:
     if copied:
         _write(copy, before)
     _write(path, after)
+    sys.modules.pop("my_bn", None)  # so that the next import reads the file as it is now
+    importlib.invalidate_caches()
     lines = [f"It is in {path.name} now: `from my_bn import {name}`."]
     if copied:
         lines.append(f"The file as it was before is in {copy.name}.")
