@@ -373,7 +373,7 @@ def test_a_function_that_is_wrong_in_one_case_only(wrong_case):
 
 
 # How many random programs a check gets; `.ci/run full` says 355.
-PROGRAMS = int(os.environ.get("BNLIB_RANDOM_PROGRAMS", "60"))
+PROGRAMS = int(os.environ.get("BNLIB_RANDOM_PROGRAMS", "40"))
 MOST = {"init_std": 80, "saturated_fraction": 120, "bn_conv_forward": 150, "bn_conv_backward": 150}
 
 
