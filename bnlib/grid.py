@@ -7,26 +7,22 @@ machines.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, as_completed
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from bnlib.data import Data, load_mnist
 from bnlib.network import mlp
-from bnlib.saving import load_arrays, save_arrays
 from bnlib.training import LONG_RUN, accuracy, train
 from bnlib.views import check_int
 
 OF_NETWORK = ("norm", "activation", "init_scale", "norm_position", "seed", "dtype")
 OF_TRAINING = ("steps", "lr", "batch_size", "momentum", "weight_decay")
 LAST = 20  # the final loss is the mean over so many last batches
-ARRAYS = {"loss": "f", "accuracy": "f", "diverged_at": "i", "done": "b"}  # name -> kind
+NOTHING = {"loss": np.nan, "accuracy": np.nan, "diverged_at": -1, "done": False}  # before a run
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +32,7 @@ class SweepResult:
         result.accuracy[result.at(norm="batch")]    # the part of the grid with batch norm
 
     ``stopped`` is None when all of it was done; otherwise it says why not, ``done`` says what there
-    is, and ``sweep(..., resume=result)`` does the rest, also after `save` and `load`.
+    is, and ``sweep(..., resume=result)`` does the rest.
     """
 
     grid: dict[str, tuple]  # name -> values
@@ -61,34 +57,6 @@ class SweepResult:
             self.grid[name].index(values[name]) if name in values else slice(None)
             for name in self.grid
         )
-
-    def save(self, path: str | Path) -> Path:
-        """Write to ``path`` (.npz, added if it is missing); the old file or the new one stands.
-
-        Returns the path of the file.
-        """
-        told = {"grid": self.grid, "settings": self.settings, "stopped": self.stopped}
-        arrays = {name: getattr(self, name) for name in ARRAYS}
-        return save_arrays(path, arrays | {"told": np.array(json.dumps(told, default=str))})
-
-    @classmethod
-    def load(cls, path: str | Path) -> SweepResult:
-        """Read what `save` wrote. Raises ValueError for a file that is not a whole SweepResult."""
-        arrays = load_arrays(path, "a SweepResult")
-        try:
-            told = json.loads(str(arrays.pop("told")))
-            grid = {name: _values(name, values) for name, values in told["grid"].items()}
-            settings = {name: _value(name, value) for name, value in told["settings"].items()}
-            shape = tuple(len(values) for values in grid.values())
-            kinds = {name: array.dtype.kind for name, array in arrays.items()}
-            if kinds != ARRAYS or any(v.shape != shape for v in arrays.values()):
-                raise ValueError
-            return cls(grid, settings, **arrays, stopped=told["stopped"])
-        except (KeyError, ValueError, AttributeError, TypeError):
-            raise ValueError(
-                f"expected a SweepResult with {list(ARRAYS)} of the grid's shape in {path}, got "
-                f"{sorted(arrays)}: was it saved by SweepResult.save?"
-            ) from None
 
     def __repr__(self) -> str:
         text = f"{int(self.done.sum())} of {self.done.size} runs done"
@@ -137,10 +105,9 @@ def sweep(
     that diverges is a result. An error inside a run is raised here.
     """
     grid = {name: _values(name, values) for name, values in grid.items()}
-    shared = {name: _value(name, v) for name, v in ({"seed": 0, "steps": steps} | shared).items()}
+    shared = {"seed": 0, "steps": steps} | shared
     _check(grid, shared, eval_size)
-    told = _fingerprint(data) if isinstance(data, Data) else _value("data", dict(data))
-    settings = shared | {"data": told, "sizes": _value("sizes", sizes), "eval_size": eval_size}
+    settings = shared | {"data": data, "sizes": tuple(sizes), "eval_size": eval_size}
     result = _start(grid, settings) if resume is None else _resumed(resume, grid, settings)
 
     jobs = {
@@ -209,33 +176,13 @@ def _load(spec):
     return load_mnist(**dict(spec))
 
 
-def _fingerprint(data):
-    """What tells a `Data` from another, in a result that may be read in another process."""
-    arrays = (data.x_train, data.y_train, data.x_test, data.y_test)
-    digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).data for a in arrays))
-    return f"{data}, {digest.hexdigest()[:16]}"
-
-
 def _values(name, values):
-    """The values of a setting in the grid, as a tuple of Python's own types."""
+    """The values of a setting in the grid, as a tuple."""
     if isinstance(values, str) or not np.iterable(values):
         raise TypeError(
             f"sweep expected a list of values for {name}, got {values!r}: [{values!r}]?"
         )
-    return tuple(_value(name, value) for value in values)
-
-
-def _value(name, value):
-    """The value as JSON would give it back, so that a result that was loaded compares as equal."""
-    if name == "dtype":
-        return np.dtype(value)
-    if name == "data" and isinstance(value, Mapping):
-        return {k: _value(k, v) for k, v in value.items()}
-    if name == "sizes":
-        return [_value("size", v) for v in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    return str(value) if isinstance(value, Path) else value
+    return tuple(values)
 
 
 class ExecutorFailure(Exception):
@@ -291,8 +238,7 @@ def _check(grid, shared, eval_size):
 
 def _start(grid, settings):
     shape = tuple(len(values) for values in grid.values())
-    nothing = {"loss": np.nan, "accuracy": np.nan, "diverged_at": -1, "done": False}
-    return SweepResult(grid, settings, **{k: np.full(shape, v) for k, v in nothing.items()})
+    return SweepResult(grid, settings, **{k: np.full(shape, v) for k, v in NOTHING.items()})
 
 
 def _resumed(old, grid, settings):
@@ -304,4 +250,5 @@ def _resumed(old, grid, settings):
             "sweep expected resume to be a result of the same sweep, got one that differs in "
             f"{', '.join(differing) or 'the grid'}"
         )
-    return replace(old, **{name: getattr(old, name).copy() for name in ARRAYS})
+    copies = {name: getattr(old, name).copy() for name in NOTHING}
+    return replace(old, **copies)

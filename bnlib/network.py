@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +31,6 @@ from bnlib.norms import (
     Normalization,
     RMSNorm,
 )
-from bnlib.saving import load_arrays, save_arrays
 from bnlib.views import check_int, check_real
 
 
@@ -265,15 +263,6 @@ class Sequential:
         TypeError for what are not real numbers.
         """
         load_state("the network", self._named(lambda layer: layer.state()), state)
-
-    def save(self, path: str | Path) -> Path:
-        """Write all parameters and buffers to ``path`` (.npz), complete or not at all."""
-        return save_arrays(path, self.state_dict())
-
-    def load(self, path: str | Path) -> Sequential:
-        """Load what `save` wrote. Returns the network; raises as `load_state_dict`."""
-        self.load_state_dict(load_arrays(path, "the weights of a network"))
-        return self
 
     def _named(self, arrays):
         """What ``arrays(layer)`` gives for all layers, "index.name" -> array."""

@@ -152,8 +152,7 @@ def test_a_dask_cluster_survives_a_killed_worker(expected, cluster):
     assert set(client.run(os.getpid).values()) != pids
 
 
-def test_an_interrupt_keeps_what_is_done_and_resume_does_the_rest(expected, monkeypatch, tmp_path):
-    """Resumed from the result itself, and once it was saved and loaded."""
+def test_an_interrupt_keeps_what_is_done_and_resume_does_the_rest(expected, monkeypatch):
     run_one, calls = bnlib.grid.run_one, []
 
     def interrupted(*args):
@@ -166,15 +165,10 @@ def test_an_interrupt_keeps_what_is_done_and_resume_does_the_rest(expected, monk
     result = sweep(DATA, SIZES, GRID, **SHARED)
     assert result.done.sum() == 4 and result.stopped.startswith("stopped by an interrupt")
     assert "4 of 24 runs done" in repr(result) and "resume" in repr(result)
-    assert result.save(tmp_path / "part") == tmp_path / "part.npz"
-    loaded = SweepResult.load(tmp_path / "part")
-    assert same(loaded, result) and repr(loaded) == repr(result)
-    assert (loaded.grid, loaded.settings) == (result.grid, result.settings)
-    for part in (result, loaded):
-        calls[:] = [None] * 5
-        assert same(sweep(DATA, SIZES, GRID, resume=part, **SHARED), expected)
-        assert len(calls) == 5 + POINTS - 4  # none twice
-        assert part.done.sum() == 4  # resuming works on a copy
+    calls[:] = [None] * 5
+    assert same(sweep(DATA, SIZES, GRID, resume=result, **SHARED), expected)
+    assert len(calls) == 5 + POINTS - 4  # none twice
+    assert result.done.sum() == 4  # resuming works on a copy
 
 
 class Half(Executor):
@@ -269,52 +263,11 @@ def test_data_itself_works_too():
 
 def test_results_of_two_sets_of_data_are_told_apart():
     settings = {"lr": 0.1, "steps": 2, "batch_size": 30, "progress": False}
-    data, same_images, other = (bnlib.load_mnist(**DATA | {"n_test": n}) for n in (100, 100, 99))
+    data, other = (bnlib.load_mnist(**DATA | {"n_test": n}) for n in (100, 99))
     result = sweep(data, SIZES, {"seed": [0]}, **settings)
-    sweep(same_images, SIZES, {"seed": [0]}, resume=result, **settings)
+    sweep(data, SIZES, {"seed": [0]}, resume=result, **settings)
     with pytest.raises(ValueError, match=r"same sweep.* differs in data"):
         sweep(other, SIZES, {"seed": [0]}, resume=result, **settings)
-
-
-# -- Saving ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("load", [dict, bnlib.load_mnist], ids=["arguments", "Data"])
-def test_types_of_numpy_survive_saving(tmp_path, load):
-    data = load(**DATA)
-    grid = {
-        "dtype": [np.float32, np.float64], "lr": np.geomspace(0.1, 1, 2), "seed": np.arange(2),
-    }  # fmt: skip
-    settings = {"steps": np.int64(2), "batch_size": 30, "progress": False}
-    result = sweep(data, SIZES, grid, **settings)
-    result.save(tmp_path / "run")
-    loaded = SweepResult.load(tmp_path / "run")
-    assert loaded.grid == result.grid and loaded.settings == result.settings
-    assert (
-        loaded.loss[loaded.at(dtype=np.float32, seed=1)].tolist() == result.loss[0, :, 1].tolist()
-    )
-    assert same(sweep(data, SIZES, grid, resume=loaded, **settings), result)
-
-
-CHANGES = {
-    "an array missing": lambda arrays: arrays.pop("loss"),
-    "an array too many": lambda arrays: arrays.update(other=np.ones(2)),
-    "another shape": lambda arrays: arrays.update(accuracy=arrays["accuracy"][:1]),
-    "another kind": lambda arrays: arrays.update(done=arrays["done"].astype(float)),
-    "no description": lambda arrays: arrays.update(told=np.array("{")),
-    "half a description": lambda arrays: arrays.update(told=np.array('{"grid": {}}')),
-}
-
-
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_a_file_that_is_not_a_sweep_result_is_refused(expected, tmp_path, change):
-    expected.save(tmp_path / "run")
-    with np.load(tmp_path / "run.npz") as archive:
-        arrays = dict(archive)
-    change(arrays)
-    np.savez(tmp_path / "run.npz", **arrays)
-    with pytest.raises(ValueError, match=r"expected a SweepResult with .*: was it saved by"):
-        SweepResult.load(tmp_path / "run")
 
 
 def test_progress_shows_a_bar_only_when_asked(capsys):

@@ -397,16 +397,6 @@ def test_what_is_no_dict_is_refused():
         mlp([6, 5, 3]).load_state_dict([1, 2])
 
 
-def test_saved_weights_load_under_the_same_name(tmp_path):
-    net, other = mlp([6, 5, 3], "batch", seed=1), mlp([6, 5, 3], "batch", seed=2)
-    net(X)
-    assert net.save(tmp_path / "net") == tmp_path / "net.npz"
-    assert other.load(tmp_path / "net") is other
-    assert all(np.array_equal(v, other.state_dict()[k]) for k, v in net.state_dict().items())
-    with pytest.raises(KeyError, match="was it saved from another architecture"):
-        mlp([6, 5, 5, 3]).load(tmp_path / "net")
-
-
 # -- mlp ------------------------------------------------------------------------------------------
 
 

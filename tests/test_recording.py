@@ -1,7 +1,5 @@
 """Recorder and Recording: each number against a plain NumPy computation."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from cases import close
@@ -11,7 +9,7 @@ from test_training import DATA, bits, net_for
 
 from bnlib import BatchNorm, Dense, ReLU, Sequential, cnn, recording
 from bnlib.data import Data
-from bnlib.recording import PERCENTILES, Recorder, Recording
+from bnlib.recording import PERCENTILES, Recorder
 from bnlib.training import Trainer, accuracy, train
 
 PROBE = slice(0, 30)
@@ -361,67 +359,3 @@ def test_repr_says_how_long_it_is():
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         Recorder(DATA, **settings)
-
-
-# -- Saving ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def whole():
-    """A Recording with everything in it."""
-    return recorded(channels=3, before_norm=True)[1].recording
-
-
-@pytest.mark.parametrize("diverged_at", [None, 0, 8])
-@pytest.mark.parametrize("settings", [{}, {"channels": 2}, {"channels": 2, "before_norm": True}])
-def test_saves_and_loads_bit_by_bit(tmp_path, diverged_at, settings):
-    original = replace(recorded(**settings)[1].recording, diverged_at=diverged_at)
-    original.save(tmp_path / "run.npz")
-    loaded = Recording.load(tmp_path / "run.npz")
-    assert loaded.diverged_at == diverged_at and loaded.layer_names == original.layer_names
-    for name, value in vars(original).items():
-        if isinstance(value, np.ndarray):
-            assert getattr(loaded, name).tobytes() == value.tobytes(), name
-            assert getattr(loaded, name).dtype == value.dtype
-        elif value is None:
-            assert getattr(loaded, name) is None, name
-    with np.load(tmp_path / "run.npz", allow_pickle=False) as archive:  # no pickle inside
-        assert all(archive[name].dtype != object for name in archive.files)
-
-
-def test_another_file_is_refused(tmp_path):
-    np.savez(tmp_path / "other.npz", a=np.ones(3))
-    with pytest.raises(ValueError, match=r"expected a Recording .* got \['a'\]: was it saved by"):
-        Recording.load(tmp_path / "other.npz")
-
-
-ALTERED = {
-    "frames cut off": {"loss": lambda v: v[:-1]},
-    "layers cut off": {"mean": lambda v: v[:, :1]},
-    "one name too many": {"layer_names": lambda v: np.append(v, "3: relu")},
-    "one edge too few": {"edges": lambda v: v[:-1]},
-    "an axis too many": {"accuracy": lambda v: v[:, None]},
-    "two percentiles": {"percentiles": lambda v: v[..., :2]},
-    "text for numbers": {"std": lambda v: v.astype(str)},
-    "floats for steps": {"steps": lambda v: v + 0.5},
-    "other channels": {"before_std": lambda v: v[..., :2]},
-    "two divergences": {"diverged_at": lambda v: np.array([1, 2])},
-    "no frames": {"edges": lambda v: v, "no frames": None},
-}
-
-
-@pytest.mark.parametrize("change", ALTERED.values(), ids=ALTERED.keys())
-def test_arrays_that_do_not_fit_together_are_refused(tmp_path, whole, change):
-    whole.save(tmp_path / "run.npz")
-    with np.load(tmp_path / "run.npz") as archive:
-        arrays = dict(archive)
-    if "no frames" in change:
-        arrays = {
-            k: v[:0] if recording.ALL_AXES[k].startswith("T") else v for k, v in arrays.items()
-        }
-    else:
-        for name, function in change.items():
-            arrays[name] = function(arrays[name])
-    np.savez(tmp_path / "run.npz", **arrays)
-    with pytest.raises(ValueError, match="was the file altered"):
-        Recording.load(tmp_path / "run.npz")

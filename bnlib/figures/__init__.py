@@ -14,21 +14,3 @@ from bnlib.figures.lessons import (
 )
 from bnlib.figures.recordings import curves, percentiles, units_over_time
 from bnlib.figures.style import COLORS, INK, RC, STYLES, look, show, style
-
-__all__ = [
-    "COLORS",
-    "INK",
-    "RC",
-    "STYLES",
-    "backward_graph",
-    "batch_table",
-    "curves",
-    "feature_map_table",
-    "im2col_table",
-    "look",
-    "percentiles",
-    "seed_dots",
-    "show",
-    "style",
-    "units_over_time",
-]
