@@ -324,9 +324,6 @@ class Flatten(Layer):
         shape, dtype = self._saved()
         return check_gradient(dy, (shape[0], math.prod(shape[1:])), dtype).reshape(shape)
 
-    def __repr__(self):
-        return "Flatten()"
-
 
 def _pair(layer, name, value, least=1):
     pair = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value, value)

@@ -120,7 +120,7 @@ def diagnose(
     twin = copy.deepcopy(net)  # so that a backward pass of net still finds its own batch
     try:
         with net.as_it_was(), np.errstate(all="ignore"):
-            seen = _inputs(twin.train().layers, x)
+            seen = {name: entering for name, _, entering, _ in twin.train().trace(x)}
             held = {name: bn for name, bn, *_ in _places(twin.layers) if isinstance(bn, BatchNorm)}
             frozen = list(_uses_batch_in_eval(twin, held, seen))
     except NonFiniteError as error:
@@ -170,23 +170,6 @@ def _behind(places, i):
             return None
         dropped |= isinstance(layer, Dropout)
     return None
-
-
-def _inputs(layers, x, prefix=""):
-    """What enters each layer, by its name."""
-    seen = {}
-
-    def through(layers, x, prefix):
-        for i, layer in enumerate(layers):
-            if isinstance(layer, Residual):
-                x = layer.add(x, through(layer.branch, x, f"{prefix}{i}.branch."))
-            else:
-                seen[f"{prefix}{i}"] = x
-                x = layer.forward(x)
-        return x
-
-    through(layers, x, prefix)
-    return seen
 
 
 def _not_finite(net):

@@ -7,6 +7,8 @@ Every layer has the same form. ``forward(x)`` computes y and keeps what the back
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Self
 
 import numpy as np
 
@@ -107,6 +109,9 @@ class Layer:
                 "once for each backward"
             )
         return cache
+
+    def __repr__(self):
+        return f"{type(self).__name__}()"
 
 
 def check_layers(owner: str, layers: Iterable[Layer]) -> list[Layer]:
@@ -307,9 +312,6 @@ class Activation(Layer):
         """Boolean array shaped like x: True where the derivative is below 5 % of its maximum."""
         return np.abs(x) > self.saturation_limit
 
-    def __repr__(self):
-        return f"{type(self).__name__}()"
-
 
 class ReLU(Activation):
     """y = max(x, 0). The derivative is 1 for x > 0 and 0 elsewhere, at x = 0 too."""
@@ -412,7 +414,90 @@ class Dropout(Layer):
         return f"Dropout({self.p:g})"
 
 
-class Residual(Layer):
+class Stack:
+    """Layers one after the other, with the arrays and modes of all: `Sequential` and `Residual`."""
+
+    within = ""  # what the names of arrays say before a layer's index, as in PyTorch
+
+    def __init__(self, layers: Iterable[Layer]):
+        self.layers = check_layers(type(self).__name__, layers)
+        self.training, self._leaves = True, [leaf for _, leaf in self.leaves()]
+
+    # All arrays, "index.name" -> array, live. forward replaces the buffers, the running statistics.
+    params = property(lambda self: self._named(lambda leaf: leaf.params))
+    grads = property(lambda self: self._named(lambda leaf: leaf.grads))
+    buffers = property(lambda self: self._named(lambda leaf: leaf.buffers))
+
+    def leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+        """All layers that hold arrays, after the start of their arrays' names.
+
+        Those in the branch of a `Residual` come in its place: ("0.", a), ("1.branch.0.", b), ...
+        """
+        for i, layer in enumerate(self.layers):
+            yield from layer.leaves(f"{prefix}{self.within}{i}.")
+
+    def trace(self, x: np.ndarray, prefix: str = "") -> Iterator[tuple]:
+        """Send x through: (name, layer, what enters it, what leaves it) for each layer.
+
+        Those in the branch of a `Residual` come before it.
+        """
+        for i, layer in enumerate(self.layers):
+            name, y = f"{prefix}{self.within}{i}", x
+            if isinstance(layer, Residual):
+                for *step, y in layer.trace(x, f"{name}."):
+                    yield *step, y
+                y = layer.add(x, y)
+            else:
+                y = layer.forward(x)
+            yield name, layer, x, y
+            x = y
+
+    @contextmanager
+    def statistics_kept(self) -> Iterator[None]:
+        """After an error in the block all running statistics are as before it."""
+        before = [leaf.buffers for leaf in self._leaves]
+        try:
+            yield
+        except BaseException:
+            for leaf, buffers in zip(self._leaves, before):
+                leaf.buffers = buffers
+            raise
+
+    def train(self) -> Self:
+        """Put every layer into training mode. Returns the network (or layer)."""
+        self.training = True
+        for layer in self.layers:
+            layer.train()
+        return self
+
+    def eval(self) -> Self:
+        """Put every layer into evaluation mode. Returns the network (or layer)."""
+        self.training = False
+        for layer in self.layers:
+            layer.eval()
+        return self
+
+    def remember(self) -> Callable[[], None]:
+        """As `Layer.remember`, for all layers."""
+        training, backs = self.training, [layer.remember() for layer in self.layers]
+
+        def back():
+            self.training = training
+            for back in backs:
+                back()
+
+        return back
+
+    def state(self) -> dict[str, np.ndarray]:
+        """As `Layer.state`, for all layers."""
+        return self._named(lambda leaf: leaf.state())
+
+    def _named(self, arrays):
+        """What ``arrays(leaf)`` gives for all leaves, "index.name" -> array."""
+        return {start + n: v for start, leaf in self.leaves() for n, v in arrays(leaf).items()}
+
+
+class Residual(Stack, Layer):
     """y = x + branch(x): a branch of layers, and a path around it that leaves x alone.
 
     ``branch`` is a list of layers, or a `Sequential`, whose layers are taken, that keeps the shape.
@@ -421,24 +506,18 @@ class Residual(Layer):
     Source: He et al. 2016 (arXiv:1512.03385), equation 1.
     """
 
-    def __init__(self, branch: Iterable[Layer]):
-        self.branch = check_layers("Residual", getattr(branch, "layers", branch))
-        self.training, self._leaves = True, [leaf for _, leaf in self.leaves()]
+    within = "branch."
 
-    params = property(lambda self: self._named("params"), doc="Those of all layers of the branch.")
-    grads = property(lambda self: self._named("grads"), doc="Those of all layers of the branch.")
-    buffers = property(lambda self: self._named("buffers"), doc="Those of the branch's layers.")
+    def __init__(self, branch: Iterable[Layer]):
+        super().__init__(getattr(branch, "layers", branch))
+        self.branch = self.layers
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        y, before = x, [leaf.buffers for leaf in self._leaves]
-        try:
+        y = x
+        with self.statistics_kept():
             for layer in self.branch:
                 y = layer.forward(y)
             return self.add(x, y)
-        except BaseException:
-            for leaf, buffers in zip(self._leaves, before):
-                leaf.buffers = buffers
-            raise
 
     def add(self, x: np.ndarray, branch: np.ndarray) -> np.ndarray:
         """x + branch, for what the branch has made of x."""
@@ -455,36 +534,6 @@ class Residual(Layer):
         for layer in reversed(self.branch):
             through = layer.backward(through)
         return dy + through
-
-    def train(self) -> Residual:
-        for layer in self.branch:
-            layer.train()
-        return super().train()
-
-    def eval(self) -> Residual:
-        for layer in self.branch:
-            layer.eval()
-        return super().eval()
-
-    def leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-        for i, layer in enumerate(self.branch):
-            yield from layer.leaves(f"{prefix}branch.{i}.")
-
-    def remember(self) -> Callable[[], None]:
-        training, backs = self.training, [layer.remember() for layer in self.branch]
-
-        def back():
-            self.training = training
-            for back in backs:
-                back()
-
-        return back
-
-    def state(self) -> dict[str, np.ndarray]:
-        return {start + n: v for start, leaf in self.leaves() for n, v in leaf.state().items()}
-
-    def _named(self, kind):
-        return {start + n: v for start, p in self.leaves() for n, v in getattr(p, kind).items()}
 
     def __repr__(self):
         return f"Residual({', '.join(map(str, self.branch))})"

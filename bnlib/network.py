@@ -16,8 +16,7 @@ from bnlib.layers import (
     Activation,
     Dense,
     Layer,
-    Residual,
-    check_layers,
+    Stack,
     generator,
     load_state,
 )
@@ -90,7 +89,7 @@ NORMS: dict[str | None, Norm] = {
 }
 
 
-class Sequential:
+class Sequential(Stack):
     """Layers one after the other.
 
     All parameters are views into one flat array, ``flat_params``, and all gradients into
@@ -106,13 +105,11 @@ class Sequential:
     """
 
     def __init__(self, layers: Iterable[Layer]):
-        self.layers = check_layers("Sequential", layers)
-        self.training = True
+        super().__init__(layers)
         self._flatten()
 
     def _flatten(self):
         """Move all parameters and gradients into one array each."""
-        self._leaves = [layer for _, layer in self.leaves()]
         arrays = [p for layer in self._leaves for p in layer.params.values()]
         dtypes = {a.dtype for a in arrays}
         if len(dtypes) > 1:
@@ -134,39 +131,11 @@ class Sequential:
         self.__dict__.update(state)
         self._flatten()
 
-    def leaves(self) -> Iterator[tuple[str, Layer]]:
-        """All layers that hold arrays, after the start of their arrays' names.
-
-        Those in the branch of a `Residual` come in its place: ("0.", a), ("1.branch.0.", b), ...
-        """
-        for i, layer in enumerate(self.layers):
-            yield from layer.leaves(f"{i}.")
-
-    @property
-    def params(self) -> dict[str, np.ndarray]:
-        """All parameters, "index.name" -> array (live, not a copy)."""
-        return self._named(lambda layer: layer.params)
-
-    @property
-    def grads(self) -> dict[str, np.ndarray]:
-        """All gradients of the last backward pass, under the names of ``params``."""
-        return self._named(lambda layer: layer.grads)
-
-    @property
-    def buffers(self) -> dict[str, np.ndarray]:
-        """All running statistics, "index.name" -> array (not a copy; forward replaces them)."""
-        return self._named(lambda layer: layer.buffers)
-
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Apply all layers to x (N, ...). After an error the running statistics are as before."""
-        before = [leaf.buffers for leaf in self._leaves]
-        try:
+        with self.statistics_kept():
             for layer in self.layers:
                 x = layer.forward(x)
-        except BaseException:
-            for leaf, buffers in zip(self._leaves, before):
-                leaf.buffers = buffers
-            raise
         return x
 
     __call__ = forward
@@ -199,23 +168,13 @@ class Sequential:
         running statistics are left as they were, so looking does not change the network. The
         nonlinearities in the branch of a `Residual` are among them.
         """
-        inputs = []
-
-        def through(layers, x):
-            before = x
-            for layer in layers:
-                if isinstance(layer, Activation):
-                    inputs.append((before, x) if before_norm else x)
-                entering = x
-                if isinstance(layer, Residual):
-                    x = layer.add(x, through(layer.branch, x))
-                else:
-                    x = layer.forward(x)
-                before = entering if isinstance(layer, Normalization) else x
-            return x
-
+        inputs, before, normed = [], None, None
         with self.as_it_was():
-            through(self.train().layers, x)
+            for _, layer, z, y in self.train().trace(x):
+                if isinstance(layer, Activation):
+                    inputs.append((before if z is normed else z, z) if before_norm else z)
+                if isinstance(layer, Normalization):
+                    before, normed = z, y
         return inputs
 
     @contextmanager
@@ -225,36 +184,30 @@ class Sequential:
         with net.as_it_was():
             net.train()(x)  # running statistics move here, and are restored after it
         """
-        training, backs = self.training, [layer.remember() for layer in self.layers]
+        back = self.remember()
         try:
             yield self
         finally:
-            self.training = training
-            for back in backs:
-                back()
+            back()
+
+    def gradient_norms(self) -> list[float]:
+        """Norms of the gradients of the weights that feed each nonlinearity, in order."""
+        norms, latest = [], np.nan
+        for _, layer in self.leaves():
+            if "weight" in layer.grads:
+                latest = float(np.linalg.norm(layer.grads["weight"]))
+            if isinstance(layer, Activation):
+                norms.append(latest)
+        return norms
 
     @property
     def nonlinearities(self) -> list[Activation]:
         """The Activation layers, in order."""
         return [layer for _, layer in self.leaves() if isinstance(layer, Activation)]
 
-    def train(self) -> Sequential:
-        """Put every layer into training mode. Returns the network."""
-        self.training = True
-        for layer in self.layers:
-            layer.train()
-        return self
-
-    def eval(self) -> Sequential:
-        """Put every layer into evaluation mode. Returns the network."""
-        self.training = False
-        for layer in self.layers:
-            layer.eval()
-        return self
-
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and buffers, with the names and shapes of PyTorch."""
-        return self._named(lambda layer: layer.state_dict())
+        return {name: v.copy() for name, v in self.state().items()}
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Load what `state_dict` returned, or PyTorch's as arrays; checked before any change.
@@ -262,11 +215,7 @@ class Sequential:
         Raises KeyError for wrong names, ValueError for a wrong shape or numbers that do not fit,
         TypeError for what are not real numbers.
         """
-        load_state("the network", self._named(lambda layer: layer.state()), state)
-
-    def _named(self, arrays):
-        """What ``arrays(layer)`` gives for all layers, "index.name" -> array."""
-        return {n + name: v for n, layer in self.leaves() for name, v in arrays(layer).items()}
+        load_state("the network", self.state(), state)
 
     def __repr__(self):
         lines = [f"Sequential, {self.flat_params.size:,} parameters, {self.dtype}"]

@@ -19,7 +19,7 @@ class SignalProfile:
     std: np.ndarray  # (L,), standard deviation over all N * D activations
     unit_std: np.ndarray  # (L,), that of one unit over the N images, averaged over the units
     mean_square: np.ndarray  # (L,), over all N * D activations
-    gradient_norm: np.ndarray  # (L,), of the loss with respect to the layer's weight matrix
+    gradient_norm: np.ndarray  # (L,), as `Sequential.gradient_norms`
 
 
 @one_blas_thread()
@@ -35,16 +35,13 @@ def signal_profile(net: Sequential, x: np.ndarray, labels: np.ndarray) -> Signal
     outputs = []
     with net.as_it_was():
         net.train()
-        for layer in net.layers:
-            x = layer.forward(x)
+        for _, layer, _, y in net.trace(x):
             if isinstance(layer, Activation):
-                outputs.append(x)
-        net.backward(softmax_cross_entropy(x, labels)[1], input_gradient=False)
-    weight_gradients = [layer.grads["weight"] for layer in net.layers if "weight" in layer.grads]
-    norms = [np.linalg.norm(g) for g in weight_gradients if g.ndim > 1][: len(outputs)]
+                outputs.append(y)
+        net.backward(softmax_cross_entropy(y, labels)[1], input_gradient=False)
     return SignalProfile(
         std=np.array([h.std() for h in outputs]),
         unit_std=np.array([h.std(axis=0).mean() for h in outputs]),
         mean_square=np.array([np.mean(h * h) for h in outputs]),
-        gradient_norm=np.array(norms),
+        gradient_norm=np.array(net.gradient_norms()),
     )

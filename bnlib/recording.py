@@ -168,7 +168,7 @@ class Recorder:
         _check_finite(numbers, "their mean and spread")
         with net.as_it_was():
             hits = net.eval()(images).argmax(axis=1) == labels
-        frame |= {"gradient_norm": _gradient_norms(net), "accuracy": hits.mean()}
+        frame |= {"gradient_norm": net.gradient_norms(), "accuracy": hits.mean()}
         self._layer_names = tuple(f"{i}: {a.name}" for i, a in enumerate(net.nonlinearities, 1))
         self._channel_index = np.array(index) if self.channels else None
         self._frames.append(frame | {"steps": step, "loss": loss})
@@ -271,14 +271,3 @@ def _percentiles(values):
 def _other_axes(z):
     """All axes of z (N, units, ...) but that of the units."""
     return (0, *range(2, z.ndim))
-
-
-def _gradient_norms(net):
-    """Norm of the weight gradient of the layer that feeds each nonlinearity."""
-    norms, latest = [], np.nan
-    for _, layer in net.leaves():
-        if "weight" in layer.grads:
-            latest = float(np.linalg.norm(layer.grads["weight"]))
-        if layer in net.nonlinearities:
-            norms.append(latest)
-    return norms
