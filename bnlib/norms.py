@@ -42,6 +42,15 @@ from bnlib.views import (
 TORCH_NAMES = {"gamma": "weight", "beta": "bias"}
 
 
+def _array(name, doc):
+    """A property: the array of that name, or None. Assigning writes into the array."""
+    return property(
+        lambda self: self.params.get(name, self.buffers.get(name, self._fixed.get(name))),
+        lambda self, value: self._write(name, value),
+        doc=doc,
+    )
+
+
 class Normalization(Layer):
     """Base of all normalizations: a learned scale gamma and shift beta, or fixed ones.
 
@@ -60,23 +69,16 @@ class Normalization(Layer):
         super().__init__()
         dtype = check_dtype(type(self).__name__, dtype)
         self.eps, self.affine = eps if eps is None else check_eps(eps, dtype), affine
-        self._gamma, self._beta = np.ones(shape, dtype), np.zeros(shape, dtype) if beta else None
+        start = {"gamma": np.ones(shape, dtype)}
+        if beta:
+            start["beta"] = np.zeros(shape, dtype)
+        self._fixed = {} if affine else start
         if affine:
-            self.add_param("gamma", self._gamma)
-            if beta:
-                self.add_param("beta", self._beta)
+            for name, value in start.items():
+                self.add_param(name, value)
 
-    # Assigning to gamma, beta or a running statistic writes into the array that the layer holds.
-    gamma = property(
-        lambda self: self.params.get("gamma", self._gamma),
-        lambda self, value: self._write("gamma", value),
-        doc="Learned scale, one number a feature or channel.",
-    )
-    beta = property(
-        lambda self: self.params.get("beta", self._beta),
-        lambda self, value: self._write("beta", value),
-        doc="Learned shift, one number a feature or channel.",
-    )
+    gamma = _array("gamma", "Learned scale, one number a feature or channel.")
+    beta = _array("beta", "Learned shift, one number a feature or channel.")
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Normalise x; the same in training and evaluation mode."""
@@ -96,7 +98,7 @@ class Normalization(Layer):
         return {TORCH_NAMES.get(name, name): v for name, v in super().state().items()}
 
     def _check(self, x):
-        c = len(self._gamma)
+        c = len(self.gamma)
         if not isinstance(x, np.ndarray) or x.ndim < 2 or x.shape[1] != c:
             check_array(x)
             hint = ", the features or channels are the second"
@@ -181,16 +183,8 @@ class BatchNorm(Normalization):
             self.buffers["running_var"] = np.ones(num_features, dtype)
             self.buffers["num_batches_tracked"] = np.zeros((), np.int64)
 
-    running_mean = property(
-        lambda self: self.buffers.get("running_mean"),
-        lambda self, value: self._write("running_mean", value),
-        doc="Running mean (num_features,), or None.",
-    )
-    running_var = property(
-        lambda self: self.buffers.get("running_var"),
-        lambda self, value: self._write("running_var", value),
-        doc="Running unbiased variance (num_features,), or None.",
-    )
+    running_mean = _array("running_mean", "Running mean (num_features,), or None.")
+    running_var = _array("running_var", "Running unbiased variance (num_features,), or None.")
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Normalise x; in training mode also update the running statistics."""
@@ -257,12 +251,9 @@ class GhostNorm(BatchNorm):
         self,
         num_features: int,
         virtual_batch_size: int = 16,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        dtype: type = np.float64,
+        **settings: object,  # eps, momentum, affine, dtype
     ):
-        super().__init__(num_features, eps, momentum, affine, dtype=dtype)
+        super().__init__(num_features, track_running_stats=True, **settings)
         what = "GhostNorm expected virtual_batch_size"
         self.virtual_batch_size = check_int(what, virtual_batch_size, least=2)
 
@@ -321,12 +312,9 @@ class BatchRenorm(BatchNorm):
         r_max: float = 3.0,
         d_max: float = 5.0,
         warmup: int = 100,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        dtype: type = np.float64,
+        **settings: object,  # eps, momentum, affine, dtype
     ):
-        super().__init__(num_features, eps, momentum, affine, dtype=dtype)
+        super().__init__(num_features, track_running_stats=True, **settings)
         self.r_max = check_real("BatchRenorm expected a finite r_max >= 1", r_max, least=1)
         self.d_max = check_real("BatchRenorm expected a finite d_max >= 0", d_max)
         self.warmup = check_int("BatchRenorm expected warmup", warmup, least=0)
@@ -367,20 +355,18 @@ class BatchRenorm(BatchNorm):
 
 
 class LayerNorm(Normalization):
-    """Layer normalization: every example by the mean and variance of its own features.
+    """Layer normalization: `bnlib.functional.layer_norm` over the last axes of x, as a layer.
 
-        y = gamma * (x - mu) / sqrt(sigma^2 + eps) + beta
+    Their sizes are ``normalized_shape``, an int or a tuple: for example `LayerNorm(100)` for x
+    (N, 100), or (N, T, 100) in a transformer. gamma and beta have that shape; ``affine=False``
+    fixes them at 1 and 0. There is no batch and no running statistic. On images (N, C, H, W), what
+    Wu & He 2018 call layer norm is ``GroupNorm(1, C)``.
 
-    over the last axes of x, whose sizes are ``normalized_shape``, an int or a tuple: for example
-    `LayerNorm(100)` for x (N, 100), or (N, T, 100) in a transformer. gamma and beta have that
-    shape. There is no batch and no running statistic, and training and evaluation mode are the
-    same. On images (N, C, H, W), what Wu & He 2018 call layer norm is ``GroupNorm(1, C)``.
-
-    ``affine=False`` fixes gamma at 1 and beta at 0. Errors as `bnlib.functional.layer_norm`, and
-    RuntimeError for ``backward`` before ``forward``. Source: Ba et al. 2016 (arXiv:1607.06450).
+    Errors as `bnlib.functional.layer_norm`, and RuntimeError for ``backward`` before ``forward``.
     """
 
     has_beta = True
+    _gradients = staticmethod(layer_norm_backward)
 
     def __init__(
         self,
@@ -397,9 +383,6 @@ class LayerNorm(Normalization):
 
     def _normalize(self, x):
         return layer_norm(x, self.gamma, self.beta, self.eps)
-
-    def _gradients(self, dy, cache):
-        return layer_norm_backward(dy, cache)
 
     def _check(self, x):
         check_array(x)
@@ -419,15 +402,14 @@ class LayerNorm(Normalization):
 
 
 class RMSNorm(LayerNorm):
-    """Root mean square normalization: LayerNorm without the mean, and without beta.
-
-        y = gamma * x / sqrt(mean(x^2) + eps)
+    """Root mean square normalization, `bnlib.functional.rms_norm`: LayerNorm without mean and beta.
 
     ``eps=None``, the default as in PyTorch, is the machine epsilon of x.dtype. The rest is
-    LayerNorm's. Source: Zhang & Sennrich 2019 (arXiv:1910.07467).
+    LayerNorm's.
     """
 
     has_beta = False
+    _gradients = staticmethod(rms_norm_backward)
 
     def __init__(
         self,
@@ -441,22 +423,15 @@ class RMSNorm(LayerNorm):
     def _normalize(self, x):
         return rms_norm(x, self.gamma, self.eps)
 
-    def _gradients(self, dy, cache):
-        return rms_norm_backward(dy, cache)
-
 
 class GroupNorm(Normalization):
-    """Group normalization: each group of channels of each example, over all positions.
-
-        y = gamma * (x - mu) / sqrt(sigma^2 + eps) + beta
+    """Group normalization, `bnlib.functional.group_norm`, as a layer.
 
     x is (N, C, *spatial) or (N, C), ``num_groups`` divides ``num_channels`` = C, and gamma and beta
-    are (C,). One group is what Wu & He 2018 call layer norm, C groups are `InstanceNorm`. Training
-    and evaluation mode are the same.
-
-    ``affine=False`` fixes gamma at 1 and beta at 0. Errors as `bnlib.functional.group_norm`, and
-    RuntimeError for ``backward`` before ``forward``. Source: Wu & He 2018 (arXiv:1803.08494).
+    are (C,); ``affine=False`` fixes them at 1 and 0. Errors as `LayerNorm`.
     """
+
+    _gradients = staticmethod(group_norm_backward)
 
     def __init__(
         self,
@@ -466,30 +441,26 @@ class GroupNorm(Normalization):
         affine: bool = True,
         dtype: type = np.float64,
     ):
-        self.num_channels = check_int(f"{type(self).__name__} expected num_channels", num_channels)
+        self.num_channels = check_int("GroupNorm expected num_channels", num_channels)
         self.num_groups = check_num_groups(num_channels, num_groups)
         super().__init__(num_channels, eps, affine, dtype)
 
     def _normalize(self, x):
         return group_norm(x, self.num_groups, self.gamma, self.beta, self.eps)
 
-    def _gradients(self, dy, cache):
-        return group_norm_backward(dy, cache)
-
     def __repr__(self):
         return f"GroupNorm({self.num_groups}, {self.num_channels})"
 
 
 class InstanceNorm(Normalization):
-    """Instance normalization: each channel of each image by itself, over its positions.
-
-        y = gamma * (x - mu) / sqrt(sigma^2 + eps) + beta
+    """Instance normalization, `bnlib.functional.instance_norm`, as a layer.
 
     x is (N, C, *spatial), gamma and beta are (C,). They are fixed at 1 and 0 unless ``affine=True``
     is asked for: as in PyTorch's InstanceNorm2d, and unlike in all other normalizations here and
-    there. Training and evaluation mode are the same. Errors as `bnlib.functional.instance_norm`.
-    Source: Ulyanov et al. 2016 (arXiv:1607.08022).
+    there. Errors as `LayerNorm`.
     """
+
+    _gradients = staticmethod(instance_norm_backward)
 
     def __init__(
         self,
@@ -503,9 +474,6 @@ class InstanceNorm(Normalization):
 
     def _normalize(self, x):
         return instance_norm(x, self.gamma, self.beta, self.eps)
-
-    def _gradients(self, dy, cache):
-        return instance_norm_backward(dy, cache)
 
     def __repr__(self):
         return f"InstanceNorm({self.num_features})"
