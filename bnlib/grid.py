@@ -8,9 +8,9 @@ machines.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import CancelledError, Executor, as_completed
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -81,8 +81,8 @@ def sweep(
         sweep({"pool": True}, [196, 100, 100, 100, 10], {"norm": [None, "batch"], "lr": [0.1, 1.0]},
               steps=300, batch_size=60)
 
-    Nothing that is done gets lost: an interrupt (Ctrl-C, the notebook's stop button), a killed
-    worker or a cluster that went away ends the sweep with what there is. It is then marked as
+    An interrupt (Ctrl-C, the notebook's stop button), a killed worker or a cluster that went away
+    ends the sweep with what there is; lost is what was under way. The result is then marked as
     ``stopped``, and ``resume`` takes it up again.
 
     Parameters
@@ -119,38 +119,33 @@ def sweep(
         progress = len(jobs) * steps >= LONG_RUN
     from tqdm.auto import tqdm  # here, because importing it takes longer than all of bnlib
 
-    bar = tqdm(total=result.done.size, desc="sweep", unit="run", disable=not progress)
-
-    def record(point, outcome):
-        if isinstance(outcome, Exception):
-            raise outcome
-        result.loss[point], result.accuracy[point], result.diverged_at[point] = outcome
-        result.done[point] = True
-        bar.update(int(result.done.sum()) - bar.n)
-
+    bar = tqdm(total=len(jobs), desc="sweep", unit="run", disable=not progress)
     spec = data if isinstance(data, Data) else tuple(sorted(data.items()))
-    stopped, arguments = None, (spec, tuple(sizes), eval_size)
+    run = partial(run_one, spec, tuple(sizes), eval_size)
+    each, error, stopped = map if executor is None else executor.map, None, None
     with bar:
-        bar.update(int(result.done.sum()))
         try:
-            if executor is None:
-                for point, setting in jobs.items():
-                    record(point, run_one(setting, *arguments))
-            else:
-                _run_on(executor, jobs, arguments, record)
+            for point, outcome in zip(jobs, each(run, list(jobs.values()))):
+                if isinstance(outcome, Exception):
+                    error = outcome
+                    break
+                result.loss[point], result.accuracy[point], result.diverged_at[point] = outcome
+                result.done[point] = True
+                bar.update()
         except KeyboardInterrupt:
             stopped = "stopped by an interrupt"
-        except ExecutorFailure as failure:
-            stopped = str(failure)
-    if result.done.all():
-        stopped = None
+        except Exception as failure:  # not from a run
+            stopped = f"the executor lost runs ({type(failure).__name__}: {failure}): was a worker "
+            stopped += "killed, or out of memory?"
+    if error is not None:
+        raise error
     if stopped is not None:
         stopped += "; sweep(..., resume=this result) does the rest"
     return replace(result, stopped=stopped)
 
 
 def run_one(
-    setting: dict, spec: Data | tuple, sizes: tuple[int, ...], eval_size: int
+    spec: Data | tuple, sizes: tuple[int, ...], eval_size: int, setting: dict
 ) -> tuple[float, float, int] | Exception:
     """A point of the grid: its (loss, accuracy, diverged_at), or the exception that came.
 
@@ -183,39 +178,6 @@ def _values(name, values):
             f"sweep expected a list of values for {name}, got {values!r}: [{values!r}]?"
         )
     return tuple(values)
-
-
-class ExecutorFailure(Exception):
-    """The executor lost runs: a worker was killed, or the cluster went away."""
-
-
-def _run_on(executor, jobs, arguments, record):
-    """Run all jobs on the executor; if it ends early, record what is done and cancel the rest."""
-    futures, failure = {}, None
-    try:
-        try:
-            for point, setting in jobs.items():
-                futures[executor.submit(run_one, setting, *arguments)] = point
-        except RuntimeError as error:  # it is broken or shut down; some runs may be done before
-            failure = error
-        for future in as_completed(futures):
-            try:
-                outcome = future.result()
-            except (Exception, CancelledError) as error:
-                failure = error  # go on: the others may be done
-            else:
-                record(futures[future], outcome)
-    except BaseException:
-        for future, point in futures.items():
-            if not future.cancel() and future.done() and future.exception() is None:
-                if not isinstance(outcome := future.result(), Exception):
-                    record(point, outcome)
-        raise
-    if failure is not None:
-        raise ExecutorFailure(
-            f"the executor lost runs ({type(failure).__name__}: {failure}): was a worker killed, "
-            "or out of memory?"
-        )
 
 
 def _check(grid, shared, eval_size):

@@ -53,11 +53,9 @@ class Recording:
     diverged_at: int | None = None  # the step at which the loss stopped being finite
     channel_index: np.ndarray | None = None  # (L, K), which units of each layer
     channel_histogram: np.ndarray | None = None  # (T, L, K, B), shares, with the same edges
-    channel_percentiles: np.ndarray | None = None  # (T, L, K, 3), 15/50/85
     channel_mean: np.ndarray | None = None  # (T, L, K)
     channel_std: np.ndarray | None = None  # (T, L, K)
     before_histogram: np.ndarray | None = None  # (T, L, K, B)
-    before_percentiles: np.ndarray | None = None  # (T, L, K, 3)
     before_mean: np.ndarray | None = None  # (T, L, K)
     before_std: np.ndarray | None = None  # (T, L, K)
     before_unit_std: np.ndarray | None = None  # (T, L)
@@ -225,7 +223,6 @@ class Recorder:
         samples = [_sample(z[:, c], self.sample // 4) for c in index]
         return {
             f"{prefix}histogram": [_histogram(v, self.bins, self.limits) for v in samples],
-            f"{prefix}percentiles": [_percentiles(v) for v in samples],
             f"{prefix}mean": [float(v.mean()) for v in samples],
             f"{prefix}std": [float(v.std()) for v in samples],
         }

@@ -97,7 +97,7 @@ class Watched(Executor):
             self.then()
 
 
-def test_a_killed_worker_process_costs_only_unfinished_runs(expected):
+def test_a_killed_worker_process_costs_only_what_was_under_way(expected):
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=context) as executor:
 
@@ -105,7 +105,7 @@ def test_a_killed_worker_process_costs_only_unfinished_runs(expected):
             os.kill(next(iter(executor._processes)), signal.SIGKILL)
 
         result = sweep(DATA, SIZES, GRID, executor=Watched(executor, 3, kill), **SHARED)
-    assert 3 <= result.done.sum() < POINTS, result
+    assert 1 <= result.done.sum() < POINTS, result
     assert "worker killed" in result.stopped and "resume" in result.stopped
     assert np.isnan(result.loss[~result.done]).all()
     assert np.array_equal(result.loss[result.done], expected.loss[result.done])
@@ -181,20 +181,16 @@ class Half(Executor):
         self.futures.append(future := Future())
         if len(self.futures) <= POINTS // 2:
             future.set_result(function(*args))
+        elif len(self.futures) == POINTS // 2 + 1:  # somebody grows impatient
+            future.set_exception(KeyboardInterrupt())
         return future
 
 
-def test_an_interrupt_with_an_executor_keeps_what_is_done_and_cancels_the_rest(monkeypatch):
+def test_an_interrupt_with_an_executor_keeps_what_is_done_and_cancels_the_rest():
     executor = Half()
-
-    def impatient(futures):
-        yield next(iter(futures))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(bnlib.grid, "as_completed", impatient)
     result = sweep(DATA, SIZES, GRID, executor=executor, **SHARED)
     assert result.done.sum() == POINTS // 2 and "interrupt" in result.stopped
-    assert [f.cancelled() for f in executor.futures] == [False] * 12 + [True] * 12
+    assert [f.cancelled() for f in executor.futures] == [False] * 13 + [True] * 11
 
 
 def test_an_executor_that_is_shut_down_loses_nothing_and_says_so(expected):
