@@ -8,6 +8,7 @@ run, which is what BatchNorm sums over. Inputs in the usual memory order are cop
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -261,53 +262,40 @@ class MaxPool2d(Layer):
                 f"{self} expected x of shape (N, C, H, W), H and W at least {kernel}, "
                 f"got {x.shape}: is the image pooled once too often, or are the channels last?"
             )
-        # The largest of each row of a window, then the largest of these. In this order the first
-        # of equal values wins row by row; columns first would prefer the left one below.
         with small_buffer():
-            y, in_row = _window_max(batch_last(x), 2, kernel[1], stride[1])
-            y, in_column = _window_max(y, 1, kernel[0], stride[0])
-        winners = {
-            (i, j): above & left[:, i : i + stride[0] * y.shape[1] : stride[0]]
-            for i, above in enumerate(in_column)
-            for j, left in enumerate(in_row)
-        }
+            parts = list(self._views(batch_last(x)))
+            y = functools.reduce(np.maximum, parts)
+            winners, left = [], np.ones(y.shape, bool)  # left: windows without a winner so far
+            for part in parts:
+                winners.append((part == y) & left)
+                left ^= winners[-1]
         self._cache = winners, y.shape, x.shape[2:], x.dtype
         return batch_first(y)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         winners, (c, rows, cols, n), (h, w), dtype = self._saved()
         dy = check_gradient(dy, (n, c, rows, cols), dtype)
-        dy, (kh, kw), (sh, sw) = batch_last(dy), self.kernel_size, self.stride
-        dx = np.zeros((c, h, w, n), dy.dtype)
+        dy, dx = batch_last(dy), np.zeros((c, h, w, n), dy.dtype)
+        overlap = any(s < k for s, k in zip(self.stride, self.kernel_size))
         with small_buffer():
-            for (i, j), wins in winners.items():
-                target = dx[:, i : i + sh * rows : sh, j : j + sw * cols : sw]
-                if sh >= kh and sw >= kw:  # no two windows overlap: nothing to add to
-                    np.multiply(dy, wins, out=target)
+            for view, wins in zip(self._views(dx), winners):
+                if overlap:
+                    view += dy * wins
                 else:
-                    target += dy * wins
+                    np.multiply(dy, wins, out=view)
         return batch_first(dx)
+
+    def _views(self, x):
+        """What all windows of x (C, H, W, N) have at an offset, for each offset, row by row."""
+        (kh, kw), (sh, sw) = self.kernel_size, self.stride
+        rows, cols = output_size(x.shape[1:3], self.kernel_size, self.stride)
+        for i in range(kh):
+            for j in range(kw):
+                yield x[:, i : i + sh * rows : sh, j : j + sw * cols : sw]
 
     def __repr__(self):
         stride = "" if self.stride == self.kernel_size else f", stride={_short(self.stride)}"
         return f"MaxPool2d({_short(self.kernel_size)}{stride})"
-
-
-def _window_max(x, axis, kernel, stride):
-    """Maximum over windows along one axis, and for each offset a mask: is it the winner?
-
-    A later value wins only if it is strictly larger, so exactly one offset wins in each window.
-    """
-    count = (x.shape[axis] - kernel) // stride + 1
-    before = (slice(None),) * axis
-    best, winners = x[*before, : stride * count : stride], []
-    for k in range(1, kernel):
-        value = x[*before, k : k + stride * count : stride]
-        larger = value > best
-        winners = [w & ~larger for w in winners] if winners else [~larger]
-        winners.append(larger)
-        best = np.maximum(best, value)
-    return best, winners or [np.ones(best.shape, bool)]
 
 
 class Flatten(Layer):
