@@ -63,26 +63,29 @@ def check(function: Callable) -> Visit:
     name = getattr(function, "__name__", repr(function))
     if name not in exhibits:
         raise KeyError(f"expected a function named as an exhibit, {list(exhibits)}, got {name!r}")
-    exhibit = exhibits[name]
-    for case, inputs in exhibit.inputs(np.random.default_rng(13)):
-        given = [np.array(v) if isinstance(v, np.ndarray) else v for v in inputs]
-        want = np.asarray(exhibit.mended(*(np.copy(v) for v in inputs)), float)
-        try:
-            with np.errstate(all="ignore"):
-                got = np.asarray(function(*given), float)
-        except Exception as error:
-            return Visit(False, f"{name}, not yet: {case}: {type(error).__name__}: {error}")
-        if got.shape != want.shape:
-            text = f"{case}: expected an array of shape {want.shape}, got {got.shape}"
-            return Visit(False, f"{name}, not yet: {text}.")
-        tol = 1e-3 if inputs[0].dtype == np.float32 else 1e-9
-        off = np.abs(got - want) / np.maximum(np.abs(want), 1)
-        if not (off <= tol).all():
-            at = np.unravel_index(np.argmax(np.nan_to_num(off, nan=np.inf)), off.shape)
-            where = f"[{', '.join(map(str, at))}]" if at else ""
-            text = f"{case}: result{where} is {got[at]:.3g}, expected {want[at]:.3g}"
-            return Visit(False, f"{name}, not yet: {text}.")
+    for case, inputs in exhibits[name].inputs(np.random.default_rng(13)):
+        if fault := _fault(function, exhibits[name].mended, inputs):
+            return Visit(False, f"{name}, not yet: {case}: {fault}")
     return Visit(True, f"{name} is mended.")
+
+
+def _fault(function, mended, inputs):
+    """How the function differs from the mended one on these inputs, or None."""
+    given = [np.array(v) if isinstance(v, np.ndarray) else v for v in inputs]
+    want = np.asarray(mended(*map(np.copy, inputs)), float)
+    try:
+        with np.errstate(all="ignore"):
+            got = np.asarray(function(*given), float)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    if got.shape != want.shape:
+        return f"expected an array of shape {want.shape}, got {got.shape}."
+    off = np.abs(got - want) / np.maximum(np.abs(want), 1)
+    if not (off <= (1e-3 if inputs[0].dtype == np.float32 else 1e-9)).all():
+        at = np.unravel_index(np.argmax(np.nan_to_num(off, nan=np.inf)), off.shape)
+        where = f"[{', '.join(map(str, at))}]" if at else ""
+        return f"result{where} is {got[at]:.3g}, expected {want[at]:.3g}."
+    return None
 
 
 def _batches(rng, shapes=((6, 3), (4, 4), (50, 2), (2, 5))):
@@ -207,68 +210,64 @@ def _shift_gradient_inputs(rng):
         yield "the next step, " + case, (rng.standard_normal(dy.shape[1]), dy)
 
 
-def _exhibit(broken, mended, inputs, seen, where, link):
-    return Exhibit(broken, mended, inputs, seen, where, "https://github.com/" + link)
-
-
 exhibits: dict[str, Exhibit] = {
     exhibit.name: exhibit
     for exhibit in (
-        _exhibit(
+        Exhibit(
             normalize,
             _normalize,
             _normalize_inputs,
             "the standard deviations that come out are not 1",
             "JAX, 2019",
-            "jax-ml/jax/issues/442",
+            "https://github.com/jax-ml/jax/issues/442",
         ),
-        _exhibit(
+        Exhibit(
             gradient,
             _gradient,
             _gradient_inputs,
             "dL/dx differs from cuDNN's, the gradients of gamma and beta do not",
             "Deeplearning4j, 2019",
-            "deeplearning4j/deeplearning4j/issues/8335",
+            "https://github.com/deeplearning4j/deeplearning4j/issues/8335",
         ),
-        _exhibit(
+        Exhibit(
             move,
             _move,
             _move_inputs,
             "a textbook's running averages are not PyTorch's, with the same momentum",
             "Dive into Deep Learning, 2022",
-            "d2l-ai/d2l-en/pull/2213",
+            "https://github.com/d2l-ai/d2l-en/pull/2213",
         ),
-        _exhibit(
+        Exhibit(
             variance,
             _variance,
             _variance_inputs,
             "NaN, now and then, for images of large numbers",
             "Flax, 2021",
-            "google/flax/issues/1491",
+            "https://github.com/google/flax/issues/1491",
         ),
-        _exhibit(
+        Exhibit(
             scale_maps,
             _scale_maps,
             _scale_maps_inputs,
             "an error for feature maps with the channels first",
             "JAX, 2019",
-            "jax-ml/jax/issues/461",
+            "https://github.com/jax-ml/jax/issues/461",
         ),
-        _exhibit(
+        Exhibit(
             evaluate,
             _evaluate,
             _evaluate_inputs,
             "at test time an image's output depends on the others; no warning",
             "JAX, 2018",
-            "jax-ml/jax/issues/139",
+            "https://github.com/jax-ml/jax/issues/139",
         ),
-        _exhibit(
+        Exhibit(
             shift_gradient,
             _shift_gradient,
             _shift_gradient_inputs,
             "1, 2, 3, ... where each step's gradient is 1",
             "MXNet, 2019",
-            "apache/mxnet/issues/16297",
+            "https://github.com/apache/mxnet/issues/16297",
         ),
     )
 }

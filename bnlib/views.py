@@ -115,7 +115,18 @@ def check_input(x: np.ndarray, eps: float, **vectors: np.ndarray) -> tuple:
             f"expected x of shape (N, D) or (N, C, *spatial) with N >= 1, got {x.shape}: "
             "the batch is the first axis, the features or channels are the second"
         )
-    return check_eps(eps, x.dtype), *[check_vector(x, name, vectors[name]) for name in vectors]
+    n, c = x.shape[:2]
+    for name, v in vectors.items():
+        vectors[name] = v = as_array(name, v)
+        if v.shape != (c,):
+            hint = "one number per feature or channel, which is axis 1 of x"
+            if x.ndim == 2 and v.shape == (n,):
+                hint = "did you mean x.T?"
+            raise ValueError(
+                f"expected {name} of shape ({c},) for x of shape {x.shape}, got {v.shape}: {hint}"
+            )
+    columns = [v.astype(x.dtype, copy=False)[:, None] for v in vectors.values()]
+    return check_eps(eps, x.dtype), *columns
 
 
 def check_last_axes(x: np.ndarray, eps: float, **vectors: np.ndarray) -> tuple:
@@ -167,22 +178,6 @@ def check_eps(eps: float, dtype: np.dtype) -> float:
             f"{'0' if eps < 1 else 'infinity'}: use 1e-5, or float64"
         )
     return eps
-
-
-def check_vector(x: np.ndarray, name: str, v: np.ndarray) -> np.ndarray:
-    """Check that ``v`` has one number per channel of ``x``; returns it as a column of x.dtype."""
-    v = as_array(name, v)
-    if v.shape != (x.shape[1],):
-        hint = (
-            "did you mean x.T?"
-            if x.ndim == 2 and v.shape == (x.shape[0],)
-            else "one number per feature or channel, which is axis 1 of x"
-        )
-        raise ValueError(
-            f"expected {name} of shape ({x.shape[1]},) for x of shape {x.shape}, "
-            f"got {v.shape}: {hint}"
-        )
-    return v.astype(x.dtype, copy=False)[:, None]
 
 
 def check_gradient(dy: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
