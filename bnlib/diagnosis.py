@@ -107,69 +107,44 @@ def diagnose(
     found = Diagnosis(_not_finite(net))
     if found:
         return found
-    places = list(_places(net.layers))
+    twin = copy.deepcopy(net)  # so that a backward pass of net still finds its own batch
+    places = list(_places(twin.layers))
     norms = [place for place in places if isinstance(place[1], BatchNorm)]
     found += _small_batches(norms, batch_size)
     for name, bn, *_ in norms:
         found += _settings(net, name, bn)
-    for i, (name, layer, *_) in enumerate(places):
-        before = _in_front(places, i)
-        if isinstance(layer, BatchNorm | InstanceNorm) and isinstance(before, Linear):
-            found += [_bias(name, before)] if before.bias is not None else []
+    for name, _, before, _ in places:
+        if isinstance(before, Linear) and before.bias is not None:
+            found.append(_bias(name, before))
     x = data.batch(slice(0, n), net.dtype)[0]
-    twin = copy.deepcopy(net)  # so that a backward pass of net still finds its own batch
     try:
-        with net.as_it_was(), np.errstate(all="ignore"):
-            seen = {name: entering for name, _, entering, _ in twin.train().trace(x)}
-            held = {name: bn for name, bn, *_ in _places(twin.layers) if isinstance(bn, BatchNorm)}
-            frozen = list(_uses_batch_in_eval(twin, held, seen))
+        with net.as_it_was(), twin.as_it_was(), np.errstate(all="ignore"):
+            seen = {layer: entering for _, layer, entering, _ in twin.train().trace(x)}
+            frozen = list(_uses_batch_in_eval(twin, norms, seen))
     except NonFiniteError as error:
         what = "Was the network trained at too large a rate? Train it again at a smaller one."
         return Diagnosis([*found, Finding("not-finite", "", np.nan, str(error), what)])
     named = {f.layer for f in found if f.id == "batch-statistics-in-eval"}
     found += [f for f in frozen if f.layer not in named]
-    for i, (name, bn, _, ends_branch) in enumerate(places):
-        if isinstance(bn, BatchNorm):
-            found += _channels(name, bn, seen[name], _in_front(places, i), ends_branch)
-        behind = _behind(places, i) if isinstance(bn, BatchNorm) else None
-        if behind is not None:
-            found += _dead(name, bn, *behind, seen)
+    for name, bn, before, behind in norms:
+        ends_branch = "branch" in name and not behind
+        found += _channels(name, bn, seen[bn], before, ends_branch)
+        found += _dead(name, bn, behind, seen)
     return Diagnosis(sorted(found, key=lambda f: [int(i) for i in f.layer.split(".branch.") if i]))
 
 
 def _places(layers, prefix=""):
-    """(name, layer, the layer whose output it alone receives, does it end a branch?) for each."""
-    before = None
+    """Each norm of a mean: its name, itself, the layer whose channels it receives, those behind.
+
+    What is the same everywhere in a channel passes through a pooling as it is, and is the same for
+    all images behind a Flatten. Nothing stands in front of a branch: the path around it does too.
+    """
     for i, layer in enumerate(layers):
         if isinstance(layer, Residual):
             yield from _places(layer.branch, f"{prefix}{i}.branch.")
-        else:
-            yield f"{prefix}{i}", layer, before, bool(prefix) and i == len(layers) - 1
-        before = layer
-
-
-def _in_front(places, i):
-    """The layer whose channels place i receives. What is the same everywhere in a channel passes
-    through a pooling as it is, and is the same for all images behind a Flatten."""
-    before = places[i][2]
-    while isinstance(before, MaxPool2d | Flatten):
-        i -= 1
-        before = places[i][2]
-    return before
-
-
-def _behind(places, i):
-    """(name, nonlinearity, is a dropout on the way?) that place i's channels reach, or None."""
-    dropped = False
-    for (_, last, *_), (name, layer, before, _) in zip(places[i:], places[i + 1 :]):
-        if before is not last:
-            return None
-        if isinstance(layer, Activation):
-            return name, layer, dropped
-        if not isinstance(layer, MaxPool2d | Flatten | Dropout):
-            return None
-        dropped |= isinstance(layer, Dropout)
-    return None
+        elif isinstance(layer, BatchNorm | InstanceNorm):
+            before = [p for p in layers[:i] if not isinstance(p, MaxPool2d | Flatten)]
+            yield f"{prefix}{i}", layer, before[-1] if before else None, layers[i + 1 :]
 
 
 def _not_finite(net):
@@ -244,8 +219,8 @@ def _bias(name, linear):
 def _uses_batch_in_eval(net, norms, seen):
     """In evaluation mode the first images must come out the same alone as among the others."""
     net.eval()
-    for name, bn in norms.items():
-        x, few = seen[name], max(2, len(seen[name]) // 4)
+    for name, bn, *_ in norms:
+        x, few = seen[bn], max(2, len(seen[bn]) // 4)
         before = {key: b.copy() for key, b in bn.buffers.items()}
         apart = np.abs(bn.forward(x)[:few] - bn.forward(x[:few])).max()
         size = max(1.0, float(np.abs(bn.gamma).max()))
@@ -351,8 +326,15 @@ def _trained(bn):
     return len(np.unique(bn.beta)) > max(1, len(bn.beta) / 2)
 
 
-def _dead(name, bn, behind, layer, dropped, seen):
-    z = seen[behind].reshape(len(seen[behind]), len(bn.gamma), -1)  # undoes a Flatten
+def _dead(name, bn, behind, seen):
+    dropped = False
+    for layer in behind:
+        if not isinstance(layer, MaxPool2d | Flatten | Dropout):
+            break
+        dropped |= isinstance(layer, Dropout)
+    if not behind or not isinstance(layer, Activation):
+        return
+    z = seen[layer].reshape(len(seen[layer]), len(bn.gamma), -1)  # undoes a Flatten
     back = np.sign(z) * BEYOND * z.std((0, 2), keepdims=True)
     silent = layer.saturated(z) & layer.saturated(z - back)
     if dropped:
