@@ -73,7 +73,7 @@ FIGURES = {
     "curves": lambda r: figures.curves(r),
     "units_over_time": lambda r: figures.units_over_time(r, step=2),
     "batch_table": lambda r: figures.batch_table(x[:, :, 0, 0]),
-    "backward_graph": lambda r: figures.backward_graph("var"),
+    "backward_graph": lambda r: figures.backward_graph(),
     "feature_map_table": lambda r: figures.feature_map_table(x, images=x[:, :1], column=1),
     "im2col_table": lambda r: figures.im2col_table(np.arange(1.0, 21).reshape(4, 5), 3, 4),
     "seed_dots": lambda r: figures.seed_dots(

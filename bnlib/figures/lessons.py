@@ -7,6 +7,15 @@ import numpy as np
 from bnlib.figures.style import COLORS, look, styled, subplots
 
 
+def _table(ax, values, left, top, text):
+    """Numbers in cells of size 1 from (left, top) down; ``text`` makes one of a value."""
+    rows, columns = values.shape
+    ax.hlines(np.arange(rows + 1) + top, left, left + columns, color="0.8", lw=1)
+    ax.vlines(np.arange(columns + 1) + left, top, top + rows, color="0.8", lw=1)
+    for (i, j), value in np.ndenumerate(values):
+        ax.text(left + j + 0.5, top + i + 0.5, text(value), ha="center", va="center")
+
+
 @styled
 def batch_table(x, eps: float = 1e-5, images=None, column: int = 1, size=(9.4, 4.3)):
     """The shapes of batch normalization: x (N, D), its statistics (D,), xhat (N, D), as tables.
@@ -31,11 +40,7 @@ def batch_table(x, eps: float = 1e-5, images=None, column: int = 1, size=(9.4, 4
     ]
     for left, top, table, name, kind in blocks:
         rows = len(table)
-        ax.hlines(np.arange(rows + 1) + top, left, left + d, color="0.8", lw=1)
-        ax.vlines(np.arange(d + 1) + left, top, top + rows, color="0.8", lw=1)
-        for i, j in np.ndindex(table.shape):
-            text = f"{table[i, j] + 0.0:.2f}".replace("-0.00", "0.00")
-            ax.text(left + j + 0.5, top + i + 0.5, text, ha="center", va="center")
+        _table(ax, table, left, top, lambda value: f"{value:.2f}".replace("-0.00", "0.00"))
         frame = {"fill": False, "lw": 2.5, "ec": COLORS[kind], "ls": look(kind)["linestyle"]}
         ax.add_patch(plt.Rectangle((left + column, top), 1, rows, zorder=3, **frame))
         if rows > 1:
@@ -59,17 +64,14 @@ def batch_table(x, eps: float = 1e-5, images=None, column: int = 1, size=(9.4, 4
 
 
 @styled
-def backward_graph(yours: str = "var", size=(9, 4)):
+def backward_graph(size=(9, 4)):
     """The graph of one feature of batch normalization with two examples in it, x_1 and x_2.
 
     An edge leads from a node to each node that is computed from it. Black: the ways of x_1 to
     the xhat of both examples; grey: the other edges. The boxes say in which order the
-    gradients are found, from right to left; that of the node `yours` ("var" or "mean", or "" for
-    none) has a question mark. Dotted: from the mean to the variance, the lemma of notebook 04.
-    Raises ValueError for another node.
+    gradients are found, from right to left; that of the variance, the reader's own, has a question
+    mark. Dotted: from the mean to the variance, the lemma of notebook 04.
     """
-    if yours not in ("var", "mean", ""):
-        raise ValueError(f'backward_graph expected yours as "var", "mean" or "", got {yours!r}')
     _, axes = subplots(1, 1, size)
     ax = axes[0, 0]
     ax.set(xlim=(-0.6, 9.3), ylim=(-1.95, 2.3), xticks=[], yticks=[])
@@ -87,7 +89,7 @@ def backward_graph(yours: str = "var", size=(9, 4)):
     }  # fmt: skip
     steps = {
         "parameters": (r"1: $d\gamma,\ d\beta$", (1.15, 0)), "xhat1": (r"2: $d\hat{x}$", (0, 0.5)),
-        "var": (r"3: $d\sigma^2$", (1.05, 0)), "mean": (r"4: $d\mu$", (-0.85, 0)),
+        "var": (r"3: $d\sigma^2$ = ?", (1.05, 0)), "mean": (r"4: $d\mu$", (-0.85, 0)),
         "x1": ("5: $dx$", (0, 0.5)),
     }  # fmt: skip
     ends = {
@@ -109,16 +111,15 @@ def backward_graph(yours: str = "var", size=(9, 4)):
         ax.text(h, v, symbols[name], fontsize=15, ha="center", va="center", bbox=box)
         if name in steps:
             text, (right, up) = steps[name]
-            box = dict(boxstyle="round,pad=0.2", fc="white", ec=look("with BN")["color"])
-            if name == yours:
-                text, box = f"{text} = ?", box | dict(fc=box["ec"])
-            color = "white" if name == yours else box["ec"]
-            ax.text(h + right, v + up, text, color=color, ha="center", va="center", bbox=box)
+            blue = COLORS["with BN"]
+            fill, ink = (blue, "white") if name == "var" else ("white", blue)
+            box = dict(boxstyle="round,pad=0.2", fc=fill, ec=blue)
+            ax.text(h + right, v + up, text, color=ink, ha="center", va="center", bbox=box)
     return ax.figure
 
 
 @styled
-def feature_map_table(x, images=None, column: int | None = None, size=(9, 4.3)):
+def feature_map_table(x, images, column: int, size=(9, 4.3)):
     """Feature maps x (N, C, H, W) as a table: a row an image, a column a channel.
 
     Takes an array, not a recording. images : (N, 1, H, W), drawn on the left. column : framed, to
@@ -129,12 +130,9 @@ def feature_map_table(x, images=None, column: int | None = None, size=(9, 4.3)):
     for row, maps in zip(axes, x, strict=True):
         for ax, values in zip(row[1:], maps, strict=True):
             ax.imshow(values, cmap="gray", vmin=-limit, vmax=limit)
-    for n, ax in enumerate(axes[:, 0]):
-        if images is None:
-            ax.set_axis_off()
-        else:
-            ax.imshow(images[n, 0], cmap="gray_r")
-    axes[0, 0].set_title("" if images is None else "image")
+    for ax, image in zip(axes[:, 0], images, strict=True):
+        ax.imshow(image[0], cmap="gray_r")
+    axes[0, 0].set_title("image")
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
@@ -142,9 +140,8 @@ def feature_map_table(x, images=None, column: int | None = None, size=(9, 4.3)):
         ax.set_title(f"channel {c}")
     for c, ax in enumerate(axes[-1, 1:]):
         ax.set_xlabel(f"{x[:, c].mean():.2f}\n± {x[:, c].std():.2f}")
-    if column is not None:
-        for ax in axes[:, column + 1]:
-            ax.spines[:].set(visible=True, color=COLORS["with BN"], linewidth=4)
+    for ax in axes[:, column + 1]:
+        ax.spines[:].set(visible=True, color=COLORS["with BN"], linewidth=4)
     return fig
 
 
@@ -163,13 +160,9 @@ def im2col_table(image, kernel: int = 3, window: int = 1, size=(9, 4.0)):
     fig, axes = subplots(1, 2, size, width_ratios=(w, columns.shape[1] + 1))
     for ax, table in zip(axes[0], (image, columns), strict=True):
         ax.imshow(np.ones_like(table), cmap="gray", vmin=0, vmax=1)
-        height, width = table.shape
-        ax.hlines(np.arange(height + 1) - 0.5, -0.5, width - 0.5, color="0.8", lw=1)
-        ax.vlines(np.arange(width + 1) - 0.5, -0.5, height - 0.5, color="0.8", lw=1)
+        _table(ax, table, -0.5, -0.5, "{:g}".format)
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
-        for (i, j), value in np.ndenumerate(table):
-            ax.text(j, i, f"{value:g}", ha="center", va="center")
     frame = {"fill": False, "lw": 3, "ec": COLORS["with BN"], "zorder": 3, "clip_on": False}
     top, left = divmod(window, cols)
     axes[0, 0].add_patch(Rectangle((left - 0.5, top - 0.5), kernel, kernel, **frame))
