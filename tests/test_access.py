@@ -69,8 +69,6 @@ def recordings():
 
 x = np.random.default_rng(0).standard_normal((4, 3, 5, 5))
 FIGURES = {
-    "percentiles": lambda r: figures.percentiles(r),
-    "curves": lambda r: figures.curves(r),
     "units_over_time": lambda r: figures.units_over_time(r, step=2),
     "batch_table": lambda r: figures.batch_table(x[:, :, 0, 0]),
     "backward_graph": lambda r: figures.backward_graph(),

@@ -40,37 +40,9 @@ def close():
     plt.close("all")
 
 
-@pytest.mark.parametrize("unit", [False, True])
-def test_percentiles_over_training(recordings, unit):
-    fig = figures.percentiles(recordings, layer=0, unit=unit)
-    recording = recordings["without BN"]
-    expected = recording.unit_percentiles if unit else recording.percentiles
-    shown = np.array([line.get_ydata() for line in fig.axes[0].get_lines()])
-    np.testing.assert_array_equal(shown.T, expected[:, 0])
-    labels = [text.get_text() for text in fig.legends[0].get_texts()]
-    assert labels == ["85 %", "50 %", "15 %"]
-
-
-def test_curves_have_the_suites_colours_and_line_styles(recordings):
-    fig = figures.curves(recordings)
-    for ax, quantity in zip(fig.axes, ("loss", "accuracy"), strict=True):
-        for line, name in zip(ax.get_lines(), recordings, strict=True):
-            np.testing.assert_array_equal(line.get_ydata(), getattr(recordings[name], quantity))
-            assert line.get_color() == figures.COLORS[name]
-            assert line.get_linestyle() == figures.STYLES[name]
-
-
-def test_a_single_recording_will_do(recordings):
-    fig = figures.curves(recordings["with BN"], quantities=("accuracy",))
-    assert len(fig.axes) == 1
-    with pytest.raises(ValueError, match="at least one"):
-        figures.curves({})
-
-
-@pytest.mark.parametrize("name", ["percentiles", "curves", "units_over_time"])
-def test_text_is_at_least_12_points(recordings, name):
+def test_text_is_at_least_12_points(recordings):
     with plt.rc_context({"font.size": 5, "legend.fontsize": 5, "axes.titlesize": 5}):
-        fig = getattr(figures, name)(recordings)
+        fig = figures.units_over_time(recordings)
     fig.canvas.draw()
     texts = [t for t in fig.findobj(match=lambda a: hasattr(a, "get_fontsize")) if t.get_text()]
     assert texts and min(t.get_fontsize() for t in texts) >= 12
@@ -129,7 +101,7 @@ def test_units_over_time_draws_what_the_film_draws(recordings):
 
 
 def test_show_gives_a_figure_its_alt_text_in_a_notebook_and_in_exported_html(recordings):
-    shown = figures.show(figures.curves(recordings), 'Both learn & "BN" is ahead.')
+    shown = figures.show(figures.units_over_time(recordings), 'Both learn & "BN" is ahead.')
     assert plt.get_fignums() == []
     output = nbformat.v4.new_output("display_data", shown._repr_mimebundle_())
     assert output.data["text/plain"] == repr(shown) == 'Both learn & "BN" is ahead.'
@@ -138,7 +110,7 @@ def test_show_gives_a_figure_its_alt_text_in_a_notebook_and_in_exported_html(rec
     alt = re.search(r"<img alt='([^']+)'", page)[1]
     assert html.unescape(alt) == shown.sentence
     picture = base64.b64decode(re.search(r'base64,([^"]+)"', output.data["text/html"])[1])
-    assert Image.open(io.BytesIO(picture)).size == shown.size == (864, 307)
+    assert Image.open(io.BytesIO(picture)).size == shown.size == (864, 384)
     with pytest.raises(ValueError, match="expected a sentence"):
         figures.show(plt.figure(), " ")
 

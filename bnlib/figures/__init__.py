@@ -1,6 +1,6 @@
 """Static figures, and the one palette of the whole suite.
 
-`recordings.py` draws a `bnlib.Recording`, `lessons.py` the diagrams of the notebooks, `style.py`
+`recordings.py` draws `bnlib.Recording`s, `lessons.py` the diagrams of the notebooks, `style.py`
 holds colours, fonts and `show`. Each function returns the matplotlib Figure; in a notebook end the
 cell with `show(figure, "what it shows, in one sentence")`: that sentence becomes its alt text.
 """
@@ -12,5 +12,5 @@ from bnlib.figures.lessons import (
     im2col_table,
     seed_dots,
 )
-from bnlib.figures.recordings import curves, percentiles, units_over_time
+from bnlib.figures.recordings import units_over_time
 from bnlib.figures.style import COLORS, INK, RC, STYLES, look, show, style

@@ -240,8 +240,13 @@ class PanelGrid:
     @staticmethod
     def _bar(panel: _Panel, cell: str, part: float) -> np.ndarray:
         left, right, bottom, height = panel.bars[cell]
-        top = bottom + part * height
-        return np.array([(left, bottom), (right, bottom), (right, top), (left, top)])
+        return _box(left, right, bottom, part * height)
+
+
+def _box(left, right, bottom, height):
+    """The corners of a rectangle, (4, 2)."""
+    top = bottom + height
+    return np.array([(left, bottom), (right, bottom), (right, top), (left, top)])
 
 
 class _Panel:
@@ -275,11 +280,7 @@ class _Panel:
         )
         self.lines.set_segments([np.column_stack([x, line]) for line in middle.T])
         self.beyond.show(x, *middle.T)
-        self.gone.set_verts(
-            [[(gone[i], sign * limit) for i, sign in ((0, -1), (1, -1), (1, 1), (0, 1))]]
-            if gone
-            else []
-        )
+        self.gone.set_verts([_box(*gone, -limit, 2 * limit)] if gone else [])
 
     def show_step(self, tracks: Tracks, i: int | None, left: float, limit: float) -> None:
         if i is None:
@@ -293,10 +294,8 @@ class _Panel:
         self.shapes.set_verts(
             [np.column_stack([left + 4 + np.r_[0, np.repeat(h, 2), 0], y]) for h in height]
         )
-        centres, share = (
-            (tracks.edges[:-1] + tracks.edges[1:]) / 2,
-            tracks.histogram[i].mean(axis=0),
-        )
+        centres = (tracks.edges[:-1] + tracks.edges[1:]) / 2
+        share = tracks.histogram[i].mean(axis=0)
         reach = min(limit, edges[-1])
         beyond = [share[sign * centres > reach].sum() > OFF for sign in (1, -1)]
         self.off.show(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 
@@ -136,15 +136,6 @@ def styled(function: Callable) -> Callable:
             return function(*args, **kwargs)
 
     return styled
-
-
-def as_dict(recordings) -> dict:
-    """name -> Recording, also of a single one. Raises ValueError for none."""
-    if isinstance(recordings, Mapping):
-        if not recordings:
-            raise ValueError("expected at least one recording, got an empty dict")
-        return dict(recordings)
-    return {"data": recordings}
 
 
 def subplots(rows: int, columns: int, size: tuple[float, float], **kwargs):

@@ -37,7 +37,7 @@ WIDGETS = {
 MORE = (
     "import bnlib.exercises\nbnlib.exercises.standardize.check(bnlib.exercises.standardize.answer)",
     "from bnlib.claims import ledger\nledger()[['stable_rate']]",
-    "from bnlib import figures\nfigures.show(figures.curves(recordings), 'Both learn.')",
+    "from bnlib import figures\nfigures.show(figures.units_over_time(recordings), 'Both learn.')",
 )
 
 
