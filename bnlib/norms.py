@@ -251,9 +251,12 @@ class GhostNorm(BatchNorm):
         self,
         num_features: int,
         virtual_batch_size: int = 16,
-        **settings: object,  # eps, momentum, affine, dtype
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        dtype: type = np.float64,
     ):
-        super().__init__(num_features, track_running_stats=True, **settings)
+        super().__init__(num_features, eps, momentum, affine, dtype=dtype)
         what = "GhostNorm expected virtual_batch_size"
         self.virtual_batch_size = check_int(what, virtual_batch_size, least=2)
 
@@ -312,9 +315,12 @@ class BatchRenorm(BatchNorm):
         r_max: float = 3.0,
         d_max: float = 5.0,
         warmup: int = 100,
-        **settings: object,  # eps, momentum, affine, dtype
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        dtype: type = np.float64,
     ):
-        super().__init__(num_features, track_running_stats=True, **settings)
+        super().__init__(num_features, eps, momentum, affine, dtype=dtype)
         self.r_max = check_real("BatchRenorm expected a finite r_max >= 1", r_max, least=1)
         self.d_max = check_real("BatchRenorm expected a finite d_max >= 0", d_max)
         self.warmup = check_int("BatchRenorm expected warmup", warmup, least=0)
