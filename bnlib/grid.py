@@ -7,22 +7,26 @@ machines.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import CancelledError, Executor, as_completed
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
 from bnlib.data import Data, load_mnist
 from bnlib.network import mlp
+from bnlib.saving import load_arrays, save_arrays
 from bnlib.training import LONG_RUN, accuracy, train
 from bnlib.views import check_int
 
 OF_NETWORK = ("norm", "activation", "init_scale", "norm_position", "seed", "dtype")
 OF_TRAINING = ("steps", "lr", "batch_size", "momentum", "weight_decay")
 LAST = 20  # the final loss is the mean over so many last batches
-NOTHING = {"loss": np.nan, "accuracy": np.nan, "diverged_at": -1, "done": False}  # before a run
+ARRAYS = {"loss": "f", "accuracy": "f", "diverged_at": "i", "done": "b"}  # name -> kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +36,7 @@ class SweepResult:
         result.accuracy[result.at(norm="batch")]    # the part of the grid with batch norm
 
     ``stopped`` is None when all of it was done; otherwise it says why not, ``done`` says what there
-    is, and ``sweep(..., resume=result)`` does the rest.
+    is, and ``sweep(..., resume=result)`` does the rest, also after `save` and `load`.
     """
 
     grid: dict[str, tuple]  # name -> values
@@ -58,6 +62,34 @@ class SweepResult:
             for name in self.grid
         )
 
+    def save(self, path: str | Path) -> Path:
+        """Write to ``path`` (.npz, added if it is missing); the old file or the new one stands.
+
+        Returns the path of the file.
+        """
+        told = {"grid": self.grid, "settings": self.settings, "stopped": self.stopped}
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        return save_arrays(path, arrays | {"told": np.array(json.dumps(told, default=str))})
+
+    @classmethod
+    def load(cls, path: str | Path) -> SweepResult:
+        """Read what `save` wrote. Raises ValueError for a file that is not a whole SweepResult."""
+        arrays = load_arrays(path, "a SweepResult")
+        try:
+            told = json.loads(str(arrays.pop("told")))
+            grid = {name: _values(name, values) for name, values in told["grid"].items()}
+            settings = {name: _value(name, value) for name, value in told["settings"].items()}
+            shape = tuple(len(values) for values in grid.values())
+            kinds = {name: array.dtype.kind for name, array in arrays.items()}
+            if kinds != ARRAYS or any(v.shape != shape for v in arrays.values()):
+                raise ValueError
+            return cls(grid, settings, **arrays, stopped=told["stopped"])
+        except (KeyError, ValueError, AttributeError, TypeError):
+            raise ValueError(
+                f"expected a SweepResult with {list(ARRAYS)} of the grid's shape in {path}, got "
+                f"{sorted(arrays)}: was it saved by SweepResult.save?"
+            ) from None
+
     def __repr__(self) -> str:
         text = f"{int(self.done.sum())} of {self.done.size} runs done"
         text += f", {int((self.diverged_at >= 0).sum())} diverged"
@@ -81,8 +113,8 @@ def sweep(
         sweep({"pool": True}, [196, 100, 100, 100, 10], {"norm": [None, "batch"], "lr": [0.1, 1.0]},
               steps=300, batch_size=60)
 
-    An interrupt (Ctrl-C, the notebook's stop button), a killed worker or a cluster that went away
-    ends the sweep with what there is; lost is what was under way. The result is then marked as
+    Nothing that is done gets lost: an interrupt (Ctrl-C, the notebook's stop button), a killed
+    worker or a cluster that went away ends the sweep with what there is. It is then marked as
     ``stopped``, and ``resume`` takes it up again.
 
     Parameters
@@ -105,9 +137,10 @@ def sweep(
     that diverges is a result. An error inside a run is raised here.
     """
     grid = {name: _values(name, values) for name, values in grid.items()}
-    shared = {"seed": 0, "steps": steps} | shared
+    shared = {name: _value(name, v) for name, v in ({"seed": 0, "steps": steps} | shared).items()}
     _check(grid, shared, eval_size)
-    settings = shared | {"data": data, "sizes": tuple(sizes), "eval_size": eval_size}
+    told = _fingerprint(data) if isinstance(data, Data) else _value("data", dict(data))
+    settings = shared | {"data": told, "sizes": _value("sizes", sizes), "eval_size": eval_size}
     result = _start(grid, settings) if resume is None else _resumed(resume, grid, settings)
 
     jobs = {
@@ -119,33 +152,38 @@ def sweep(
         progress = len(jobs) * steps >= LONG_RUN
     from tqdm.auto import tqdm  # here, because importing it takes longer than all of bnlib
 
-    bar = tqdm(total=len(jobs), desc="sweep", unit="run", disable=not progress)
+    bar = tqdm(total=result.done.size, desc="sweep", unit="run", disable=not progress)
+
+    def record(point, outcome):
+        if isinstance(outcome, Exception):
+            raise outcome
+        result.loss[point], result.accuracy[point], result.diverged_at[point] = outcome
+        result.done[point] = True
+        bar.update(int(result.done.sum()) - bar.n)
+
     spec = data if isinstance(data, Data) else tuple(sorted(data.items()))
-    run = partial(run_one, spec, tuple(sizes), eval_size)
-    each, error, stopped = map if executor is None else executor.map, None, None
+    stopped, arguments = None, (spec, tuple(sizes), eval_size)
     with bar:
+        bar.update(int(result.done.sum()))
         try:
-            for point, outcome in zip(jobs, each(run, list(jobs.values()))):
-                if isinstance(outcome, Exception):
-                    error = outcome
-                    break
-                result.loss[point], result.accuracy[point], result.diverged_at[point] = outcome
-                result.done[point] = True
-                bar.update()
+            if executor is None:
+                for point, setting in jobs.items():
+                    record(point, run_one(setting, *arguments))
+            else:
+                _run_on(executor, jobs, arguments, record)
         except KeyboardInterrupt:
             stopped = "stopped by an interrupt"
-        except Exception as failure:  # not from a run
-            stopped = f"the executor lost runs ({type(failure).__name__}: {failure}): was a worker "
-            stopped += "killed, or out of memory?"
-    if error is not None:
-        raise error
+        except ExecutorFailure as failure:
+            stopped = str(failure)
+    if result.done.all():
+        stopped = None
     if stopped is not None:
         stopped += "; sweep(..., resume=this result) does the rest"
     return replace(result, stopped=stopped)
 
 
 def run_one(
-    spec: Data | tuple, sizes: tuple[int, ...], eval_size: int, setting: dict
+    setting: dict, spec: Data | tuple, sizes: tuple[int, ...], eval_size: int
 ) -> tuple[float, float, int] | Exception:
     """A point of the grid: its (loss, accuracy, diverged_at), or the exception that came.
 
@@ -171,13 +209,66 @@ def _load(spec):
     return load_mnist(**dict(spec))
 
 
+def _fingerprint(data):
+    """What tells a `Data` from another, in a result that may be read in another process."""
+    arrays = (data.x_train, data.y_train, data.x_test, data.y_test)
+    digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).data for a in arrays))
+    return f"{data}, {digest.hexdigest()[:16]}"
+
+
 def _values(name, values):
-    """The values of a setting in the grid, as a tuple."""
+    """The values of a setting in the grid, as a tuple of Python's own types."""
     if isinstance(values, str) or not np.iterable(values):
         raise TypeError(
             f"sweep expected a list of values for {name}, got {values!r}: [{values!r}]?"
         )
-    return tuple(values)
+    return tuple(_value(name, value) for value in values)
+
+
+def _value(name, value):
+    """The value as JSON would give it back, so that a result that was loaded compares as equal."""
+    if name == "dtype":
+        return np.dtype(value)
+    if name == "data" and isinstance(value, Mapping):
+        return {k: _value(k, v) for k, v in value.items()}
+    if name == "sizes":
+        return [_value("size", v) for v in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value) if isinstance(value, Path) else value
+
+
+class ExecutorFailure(Exception):
+    """The executor lost runs: a worker was killed, or the cluster went away."""
+
+
+def _run_on(executor, jobs, arguments, record):
+    """Run all jobs on the executor; if it ends early, record what is done and cancel the rest."""
+    futures, failure = {}, None
+    try:
+        try:
+            for point, setting in jobs.items():
+                futures[executor.submit(run_one, setting, *arguments)] = point
+        except RuntimeError as error:  # it is broken or shut down; some runs may be done before
+            failure = error
+        for future in as_completed(futures):
+            try:
+                outcome = future.result()
+            except (Exception, CancelledError) as error:
+                failure = error  # go on: the others may be done
+            else:
+                record(futures[future], outcome)
+    except BaseException:
+        for future, point in futures.items():
+            if not future.cancel() and future.done() and future.exception() is None:
+                if not isinstance(outcome := future.result(), Exception):
+                    record(point, outcome)
+        raise
+    if failure is not None:
+        raise ExecutorFailure(
+            f"the executor lost runs ({type(failure).__name__}: {failure}): was a worker killed, "
+            "or out of memory?"
+        )
 
 
 def _check(grid, shared, eval_size):
@@ -200,7 +291,8 @@ def _check(grid, shared, eval_size):
 
 def _start(grid, settings):
     shape = tuple(len(values) for values in grid.values())
-    return SweepResult(grid, settings, **{k: np.full(shape, v) for k, v in NOTHING.items()})
+    nothing = {"loss": np.nan, "accuracy": np.nan, "diverged_at": -1, "done": False}
+    return SweepResult(grid, settings, **{k: np.full(shape, v) for k, v in nothing.items()})
 
 
 def _resumed(old, grid, settings):
@@ -212,5 +304,4 @@ def _resumed(old, grid, settings):
             "sweep expected resume to be a result of the same sweep, got one that differs in "
             f"{', '.join(differing) or 'the grid'}"
         )
-    copies = {name: getattr(old, name).copy() for name in NOTHING}
-    return replace(old, **copies)
+    return replace(old, **{name: getattr(old, name).copy() for name in ARRAYS})

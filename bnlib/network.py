@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ from bnlib.norms import (
     Normalization,
     RMSNorm,
 )
+from bnlib.saving import load_arrays, save_arrays
 from bnlib.views import check_int, check_real
 
 
@@ -216,6 +218,15 @@ class Sequential(Stack):
         TypeError for what are not real numbers.
         """
         load_state("the network", self.state(), state)
+
+    def save(self, path: str | Path) -> Path:
+        """Write all parameters and buffers to ``path`` (.npz), complete or not at all."""
+        return save_arrays(path, self.state_dict())
+
+    def load(self, path: str | Path) -> Sequential:
+        """Load what `save` wrote. Returns the network; raises as `load_state_dict`."""
+        self.load_state_dict(load_arrays(path, "the weights of a network"))
+        return self
 
     def __repr__(self):
         lines = [f"Sequential, {self.flat_params.size:,} parameters, {self.dtype}"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bnlib.data import Data
+from bnlib.saving import load_arrays, save_arrays
 from bnlib.threads import one_blas_thread
 from bnlib.views import NonFiniteError, check_int
 
@@ -60,6 +62,25 @@ class Recording:
     before_std: np.ndarray | None = None  # (T, L, K)
     before_unit_std: np.ndarray | None = None  # (T, L)
     before_unit_movement: np.ndarray | None = None  # (T, L)
+
+    def save(self, path: str | Path) -> Path:
+        """Write to ``path`` (.npz, added if it is missing); the old file or the new one stands.
+
+        Returns the path of the file.
+        """
+        arrays = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
+        arrays["diverged_at"] = np.array(-1 if self.diverged_at is None else self.diverged_at)
+        arrays["layer_names"] = np.array(self.layer_names, dtype=str)
+        return save_arrays(path, arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recording:
+        """Read what `save` wrote. Raises ValueError for a file that is not a whole recording."""
+        arrays = load_arrays(path, "a Recording")
+        _check_arrays(arrays, path)
+        diverged = int(arrays.pop("diverged_at"))
+        names = tuple(str(n) for n in arrays.pop("layer_names"))
+        return cls(layer_names=names, diverged_at=None if diverged < 0 else diverged, **arrays)
 
     def frame_at(self, step: int) -> int:
         """Index of the last frame at or before ``step``."""
@@ -226,6 +247,48 @@ class Recorder:
             f"{prefix}mean": [float(v.mean()) for v in samples],
             f"{prefix}std": [float(v.std()) for v in samples],
         }
+
+
+# The axes of a Recording's arrays: T frames, L layers, K units of each, B bins and E edges.
+AXES = {
+    "layer_names": "L", "diverged_at": "", "steps": "T", "edges": "E", "histogram": "TLB",
+    "percentiles": "TL3", "unit_percentiles": "TL3", "mean": "TL", "std": "TL", "unit_std": "TL",
+    "unit_movement": "TL", "saturated": "TL", "dead": "TL", "gradient_norm": "TL", "loss": "T",
+    "accuracy": "T",
+}  # fmt: skip
+OF_UNITS = {"histogram": "TLKB", "mean": "TLK", "std": "TLK"}
+WITH_CHANNELS = AXES | {"channel_index": "LK"} | {f"channel_{k}": v for k, v in OF_UNITS.items()}
+OF_UNITS |= {"unit_std": "TL", "unit_movement": "TL"}
+ALL_AXES = WITH_CHANNELS | {f"before_{k}": v for k, v in OF_UNITS.items()}
+KINDS = {"layer_names": "U", "diverged_at": "i", "steps": "i", "channel_index": "i"}
+
+
+def _check_arrays(arrays, path):
+    """Raise ValueError unless ``arrays`` are those of a Recording, with shapes that fit."""
+    kinds = (AXES, WITH_CHANNELS, ALL_AXES)  # of recordings, by what the Recorder was asked for
+    axes = next((kind for kind in kinds if kind.keys() == arrays.keys()), None)
+    if axes is None:
+        raise ValueError(
+            f"expected a Recording with {sorted(AXES)} in {path}, got {sorted(arrays)}: was it "
+            "saved by Recording.save, of this version?"
+        )
+    sizes = {"3": 3}
+    for name, letters in axes.items():
+        array, kind = arrays[name], KINDS.get(name, "f")
+        fits = array.ndim == len(letters) and array.dtype.kind == kind
+        for letter, size in zip(letters, array.shape):
+            fits &= sizes.setdefault(letter, size) == size
+        if not fits:
+            raise ValueError(
+                f"expected {name} of a Recording with the axes ({', '.join(letters)}) and kind "
+                f"{kind!r} in {path}, where {sizes}, got {array.dtype} of shape {array.shape}: "
+                "was the file altered?"
+            )
+    if sizes["E"] != sizes["B"] + 1 or not sizes["T"]:
+        raise ValueError(
+            f"expected a Recording with frames, and one edge more than bins, in {path}, got "
+            f"{sizes['T']} frames, {sizes['E']} edges and {sizes['B']} bins: was the file altered?"
+        )
 
 
 def _check_finite(arrays, what):
