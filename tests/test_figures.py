@@ -4,8 +4,6 @@ import base64
 import html
 import io
 import re
-import subprocess
-import sys
 
 import nbformat
 import numpy as np
@@ -16,22 +14,9 @@ from nbconvert import HTMLExporter
 from PIL import Image
 
 import bnlib
-from bnlib import Recorder, compare, figures, load_mnist, mlp
+from bnlib import figures
 from bnlib.figures.number import Number
 from bnlib.figures.png import encode_png, write_whole
-
-
-@pytest.fixture(scope="module")
-def recordings():
-    data = load_mnist(pool=True, n_train=300, n_test=100)
-    networks = {
-        name: mlp([data.num_features, 8, 6, 10], norm=norm)
-        for name, norm in (("without BN", None), ("with BN", "batch"))
-    }
-    runs = compare(
-        networks, data, 20, 0.1, 16, recorder=Recorder(data, 5, eval_size=100, channels=4)
-    )
-    return {name: run.recording for name, run in runs.items()}
 
 
 @pytest.fixture(autouse=True)
@@ -58,11 +43,7 @@ def test_curves_have_the_suites_colours_and_line_styles(recordings):
             np.testing.assert_array_equal(line.get_ydata(), getattr(recordings[name], quantity))
             assert line.get_color() == figures.COLORS[name]
             assert line.get_linestyle() == figures.STYLES[name]
-
-
-def test_a_single_recording_will_do(recordings):
-    fig = figures.curves(recordings["with BN"], quantities=("accuracy",))
-    assert len(fig.axes) == 1
+    assert len(figures.curves(recordings["with BN"], quantities=("accuracy",)).axes) == 1
     with pytest.raises(ValueError, match="at least one"):
         figures.curves({})
 
@@ -89,11 +70,6 @@ def test_style_leaves_the_users_settings_as_they_were():
             assert plt.rcParams["font.size"] == 12
             raise ZeroDivisionError
         assert dict(plt.rcParams) == before
-
-
-def test_importing_the_figures_imports_no_matplotlib():
-    code = "import sys, bnlib.figures; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_feature_map_table_shows_every_map_and_each_channels_mean():

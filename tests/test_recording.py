@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cases import close
-from hypothesis import given
+from cases import close, snapshot
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_training import DATA, bits, net_for
+from test_training import DATA, net_for
 
 from bnlib import BatchNorm, Dense, ReLU, Sequential, cnn, recording
 from bnlib.data import Data
@@ -87,32 +87,27 @@ def test_frame_0_is_the_untrained_network_and_the_first_batch():
     close(r.gradient_norm[0], expected, 1e-9)
 
 
-def test_shapes_names_and_ranges():
+def test_shapes_and_names():
     _, run = recorded(steps=12, bins=20, limits=(-3, 5))
     r = run.recording
     assert r.steps.tolist() == [0, 5, 10]
     assert r.layer_names == ("1: sigmoid", "2: sigmoid")
     assert r.edges.tolist() == np.linspace(-3, 5, 21).tolist()
     assert r.histogram.shape == (3, 2, 20)
-    close(r.histogram.sum(axis=2), np.ones((3, 2)), 1e-12)
-    assert r.percentiles.shape == r.unit_percentiles.shape == (3, 2, 3)
-    assert (np.diff(r.percentiles) >= 0).all() and (np.diff(r.unit_percentiles) >= 0).all()
     for name in ("mean", "std", "unit_std", "unit_movement", "saturated", "dead", "gradient_norm"):
         assert getattr(r, name).shape == (3, 2), name
-    assert r.loss.shape == r.accuracy.shape == (3,)
-    for share in (r.saturated, r.dead, r.accuracy, r.histogram):
-        assert ((share >= 0) & (share <= 1)).all()
+    assert repr(r) == "Recording(3 frames to step 10, 2 layers)"
+    assert [r.frame_at(step) for step in (0, 4, 5, 9, 10, 99)] == [0, 0, 1, 1, 2, 2]
     for name, value in vars(r).items():
         if name.startswith(("channel_", "before_")):
             assert value is None, name
 
 
-@pytest.mark.parametrize("unit, column", [(3, 3), (11, 3)])
-def test_another_unit_can_be_watched(unit, column):
+def test_another_unit_can_be_watched():
     """Counted on from the start where a layer has fewer (8 here)."""
-    net, run = recorded(unit=unit)
+    net, run = recorded(unit=11)
     z = net.nonlinearity_inputs(DATA.batch(PROBE)[0])[1]
-    expected = np.percentile(z[:, column], PERCENTILES)
+    expected = np.percentile(z[:, 3], PERCENTILES)
     close(run.recording.unit_percentiles[-1, 1], expected, 1e-12, scale=1)
 
 
@@ -127,6 +122,7 @@ def test_a_sample_is_close_to_all_values():
 
 
 @given(size=st.integers(1, 3000), most=st.integers(1, 500))
+@settings(max_examples=30)
 def test_a_sample_has_at_most_so_many_values_and_comes_from_everywhere(size, most):
     values = recording._sample(np.arange(size), most)
     assert 1 <= len(values) <= most and len(set(values)) == len(values)
@@ -172,9 +168,7 @@ def test_dead_units_are_those_that_are_saturated_on_99_percent_of_the_probe():
     close(r.saturated, [[1 - 5 / 600]], 1e-12)
 
 
-@pytest.mark.parametrize(
-    "channels, index", [(1, [0]), (2, [0, 7]), (3, [0, 4, 7]), (8, list(range(8)))]
-)
+@pytest.mark.parametrize("channels, index", [(1, [0]), (3, [0, 4, 7]), (8, list(range(8)))])
 def test_channels_are_evenly_spaced_units(channels, index):
     net, run = recorded(channels=channels)
     r = run.recording
@@ -256,24 +250,18 @@ def test_a_unit_of_a_cnn_is_a_channel_over_images_and_positions():
 # -- What the Recorder does and does not do --------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("training", [True, False])
-def test_recording_changes_nothing(dtype, training):
-    net = net_for("batch", dtype=dtype)
+def test_recording_changes_nothing(training):
+    net = net_for("batch", dtype=np.float32)
     recorder = Recorder(DATA, every=1, probe_size=20, channels=2, before_norm=True)
     Trainer(net, DATA, 0.1, 20).advance(3)
     if not training:
         net.eval()
-    before, grads = bits(net), net.flat_grads.copy()
+    before, grads = snapshot(net), net.flat_grads.copy()
     recorder.record(net, 3, 1.0)
-    assert bits(net) == before and np.array_equal(net.flat_grads, grads)
-    assert net.training == training and net.flat_params.dtype == dtype
+    assert snapshot(net) == before and np.array_equal(net.flat_grads, grads)
+    assert net.training == training and net.flat_params.dtype == np.float32
     assert all(layer.training == training for layer in net.layers if isinstance(layer, BatchNorm))
-
-
-def test_is_due_every_so_many_steps():
-    recorder = Recorder(DATA, every=4)
-    assert [step for step in range(13) if recorder.is_due(step)] == [0, 4, 8, 12]
 
 
 def test_fresh_has_the_same_settings_and_no_frames():
@@ -311,11 +299,9 @@ def test_a_frame_that_goes_back_in_time_is_refused(step):
     assert recorder.steps == [5]
 
 
-@given(
-    values=st.lists(st.floats(-10, 10), min_size=1, max_size=40),
-    bins=st.integers(2, 9),
-)
-def test_histogram_counts_every_value_once(values, bins):
+@given(values=st.lists(st.floats(-10, 10), min_size=1, max_size=40), bins=st.integers(2, 9))
+@settings(max_examples=30)
+def test_histogram_counts_every_value_once_and_percentiles_are_those_of_numpy(values, bins):
     values = np.array(values)
     found = recording._histogram(values, bins, (-2.0, 3.0))
     close(found.sum(), 1.0, 1e-12)
@@ -323,32 +309,14 @@ def test_histogram_counts_every_value_once(values, bins):
     # Values within rounding of an edge may fall on either side.
     if np.abs(values[:, None] - edges).min() > 1e-9:
         close(found, shares(values, edges), 1e-12, scale=1)
-
-
-def test_percentiles_are_those_of_figure_1_of_the_paper():
-    assert PERCENTILES == (15, 50, 85)
-
-
-@given(values=st.lists(st.floats(-10, 10), min_size=1, max_size=40))
-def test_percentiles_are_those_of_numpy(values):
-    expected = np.percentile(values, PERCENTILES)
-    close(recording._percentiles(np.array(values)), expected, 1e-12, scale=10)
-
-
-def test_frame_at_is_the_last_frame_at_or_before_a_step():
-    r = recorded()[1].recording
-    assert [r.frame_at(step) for step in (0, 4, 5, 9, 10, 99)] == [0, 0, 1, 1, 2, 2]
-
-
-def test_repr_says_how_long_it_is():
-    assert repr(recorded()[1].recording) == "Recording(3 frames to step 10, 2 layers)"
+    assert PERCENTILES == (15, 50, 85)  # Figure 1 of the paper
+    close(recording._percentiles(values), np.percentile(values, PERCENTILES), 1e-12, scale=10)
 
 
 @pytest.mark.parametrize(
     "settings, message",
     [
         ({"every": 0}, "every >= 1, a whole number, got 0"),
-        ({"every": 2.5}, "every >= 1, a whole number, got 2.5"),
         ({"probe_size": 1}, "probe_size >= 2, a whole number"),
         ({"eval_size": 0}, "eval_size >= 1, a whole number"),
         ({"bins": 1}, "bins >= 2, a whole number"),
@@ -372,21 +340,18 @@ def whole():
     return recorded(channels=3, before_norm=True)[1].recording
 
 
-@pytest.mark.parametrize("diverged_at", [None, 0, 8])
+@pytest.mark.parametrize("diverged_at", [None, 8])
 @pytest.mark.parametrize("settings", [{}, {"channels": 2}, {"channels": 2, "before_norm": True}])
 def test_saves_and_loads_bit_by_bit(tmp_path, diverged_at, settings):
     original = replace(recorded(**settings)[1].recording, diverged_at=diverged_at)
     original.save(tmp_path / "run.npz")
     loaded = Recording.load(tmp_path / "run.npz")
-    assert loaded.diverged_at == diverged_at and loaded.layer_names == original.layer_names
     for name, value in vars(original).items():
+        found = getattr(loaded, name)
         if isinstance(value, np.ndarray):
-            assert getattr(loaded, name).tobytes() == value.tobytes(), name
-            assert getattr(loaded, name).dtype == value.dtype
-        elif value is None:
-            assert getattr(loaded, name) is None, name
-    with np.load(tmp_path / "run.npz", allow_pickle=False) as archive:  # no pickle inside
-        assert all(archive[name].dtype != object for name in archive.files)
+            assert found.tobytes() == value.tobytes() and found.dtype == value.dtype, name
+        else:
+            assert found == value, name
 
 
 def test_another_file_is_refused(tmp_path):
@@ -396,17 +361,14 @@ def test_another_file_is_refused(tmp_path):
 
 
 ALTERED = {
-    "frames cut off": {"loss": lambda v: v[:-1]},
-    "layers cut off": {"mean": lambda v: v[:, :1]},
-    "one name too many": {"layer_names": lambda v: np.append(v, "3: relu")},
-    "one edge too few": {"edges": lambda v: v[:-1]},
-    "an axis too many": {"accuracy": lambda v: v[:, None]},
-    "two percentiles": {"percentiles": lambda v: v[..., :2]},
-    "text for numbers": {"std": lambda v: v.astype(str)},
-    "floats for steps": {"steps": lambda v: v + 0.5},
-    "other channels": {"before_std": lambda v: v[..., :2]},
-    "two divergences": {"diverged_at": lambda v: np.array([1, 2])},
-    "no frames": {"edges": lambda v: v, "no frames": None},
+    "frames cut off": ("loss", lambda v: v[:-1]),
+    "layers cut off": ("mean", lambda v: v[:, :1]),
+    "one name too many": ("layer_names", lambda v: np.append(v, "3: relu")),
+    "one edge too few": ("edges", lambda v: v[:-1]),
+    "an axis too many": ("accuracy", lambda v: v[:, None]),
+    "text for numbers": ("std", lambda v: v.astype(str)),
+    "floats for steps": ("steps", lambda v: v + 0.5),
+    "no frames": None,
 }
 
 
@@ -415,13 +377,12 @@ def test_arrays_that_do_not_fit_together_are_refused(tmp_path, whole, change):
     whole.save(tmp_path / "run.npz")
     with np.load(tmp_path / "run.npz") as archive:
         arrays = dict(archive)
-    if "no frames" in change:
-        arrays = {
-            k: v[:0] if recording.ALL_AXES[k].startswith("T") else v for k, v in arrays.items()
-        }
+    if change is None:
+        axes = recording.ALL_AXES
+        arrays = {k: v[:0] if axes[k].startswith("T") else v for k, v in arrays.items()}
     else:
-        for name, function in change.items():
-            arrays[name] = function(arrays[name])
+        name, function = change
+        arrays[name] = function(arrays[name])
     np.savez(tmp_path / "run.npz", **arrays)
     with pytest.raises(ValueError, match="was the file altered"):
         Recording.load(tmp_path / "run.npz")

@@ -30,7 +30,7 @@ def loss_and_gradients(net, batch):
     return loss, {name: g.copy() for name, g in net.grads.items()}
 
 
-def decayed_and_grown(eps, steps=300, lr=0.1, decay=0.1):
+def decayed_and_grown(eps, steps=100, lr=0.1, decay=0.3):
     """Losses with weight decay, and with the rate that grows instead (Li & Arora 2020)."""
     both, a = [], 1 - lr * decay
     for grows in (False, True):
@@ -64,7 +64,7 @@ def test_the_last_layer_is_not_scale_invariant():
     assert abs(loss_and_gradients(net, batch)[0] - loss) > 0.1
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", IN_FRONT)
 def test_the_gradient_is_at_right_angles_and_a_step_makes_the_weights_longer(name, seed):
     net, (batch,) = network(0, seed), batches(1, seed)
