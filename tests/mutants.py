@@ -46,8 +46,10 @@ MUTANTS: list[Mutant] = []
 
 
 def mutants(replaces, *killed_by, **wrong):
-    """Mutants of one function by name, all of them killed by the same tests."""
-    MUTANTS.extend(Mutant(replaces, name, w, killed_by) for name, w in wrong.items())
+    """Mutants of one function by name, killed by these tests, or by those that stand beside one."""
+    for name, one in wrong.items():
+        one, *tests = one if isinstance(one, tuple) else (one, *killed_by)
+        MUTANTS.append(Mutant(replaces, name, one, tuple(tests)))
 
 
 def result(part, change):
@@ -93,21 +95,12 @@ mutants(
     around_0=result(1, lambda var, x: row_sum(x * x) / x.shape[1]),
     standard_deviation=result(1, lambda var, x: np.sqrt(var)),
     one_for_all_rows=lambda right, x: (*(0 * v + v.mean() for v in right(x)[:2]), x - x.mean()),
-)
-mutants(
-    "statistics",
-    tf.test_float32_survives_a_large_mean,
-    one_pass=result(1, lambda var, x: abs((x * x).mean(1) - x.mean(1) ** 2)[:, None]),
-)
-mutants(
-    "statistics",
-    tf.test_float32_stays_float32,
-    in_float64=argument(0, lambda x, *_: x.astype(np.float64)),
-)
-mutants(
-    "statistics",
-    left_alone,
-    in_place=lambda right, x: (right(x), np.subtract(x, x.mean(1, keepdims=True), out=x))[0],
+    one_pass=(
+        result(1, lambda var, x: abs((x * x).mean(1) - x.mean(1) ** 2)[:, None]),
+        tf.test_float32_survives_a_large_mean,
+    ),
+    in_float64=(argument(0, lambda x, *_: x.astype(float)), tf.test_float32_stays_float32),
+    in_place=(argument(0, lambda x, *_: np.subtract(x, x.mean(), out=x)), left_alone),
 )
 mutants(
     "project",
@@ -117,14 +110,8 @@ mutants(
     without_mean=result(0, lambda dx, dy, c, inv_std: dx + row_sum(dy) / dy.shape[1]),
     without_variance=result(0, lambda dx, dy, c, inv_std: dy - row_sum(dy) / dy.shape[1]),
     sign=result(0, lambda dx, dy, c, inv_std: 2 * (dy - row_sum(dy) / dy.shape[1]) - dx),
-    m_less_one=result(
-        0,
-        lambda dx, dy, c, inv_std: (
-            dx - c * inv_std**2 * row_sum(dy * c) / dy.shape[1] / max(1, dy.shape[1] - 1)
-        ),
-    ),
+    in_place=(result(0, lambda dx, dy, *_: np.copyto(dy, dx) or dy), left_alone),
 )
-mutants("project", left_alone, in_place=result(0, lambda dx, dy, *_: np.copyto(dy, dx) or dy))
 mutants(
     "channels_view",
     definition,
@@ -188,7 +175,7 @@ def batch_axes(x):
     return (0, *range(2, x.ndim))
 
 
-mutants("batch_norm", left_alone, definition, y_shares_memory_with_the_cache=shares_memory)
+mutants("batch_norm", left_alone, y_shares_memory_with_the_cache=shares_memory)
 mutants(
     "batch_norm_backward",
     definition,
@@ -199,14 +186,7 @@ mutants(
     swapped=lambda right, dy, cache: [right(dy, cache)[k] for k in (0, 2, 1)],
     dgamma_of_the_centred_input=result(1, lambda dg, dy, cache: dg / cache.inv_std[:, 0]),
     averaged=result(2, lambda dbeta, dy, cache: dbeta / len(dy)),
-)
-mutants(
-    "batch_norm_backward",
-    left_alone,
-    spends_the_cache=spends_the_cache,
-    dy_in_its_own_order=lambda right, dy, cache: right(
-        dy, cache._replace(axes=functional.row_order(dy))
-    ),
+    spends_the_cache=(spends_the_cache, left_alone),
 )
 mutants(
     "batch_norm_inference",
@@ -215,11 +195,10 @@ mutants(
     scales_with_the_batch=argument(4, lambda var, x, *_: x.var(axis=batch_axes(x))),
     takes_var_for_std=argument(4, lambda var, *_: var**2),
     without_gamma=argument(1, lambda gamma, *_: np.ones_like(gamma)),
-)
-mutants(
-    "batch_norm_inference",
-    tf.test_a_negative_variance_is_refused,
-    size_of_the_variance=argument(4, lambda var, *_: np.abs(var)),
+    size_of_the_variance=(
+        argument(4, lambda v, *_: abs(v)),
+        tf.test_a_negative_variance_is_refused,
+    ),
 )
 mutants(
     "batch_norm_inference_backward",
@@ -282,11 +261,10 @@ mutants(
     definition,
     mean_taken_off=other_y(lambda x, g, eps: over(x, last(g), g, 0, eps)),
     by_the_norm=other_y(lambda x, g, eps: g * x / np.sqrt((x**2).sum(last(g), keepdims=True))),
-)
-mutants(
-    "rms_norm",
-    tf.test_the_default_eps_of_rms_norm_is_that_of_the_dtype,
-    eps_of_layer_norm=lambda right, x, gamma, eps=1e-5: right(x, gamma, eps),
+    eps_of_layer_norm=(
+        lambda right, x, gamma, eps=1e-5: right(x, gamma, eps),
+        tf.test_the_default_eps_of_rms_norm_is_that_of_the_dtype,
+    ),
 )
 
 
@@ -386,14 +364,10 @@ mutants(
     pytorch,
     momentum_as_in_keras=with_setting("momentum", lambda bn: 1 - (bn.momentum or 0)),
     mean_not_updated=argument(1, lambda mean, bn, *_: bn.running_mean),
-    biased=argument(2, lambda var, bn, *_: 0.9 * var),
+    another_divisor=argument(2, lambda var, bn, *_: 0.9 * var),
     standard_deviation=argument(2, lambda var, *_: np.sqrt(var)),
     not_counted=afterwards(lambda bn: bn.buffers.update(num_batches_tracked=np.array(0))),
-)
-mutants(
-    "BatchNorm._track",
-    at_its_limits,
-    momentum_0_as_none=with_setting("momentum", lambda bn: bn.momentum or None),
+    momentum_0_as_none=(with_setting("momentum", lambda bn: bn.momentum or None), at_its_limits),
 )
 mutants(
     "BatchNorm.forward",
@@ -412,11 +386,10 @@ mutants(
     "BatchNorm.__init__",
     pytorch,
     variance_from_0=afterwards(lambda bn: bn.buffers.update(running_var=0 * bn._gamma)),
-)
-mutants(
-    "BatchNorm.__init__",
-    tn.test_without_affine_no_norm_learns,
-    always_affine=afterwards(lambda bn: bn.add_param("gamma", 0 * bn._gamma + 1)),
+    always_affine=(
+        afterwards(lambda bn: bn.add_param("gamma", 0 * bn._gamma + 1)),
+        tn.test_without_affine_no_norm_learns,
+    ),
 )
 mutants(
     "BatchNorm.backward",
@@ -424,12 +397,12 @@ mutants(
     accumulating=accumulating,
     twice=backward_twice,
 )
+
 # -- The other layers -----------------------------------------------------------------------------
 
 relatives = ta.test_the_relatives_equal_pytorch
 a_batch_of_its_own = tn.test_each_ghost_batch_is_a_batch_of_its_own
 of_the_paper = tn.test_renorm_is_the_algorithm_of_its_paper
-of_constants = tn.test_the_gradient_of_renorm_takes_r_and_d_for_constants
 
 
 def last_gradient(right, self, dy, cache):
@@ -481,11 +454,7 @@ mutants(
     a_batch_of_its_own,
     the_whole_batch=with_setting("virtual_batch_size", lambda _: 1000),
     ghosts_in_eval=with_setting("training", lambda _: True),
-)
-mutants(
-    "GhostNorm.forward",
-    tn.test_no_norm_takes_another_shape_or_what_is_not_finite,
-    half_moved=half_moved,
+    half_moved=(half_moved, tn.test_no_norm_takes_another_shape_or_what_is_not_finite),
 )
 mutants("GhostNorm._gradients", a_batch_of_its_own, last_gradient=last_gradient)
 mutants(
@@ -503,7 +472,7 @@ mutants(
 )
 mutants(
     "BatchRenorm._gradients",
-    of_constants,
+    tn.test_the_gradient_of_renorm_takes_r_and_d_for_constants,
     constant_statistics=of_renorm(0),
     dgamma_of_batch_norm=of_renorm(1),
 )
