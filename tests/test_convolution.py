@@ -4,25 +4,13 @@ from itertools import product
 
 import numpy as np
 import pytest
-from cases import check_gradients, close
+from cases import check_gradients, close, convolution_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 import bnlib
 from bnlib import convolution
 from bnlib.convolution import Conv2d, MaxPool2d, im2col
-
-
-def slow_convolution(x, weight, bias, stride, padding):
-    """The sum of the definition, one output value at a time."""
-    (n, _, h, w), (o, _, kh, kw), (sh, sw), (ph, pw) = x.shape, weight.shape, stride, padding
-    x = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)))
-    rows, cols = (h + 2 * ph - kh) // sh + 1, (w + 2 * pw - kw) // sw + 1
-    y = np.empty((n, o, rows, cols))
-    for a, b, p, q in np.ndindex(y.shape):
-        window = x[a, :, p * sh : p * sh + kh, q * sw : q * sw + kw]
-        y[a, b, p, q] = (window * weight[b]).sum() + bias[b]
-    return y
 
 
 def slow_pooling(x, kernel, stride, dy=None):
@@ -62,7 +50,7 @@ def convolutions(draw):
 def test_conv_is_the_sum_of_its_definition(case):
     layer, x = case
     bias = np.zeros(layer.out_channels) if layer.bias is None else layer.bias
-    expected = slow_convolution(x, layer.weight, bias, layer.stride, layer.padding)
+    expected = convolution_of(x, layer.weight, bias, layer.stride, layer.padding)
     close(layer.forward(x), expected, 1e-12, scale=10)
     check_gradients(layer, x)
 
@@ -73,7 +61,7 @@ def test_strips_change_nothing(strip_bytes, strips, monkeypatch):
     layer = Conv2d(2, 3, 3, stride=(2, 1), padding=1, rng=0)
     rng = np.random.default_rng(1)
     x = rng.standard_normal((4, 2, 13, 5))
-    expected = slow_convolution(x, layer.weight, layer.bias, (2, 1), (1, 1))
+    expected = convolution_of(x, layer.weight, layer.bias, (2, 1), (1, 1))
     monkeypatch.setattr(convolution, "STRIP_BYTES", strip_bytes)
     close(layer.forward(x), expected, 1e-12, scale=10)
     assert len(list(layer._strips())) == strips
@@ -116,69 +104,6 @@ def test_pooling_passes_a_nan_on():
         bad = x.copy()
         bad[0, 0][position] = np.nan
         assert np.isnan(MaxPool2d(2).forward(bad)).all()
-
-
-# -- PyTorch's numbers -----------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def reference(root):
-    with np.load(root / "tests/reference/cnn.npz") as archive:
-        return dict(archive)
-
-
-def part(reference, prefix):
-    return {k.removeprefix(prefix): v for k, v in reference.items() if k.startswith(prefix)}
-
-
-@pytest.mark.parametrize("i", range(7))
-def test_conv_equals_pytorch(reference, i):
-    ref = part(reference, f"conv{i}.")
-    kernel, stride, padding = ref["settings"].reshape(3, 2)
-    o, c = ref["weight"].shape[:2]
-    layer = Conv2d(c, o, kernel, stride, padding, bias="bias" in ref)
-    layer.load_state_dict({k: ref[k] for k in ("weight", "bias") if k in ref})
-    close(layer.forward(ref["x"]), ref["y"], 1e-10)
-    close(layer.backward(ref["dy"]), ref["dx"], 1e-10)
-    for name, gradient in layer.grads.items():
-        close(gradient, ref[f"d{name}"], 1e-10)
-
-
-@pytest.mark.parametrize("i", range(5))
-def test_pooling_equals_pytorch(reference, i):
-    ref = part(reference, f"pool{i}.")
-    layer = MaxPool2d(*ref["settings"].reshape(2, 2))
-    assert np.array_equal(layer.forward(ref["x"]), ref["y"])
-    close(layer.backward(ref["dy"]), ref["dx"], 1e-13)
-
-
-def test_cnn_trains_as_pytorch_does(reference):
-    ref = part(reference, "cnn.")
-    net = bnlib.cnn((2, 3, 4), norm="batch", image_size=9, num_classes=5)
-    net.load_state_dict(part(ref, "start."))
-    optimizer = bnlib.SGD(net, 0.1, momentum=0.9, weight_decay=1e-3)
-    for step, (x, labels) in enumerate(zip(ref["x"], ref["labels"], strict=True)):
-        loss, dlogits = bnlib.softmax_cross_entropy(net(x), labels)
-        close(loss, ref["losses"][step], 1e-10)
-        dx = net.backward(dlogits)
-        if step in (0, 19):
-            close(dx, ref[f"dx.{step}"], 1e-10)
-        if step == 0:
-            for i, layer in enumerate(net.layers):
-                for name, gradient in layer.grads.items():
-                    torch_name = {"gamma": "weight", "beta": "bias"}.get(name, name)
-                    expected = ref[f"gradient.{i}.{torch_name}"]
-                    close(gradient.T if gradient.ndim == 2 else gradient, expected, 1e-10)
-        optimizer.step()
-    end = part(ref, "end.")
-    state = net.state_dict()
-    assert state.keys() == end.keys()
-    for name, value in state.items():
-        close(value, end[name], 1e-10)
-    close(net.eval()(ref["x"][0]), ref["evaluated"], 1e-10)
-    folded = bnlib.fold_batchnorm(net)
-    assert not any(isinstance(layer, bnlib.BatchNorm) for layer in folded.layers)
-    close(folded(ref["x"][0]), ref["evaluated"], 1e-10)
 
 
 # -- Folding ---------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import LAYERS, Kind, per_channel
+from cases import LAYERS, Kind, convolution_of, per_channel
 
 import bnlib
 from bnlib import functional as F
@@ -144,15 +144,6 @@ def check_norm(kind, x, gamma, beta, eps, y, dy=None, gradients=None):
     )
 
 
-def convolution(x, w, b, stride, padding):
-    x = np.pad(x.astype(WIDE), ((0, 0), (0, 0), *((p, p) for p in padding)))
-    kh, kw = w.shape[2:]
-    windows = np.lib.stride_tricks.sliding_window_view(x, (kh, kw), axis=(2, 3))
-    windows = windows[:, :, :: stride[0], :: stride[1]]
-    y = np.einsum("ncpqij,ocij->nopq", windows, w.astype(WIDE))
-    return y + b[:, None, None]
-
-
 def expected_of(layer, x):
     """The layer's output by a plain formula, and what its rounding errors are measured by."""
     wide = x.astype(WIDE)
@@ -167,8 +158,8 @@ def expected_of(layer, x):
         return np.tanh(wide), 1
     if isinstance(layer, bnlib.Conv2d):
         settings = layer.stride, layer.padding
-        size = convolution(np.abs(x), np.abs(layer.weight), np.abs(layer.bias), *settings)
-        return convolution(x, layer.weight, layer.bias, *settings), size
+        size = convolution_of(np.abs(x), np.abs(layer.weight), np.abs(layer.bias), *settings)
+        return convolution_of(x, layer.weight, layer.bias, *settings), size
     if isinstance(layer, bnlib.MaxPool2d):
         windows = np.lib.stride_tricks.sliding_window_view(wide, (2, 2), axis=(2, 3))
         return windows[:, :, ::2, ::2].max(axis=(4, 5)), 0

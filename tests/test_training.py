@@ -177,20 +177,15 @@ def test_advance_takes_0_steps_but_not_fewer():
 
 @pytest.mark.parametrize("norm", [None, "batch"])
 def test_divergence_is_recorded_and_keeps_the_last_good_weights(norm):
-    run = train(net_for(norm), poisoned(5), 30, 0.1, 20)
+    trainer = Trainer(net_for(norm), poisoned(5), 0.1, 20)
+    trainer.advance(30)
+    trainer.advance(10)  # does nothing
+    run = trainer.run()
     assert run.diverged_at == 5 and repr(run) == "Run(diverged at step 5)"
     assert run.losses.shape == (5,) and np.isfinite(run.losses).all()
     good = train(net_for(norm), DATA, 5, 0.1, 20)
     assert repr(good).startswith("Run(5 steps, last loss ")
     assert np.array_equal(run.net.flat_params, good.net.flat_params)
-
-
-def test_after_divergence_advance_does_nothing():
-    trainer = Trainer(net_for(), poisoned(3), 0.1, 20)
-    trainer.advance(10)
-    before = snapshot(trainer.net)
-    trainer.advance(10)
-    assert trainer.diverged_at == trainer.step_count == 3 and snapshot(trainer.net) == before
 
 
 @pytest.mark.parametrize("activation", ["relu", "sigmoid"])
@@ -283,8 +278,11 @@ def interrupted(draw):
     return Watched(then)
 
 
-def test_an_interrupted_train_carries_the_run_so_far():
+def test_an_interrupt_carries_the_runs_so_far():
     net = net_for("batch")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        compare({"a": net_for(), "b": net_for("batch")}, interrupted(13), 10, 0.1, 20)
+    assert [len(run.losses) for run in caught.value.runs.values()] == [10, 3]
     with pytest.raises(KeyboardInterrupt) as caught:
         train(net, interrupted(7), 20, 0.1, 20, recorder=Recorder(DATA, every=3))
     run = caught.value.runs["net"]
@@ -292,13 +290,6 @@ def test_an_interrupted_train_carries_the_run_so_far():
     # The frame of the start has drawn a batch too.
     assert run.losses.tolist() == train(net_for("batch"), DATA, 6, 0.1, 20).losses.tolist()
     assert snapshot(net) == snapshot(train(net_for("batch"), DATA, 6, 0.1, 20).net)
-
-
-def test_an_interrupted_compare_carries_all_runs_so_far():
-    with pytest.raises(KeyboardInterrupt) as caught:
-        compare({"a": net_for(), "b": net_for("batch")}, interrupted(13), 10, 0.1, 20)
-    runs = caught.value.runs
-    assert [len(runs[name].losses) for name in ("a", "b")] == [10, 3]
 
 
 # -- Recording leaves no trace --------------------------------------------------------------------
@@ -334,11 +325,8 @@ def test_compare_refuses_a_different_start():
     later.layers[2].weight[0, 0] += 1
     with pytest.raises(ValueError, match="weight matrix 1 of 'a' and 'b' differ"):
         compare({"a": net_for(), "b": later}, DATA, 5, 0.1, 20)
-
-
-def test_compare_does_not_take_gamma_for_a_weight_matrix():
     normed = net_for("batch")
-    normed.layers[1].gamma = 3.0
+    normed.layers[1].gamma = 3.0  # no weight matrix
     compare({"a": net_for("batch"), "b": normed, "c": net_for()}, DATA, 1, 0.1, 20)
 
 
