@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import importlib.util
-import io
 import shutil
 import tracemalloc
 import zipfile
@@ -84,19 +83,6 @@ def test_a_damaged_file_is_named_with_the_way_out(tmp_path, kind, words):
     assert words in message
     assert "expected the MNIST data, 11,266,754 bytes" in message
     assert "git checkout" in message and "convert_mnist.py" in message
-
-
-def test_a_pickle_is_never_opened(tmp_path, monkeypatch):
-    """Even if the checksum were to match, object arrays are refused."""
-    buffer = io.BytesIO()
-    np.savez(buffer, x_train=np.array([{}], dtype=object))
-    content = buffer.getvalue()
-    path = tmp_path / "mnist.npz"
-    path.write_bytes(content)
-    monkeypatch.setattr(bnlib.data, "MNIST_BYTES", len(content))
-    monkeypatch.setattr(bnlib.data, "MNIST_SHA256", hashlib.sha256(content).hexdigest())
-    with pytest.raises(ValueError, match="allow_pickle"):
-        load_mnist(path=path)
 
 
 # --- what is loaded -----------------------------------------------------------------------------

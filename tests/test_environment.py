@@ -17,17 +17,6 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
 BINDER = ROOT / "binder"
-BINDER_ENVIRONMENT = {
-    "python_version": "3.12",
-    "python_full_version": "3.12.1",
-    "sys_platform": "linux",
-    "platform_system": "Linux",
-    "platform_machine": "x86_64",
-    "platform_python_implementation": "CPython",
-    "implementation_name": "cpython",
-    "os_name": "posix",
-    "extra": "",
-}
 
 
 def lines(path):
@@ -97,36 +86,11 @@ def test_lock_satisfies_the_ranges():
         assert req.specifier.contains(locked[name]), f"{req}, locked {locked[name]}"
 
 
-def test_lock_is_complete():
-    """Every requirement of every locked package that is installed here is locked, and fits.
-
-    The full proof, `pip check` in an environment made from the lock, is a leg of .ci/run.
-    """
-    locked = lock()
-    looked_at = 0
-    for name in locked:
-        try:
-            distribution = importlib.metadata.distribution(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        if Version(distribution.version) != locked[name]:
-            continue  # another version may require other things
-        looked_at += 1
-        for req in map(Requirement, distribution.requires or []):
-            if req.marker and not req.marker.evaluate(BINDER_ENVIRONMENT):
-                continue
-            other = canonicalize_name(req.name)
-            assert other in locked, f"{name} requires {req}, which is not in the lock"
-            assert req.specifier.contains(locked[other], prereleases=True), f"{name}: {req}"
-    assert looked_at or "CI" not in os.environ, "nothing of the lock is installed here"
-
-
 def test_binder_python_is_one_we_support(project):
     text = (BINDER / "runtime.txt").read_text(encoding="utf-8")
     version = re.fullmatch(r"python-(3\.\d+)\n", text)
     assert version, text
     assert Requirement(f"python{project['requires-python']}").specifier.contains(version[1])
-    assert BINDER_ENVIRONMENT["python_version"] == version[1]
 
 
 def test_binder_folder_holds_what_repo2docker_reads():

@@ -117,16 +117,6 @@ def test_population_statistics_average_the_batches():
     assert bn.buffers["num_batches_tracked"] == 3
 
 
-def test_one_batch_of_everything_gives_the_training_output_in_eval_mode():
-    """Up to the factor m / (m - 1) of the unbiased variance."""
-    net = mlp([12, 8, 4], "batch", seed=3)
-    x = DATA.batch(slice(None))[0]
-    population_statistics(net, DATA, batch_size=60)
-    bn = net.layers[1]
-    bn.running_var = bn.running_var * 59 / 60
-    close(net.eval()(x), net.train()(x), 1e-12)
-
-
 def test_incomplete_batches_and_images_beyond_n_are_dropped():
     net, other = trained(), trained()
     population_statistics(net, DATA, batch_size=20, n=59)
