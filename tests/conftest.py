@@ -55,6 +55,19 @@ def mnist():
 
 
 @pytest.fixture(scope="session")
+def recordings():
+    """Of two small networks, for figures: "without BN" and "with BN"."""
+    from bnlib import Recorder, compare, load_mnist, mlp
+
+    data = load_mnist(pool=True, n_train=300, n_test=100)
+    norms = {"without BN": None, "with BN": "batch"}
+    networks = {name: mlp([data.num_features, 8, 6, 10], norm) for name, norm in norms.items()}
+    recorder = Recorder(data, 5, eval_size=100, channels=4)
+    runs = compare(networks, data, 20, 0.1, 16, recorder=recorder)
+    return {name: run.recording for name, run in runs.items()}
+
+
+@pytest.fixture(scope="session")
 def chromium_path(require):
     """Path of a Chromium or Chrome; give Playwright `chromium_args` too."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")

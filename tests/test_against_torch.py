@@ -10,10 +10,7 @@ import pytest
 from cases import LAYOUTS, close, lay_out
 
 import bnlib
-from bnlib.losses import softmax_cross_entropy
-from bnlib.network import mlp
-from bnlib.norms import BatchNorm
-from bnlib.optim import SGD
+from bnlib import SGD, BatchNorm, Conv2d, MaxPool2d, cnn, mlp, softmax_cross_entropy
 
 
 def load(name):
@@ -21,26 +18,18 @@ def load(name):
         return {name: archive[name] for name in archive.files}
 
 
-REFERENCE, RELATIVES = load("reference.npz"), load("relatives.npz")
+def part(arrays, prefix):
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+
+
+REFERENCE, RELATIVES, CNN = load("reference.npz"), load("relatives.npz"), load("cnn.npz")
 CASES = sorted({name.split("/")[0] for name in REFERENCE} - {"network", "torch_version"})
-
-
-def arrays_of(case):
-    return {k.split("/")[1]: v for k, v in REFERENCE.items() if k.startswith(f"{case}/")}
-
-
-def test_the_reference_holds_every_kind_of_input():
-    shapes = {case: arrays_of(case)["dy"].shape for case in CASES}
-    assert {len(shape) for shape in shapes.values()} == {2, 3, 4, 5}
-    assert str(REFERENCE["torch_version"]).startswith("2.")
-    assert sum(np.isnan(arrays_of(case)["momentum"]) for case in CASES) == 2
-    assert {float(arrays_of(case)["eps"]) for case in CASES} >= {1e-5, 0.1}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", CASES)
 def test_batch_norm_equals_pytorch(case, layout):
-    r = arrays_of(case)
+    r = part(REFERENCE, f"{case}/")
     momentum = None if np.isnan(r["momentum"]) else float(r["momentum"])
     bn = BatchNorm(len(r["gamma"]), eps=float(r["eps"]), momentum=momentum)
     bn.gamma, bn.beta = r["gamma"], r["beta"]
@@ -56,38 +45,52 @@ def test_batch_norm_equals_pytorch(case, layout):
     close(bn.eval().forward(lay_out(r["xs"][0], layout)), r["y_eval"], 1e-12)
 
 
-def state_of(prefix):
-    return {
-        k.removeprefix(f"network/{prefix}."): v
-        for k, v in REFERENCE.items()
-        if k.startswith(f"network/{prefix}.")
-    }
-
-
-def test_weights_of_pytorch_load_and_train_to_the_same_network():
+@pytest.mark.parametrize("which", ["mlp", "cnn"])
+def test_weights_of_pytorch_load_and_train_to_the_same_network(which):
     """nn.Sequential's state dict goes in, 20 steps are trained, the same state dict comes out."""
-    r = arrays_of("network")
-    net = mlp([8, 6, 5, 4], "batch", "sigmoid")
-    net.load_state_dict(state_of("start"))
-    optimizer = SGD(net, lr=0.3, momentum=0.9, weight_decay=0.01)
-    for x, labels, expected in zip(r["xs"], r["labels"], r["losses"]):
+    if which == "mlp":
+        r, net = part(REFERENCE, "network/"), mlp([8, 6, 5, 4], "batch", "sigmoid")
+        optimizer, xs, evaluated = SGD(net, 0.3, 0.9, 0.01), r["xs"], r["logits_eval"]
+    else:
+        r, net = part(CNN, "cnn."), cnn((2, 3, 4), "batch", image_size=9, num_classes=5)
+        optimizer, xs, evaluated = SGD(net, 0.1, 0.9, 1e-3), r["x"], r["evaluated"]
+    net.load_state_dict(part(r, "start."))
+    for step, (x, labels) in enumerate(zip(xs, r["labels"], strict=True)):
         loss, dlogits = softmax_cross_entropy(net(x), labels)
-        net.backward(dlogits)
+        dx = net.backward(dlogits)
         optimizer.step()
-        assert loss == pytest.approx(expected, rel=1e-10)
-    end, state = state_of("end"), net.state_dict()
+        assert loss == pytest.approx(r["losses"][step], rel=1e-10)
+        if f"dx.{step}" in r:
+            close(dx, r[f"dx.{step}"], 1e-10)
+    end, state = part(r, "end."), net.state_dict()
     assert list(state) == list(end)  # names and order are PyTorch's
     for name, v in state.items():
         assert v.dtype == end[name].dtype
         close(v, end[name], 1e-9)
-    close(net.eval()(r["xs"][0]), r["logits_eval"], 1e-9)
+    close(net.eval()(xs[0]), evaluated, 1e-9)
+    folded = bnlib.fold_batchnorm(net)
+    assert not any(isinstance(layer, BatchNorm) for layer in folded.layers)
+    close(folded(xs[0]), evaluated, 1e-9)
 
 
-def test_the_end_state_of_pytorch_gives_its_evaluation_output():
-    net = mlp([8, 6, 5, 4], "batch", "sigmoid", seed=5)
-    net.load_state_dict(state_of("end"))
-    logits = net.eval()(REFERENCE["network/xs"][0])
-    close(logits, REFERENCE["network/logits_eval"], 1e-12)
+@pytest.mark.parametrize("i", range(7))
+def test_conv_equals_pytorch(i):
+    r = part(CNN, f"conv{i}.")
+    o, c = r["weight"].shape[:2]
+    layer = Conv2d(c, o, *r["settings"].reshape(3, 2), bias="bias" in r)
+    layer.load_state_dict({k: r[k] for k in ("weight", "bias") if k in r})
+    close(layer.forward(r["x"]), r["y"], 1e-10)
+    close(layer.backward(r["dy"]), r["dx"], 1e-10)
+    for name, gradient in layer.grads.items():
+        close(gradient, r[f"d{name}"], 1e-10)
+
+
+@pytest.mark.parametrize("i", range(5))
+def test_pooling_equals_pytorch(i):
+    r = part(CNN, f"pool{i}.")
+    layer = MaxPool2d(*r["settings"].reshape(2, 2))
+    assert np.array_equal(layer.forward(r["x"]), r["y"])
+    close(layer.backward(r["dy"]), r["dx"], 1e-13)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -95,16 +98,14 @@ def test_the_end_state_of_pytorch_gives_its_evaluation_output():
     "case", sorted({name.rpartition("/")[0] for name in RELATIVES} - {""}), ids=str
 )
 def test_the_relatives_equal_pytorch(case, layout):
-    r = {k.rpartition("/")[2]: v for k, v in RELATIVES.items() if k.startswith(f"{case}/")}
+    r = part(RELATIVES, f"{case}/")
     arguments, eps = r["arguments"].tolist(), None if np.isnan(r["eps"]) else float(r["eps"])
     kind = case.split("/")[0]
     if kind in ("LayerNorm", "RMSNorm"):
         arguments = [tuple(arguments)]
     settings = {"affine": True} if kind == "InstanceNorm" else {}
     norm = getattr(bnlib, kind)(*arguments, eps=eps, **settings)
-    norm.load_state_dict(
-        {name.removeprefix("state."): v for name, v in r.items() if name.startswith("state.")}
-    )
+    norm.load_state_dict(part(r, "state."))
     close(norm.forward(lay_out(r["x"], layout)), r["y"], 1e-12)
     close(norm.backward(lay_out(r["dy"], layout)), r["dx"], 1e-12)
     for name, torch_name in {"gamma": "weight", "beta": "bias"}.items():

@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import importlib.util
-import io
 import shutil
 import tracemalloc
 import zipfile
@@ -33,11 +32,6 @@ def small():
 # --- the file -----------------------------------------------------------------------------------
 
 
-def test_the_module_wins_over_the_folder_of_the_same_name():
-    assert bnlib.data.__file__.endswith("data.py")
-    assert MNIST_PATH.is_file()
-
-
 @pytest.mark.parametrize("key", ["x_train", "y_train", "x_test", "y_test"])
 def test_arrays_are_the_published_idx_files(mnist, convert, key):
     name, shape, sha256 = convert.FILES[key]
@@ -62,8 +56,6 @@ def damaged(kind, folder):
         content += b"\0"
     elif kind == "altered":
         content[5_000_000] ^= 1
-    elif kind == "empty":
-        content = b""
     elif kind == "lfs":
         content = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 11266754\n"
     if kind == "folder":
@@ -78,7 +70,6 @@ def damaged(kind, folder):
     [
         ("missing", "got no file: a partial clone"),
         ("truncated", "got 100,000 bytes: a download cut short"),
-        ("empty", "got 0 bytes"),
         ("longer", "got 11,266,755 bytes: another file"),
         ("altered", "right size, other content"),
         ("lfs", "Git LFS pointer"),
@@ -94,19 +85,6 @@ def test_a_damaged_file_is_named_with_the_way_out(tmp_path, kind, words):
     assert "git checkout" in message and "convert_mnist.py" in message
 
 
-def test_a_pickle_is_never_opened(tmp_path, monkeypatch):
-    """Even if the checksum were to match, object arrays are refused."""
-    buffer = io.BytesIO()
-    np.savez(buffer, x_train=np.array([{}], dtype=object))
-    content = buffer.getvalue()
-    path = tmp_path / "mnist.npz"
-    path.write_bytes(content)
-    monkeypatch.setattr(bnlib.data, "MNIST_BYTES", len(content))
-    monkeypatch.setattr(bnlib.data, "MNIST_SHA256", hashlib.sha256(content).hexdigest())
-    with pytest.raises(ValueError, match="allow_pickle"):
-        load_mnist(path=path)
-
-
 # --- what is loaded -----------------------------------------------------------------------------
 
 
@@ -115,7 +93,8 @@ def test_defaults(mnist):
     assert mnist.x_test.shape == (10000, 784) and mnist.x_test.dtype == np.uint8
     assert mnist.y_train.dtype == mnist.y_test.dtype == np.int64
     assert set(np.unique(mnist.y_test)) == set(range(10)) == set(np.unique(mnist.y_train))
-    assert mnist.num_features == 784
+    assert mnist.num_features == 784 and MNIST_PATH.is_file()
+    assert bnlib.data.__file__.endswith("data.py")  # not the folder of that name
     assert "60000 train and 10000 test gray images" in repr(mnist)
 
 
@@ -132,35 +111,25 @@ def test_a_prefix_is_the_start_of_the_whole_and_does_not_keep_it(mnist, small):
 
 
 @pytest.mark.parametrize("pool", [False, True])
-def test_image_shape_is_the_flat_one_reshaped(small, pool):
-    flat = load_mnist(n_train=500, n_test=100, pool=pool)
-    image = load_mnist(n_train=500, n_test=100, pool=pool, shape="image")
-    side = 14 if pool else 28
+def test_image_shape_is_the_flat_one_reshaped_and_binary_the_threshold(pool):
+    side, size = 14 if pool else 28, {"n_train": 500, "n_test": 100, "pool": pool}
+    flat, image = load_mnist(**size), load_mnist(**size, shape="image")
     assert image.x_train.shape == (500, 1, side, side)
     assert image.num_features == flat.num_features == side * side
     np.testing.assert_array_equal(image.x_test.reshape(100, -1), flat.x_test)
-
-
-def test_binary_is_the_threshold(small):
-    binary = load_mnist(n_train=500, n_test=100, binary=True)
+    binary = load_mnist(**size, binary=True)
     assert binary.x_train.dtype == np.uint8
-    np.testing.assert_array_equal(binary.x_train, small.x_train > 127)
-    assert set(np.unique(binary.batch(np.arange(500))[0])) == {0.0, 1.0}
+    np.testing.assert_array_equal(binary.x_train, flat.x_train > 127)
+    np.testing.assert_array_equal(binary.batch(np.arange(500))[0], flat.x_train > 127)
 
 
-def test_pooling_is_the_rounded_mean_of_two_by_two(small):
-    pooled = load_mnist(n_train=500, n_test=100, pool=True)
-    blocks = small.x_train.reshape(500, 14, 2, 14, 2).astype(float).mean(axis=(2, 4))
-    np.testing.assert_array_equal(pooled.x_train, np.floor(blocks + 0.5).reshape(500, -1))
-    both = load_mnist(n_train=500, n_test=100, pool=True, binary=True)
-    np.testing.assert_array_equal(both.x_train, pooled.x_train > 127)
-
-
-def test_pooling_in_pieces_covers_every_image(mnist):
-    """More images than one piece: the last ones are pooled too."""
+def test_pooling_is_the_rounded_mean_of_two_by_two(mnist):
+    """In pieces: the last images are pooled too."""
     pooled = load_mnist(pool=True)
-    blocks = mnist.x_train[-5:].reshape(5, 14, 2, 14, 2).astype(float).mean(axis=(2, 4))
-    np.testing.assert_array_equal(pooled.x_train[-5:], np.floor(blocks + 0.5).reshape(5, -1))
+    for part in (slice(None, 500), slice(-5, None)):
+        blocks = mnist.x_train[part].reshape(-1, 14, 2, 14, 2).astype(float).mean(axis=(2, 4))
+        expected = np.floor(blocks + 0.5).reshape(-1, 196)
+        np.testing.assert_array_equal(pooled.x_train[part], expected)
 
 
 def test_nothing_can_be_overwritten(small):
@@ -189,11 +158,7 @@ def test_a_batch_is_a_copy_that_may_be_changed(small):
     x, y = small.batch(slice(0, 5))
     x += 1
     y += 1
-    np.testing.assert_array_equal(small.batch(slice(0, 5))[0] + 1, x)
-
-
-def test_batch_accepts_lists_and_slices(small):
-    np.testing.assert_array_equal(small.batch([0, 1, 2])[0], small.batch(slice(0, 3))[0])
+    np.testing.assert_array_equal(small.batch([0, 1, 2, 3, 4])[0] + 1, x)
 
 
 def test_test_batch_is_the_whole_the_first_n_or_the_indices(small):
@@ -222,8 +187,7 @@ def test_drawing_a_batch_touches_only_that_batch(mnist):
     [
         ({"shape": "square"}, ValueError, 'expected shape "flat" or "image", got \'square\''),
         ({"n_train": 0}, ValueError, "n_train: expected an integer from 1 to 60000, got 0"),
-        ({"n_train": 60001}, ValueError, "got 60001"),
-        ({"n_test": -1}, ValueError, "n_test: expected an integer from 1 to 10000"),
+        ({"n_test": 10001}, ValueError, "n_test: expected an integer from 1 to 10000, got 10001"),
         ({"n_test": 10.0}, TypeError, "got 10.0"),
         ({"n_test": True}, TypeError, "got True"),
     ],
@@ -247,12 +211,9 @@ def test_wrong_arguments_are_named(arguments, error, words):
 def test_wrong_batches_are_named(small, indices, dtype, error, words):
     with pytest.raises(error, match=words):
         small.batch(indices, dtype)
-
-
-@pytest.mark.parametrize(("n", "error"), [(0, ValueError), (101, ValueError), (True, TypeError)])
-def test_wrong_test_batches_are_named(small, n, error):
-    with pytest.raises(error):
-        small.test_batch(n)
+    for n in (0, 101):
+        with pytest.raises(ValueError, match=r"test_batch\(n\): expected an integer from 1 to 100"):
+            small.test_batch(n)
 
 
 # --- the conversion -----------------------------------------------------------------------------
@@ -277,20 +238,12 @@ def test_conversion_gives_the_shipped_arrays(convert, idx_folder, tmp_path, caps
     convert.main([str(idx_folder), "-o", str(output), "--level", "1"])  # 9 takes 20 s
     sha256 = hashlib.sha256(output.read_bytes()).hexdigest()
     assert sha256 in capsys.readouterr().out
+    with zipfile.ZipFile(output) as archive:  # no clock: equal arrays give equal bytes
+        assert {i.date_time for i in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     with np.load(output, allow_pickle=False) as made, np.load(MNIST_PATH) as shipped:
         assert made.files == shipped.files
         for key in made.files:
             np.testing.assert_array_equal(made[key], shipped[key])
-
-
-def test_equal_arrays_give_equal_bytes(convert, small, tmp_path):
-    """No clock, no file mode: the SHA-256 of a rebuilt file can be compared."""
-    paths = [tmp_path / name for name in ("a.npz", "b.npz")]
-    for path in paths:
-        convert.write_npz(path, {"x": small.x_test})
-        with zipfile.ZipFile(path) as archive:
-            assert archive.getinfo("x.npy").date_time == (1980, 1, 1, 0, 0, 0)
-    assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 def test_conversion_refuses_another_file(convert, idx_folder, tmp_path):

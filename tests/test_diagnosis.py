@@ -2,9 +2,11 @@
 
 import copy
 import re
+from itertools import product
 
 import numpy as np
 import pytest
+from cases import snapshot
 
 import bnlib
 from bnlib import (
@@ -51,19 +53,19 @@ def net(trained):
     return copy.deepcopy(trained)
 
 
-@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
-@pytest.mark.parametrize("steps, dtype, lr", [(100, np.float32, 0.3), (300, np.float64, 0.1)])
-@pytest.mark.parametrize("size", SIZES)
-def test_sound_mlps(flat, size, steps, dtype, lr, activation):
-    for seed in (3, 4):
-        net = mlp(SIZES[size], "batch", activation, seed=seed, dtype=dtype)
-        train(net, flat, steps, lr=lr, batch_size=(32, 100)[seed % 2], seed=seed)
-        found = diagnose(net, flat)
-        assert not found, found
-        assert repr(found) == "Nothing found."
+@pytest.mark.parametrize("k", range(9))
+def test_sound_mlps(flat, k):
+    """Every second one for a short time, in float32, at a large rate, in small batches."""
+    size, activation = list(product(SIZES, ["relu", "sigmoid", "tanh"]))[k]
+    short = k % 2
+    net = mlp(SIZES[size], "batch", activation, seed=3 + short, dtype=(float, np.float32)[short])
+    train(net, flat, (300, 100)[short], lr=(0.1, 0.3)[short], batch_size=(100, 32)[short])
+    found = diagnose(net, flat)
+    assert not found, found
+    assert repr(found) == "Nothing found."
 
 
-@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
 def test_sound_cnns(images, activation):
     net = cnn((1, 8, 16), "batch", activation, image_size=14, dtype=np.float32)
     train(net, images, 100, lr=0.1, batch_size=32)
@@ -75,17 +77,17 @@ def test_sound_cnns(images, activation):
 @pytest.mark.parametrize("norm", [None, "layer", "group", "rms", "ghost", "renorm"])
 def test_sound_relatives(flat, norm):
     net = mlp(SIZES["narrow"], norm)
-    train(net, flat, 200, lr=0.1, batch_size=64)
+    train(net, flat, 100, lr=0.1, batch_size=64)
     found = diagnose(net, flat)
     assert not found, found
 
 
 def residual(gamma=1.0):
-    block = [Dense(32, 32, bias=False), BatchNorm(32), ReLU(), Dense(32, 32), BatchNorm(32)]
-    block[3] = Dense(32, 32, bias=False, rng=1)
-    block[4].gamma = gamma
+    block = [Dense(32, 32, bias=False), BatchNorm(32), ReLU(), Dense(32, 32, bias=False, rng=1)]
+    last = BatchNorm(32)
+    last.gamma = gamma
     first = [Dense(196, 32, bias=False), BatchNorm(32), ReLU()]
-    return Sequential([*first, Residual(block), ReLU(), Dense(32, 10)])
+    return Sequential([*first, Residual([*block, last]), ReLU(), Dense(32, 10)])
 
 
 def test_sound_residual_networks(flat):
@@ -131,10 +133,9 @@ def test_a_channel_that_never_varies_has_no_variance_to_be_wrong_about(flat, net
     assert all("a factor 1 (worst 1)" in f.text for f in lag)
 
 
-@pytest.mark.parametrize("seed", [3, 12])
-def test_units_that_are_hardly_ever_active_in_front_of_bn(flat, seed):
+def test_units_that_are_hardly_ever_active_in_front_of_bn(flat):
     """With BN behind the ReLUs a few units always die, in networks that learn well."""
-    net = mlp([196, 64, 64, 64, 10], "batch", seed=seed, norm_position="after")
+    net = mlp([196, 64, 64, 64, 10], "batch", seed=12, norm_position="after")
     train(net, flat, 300, lr=0.1, batch_size=60)
     assert diagnose(net, flat) == []
     net.params["0.bias"][:40] = -100.0  # no image reaches these
@@ -155,11 +156,10 @@ def test_changes_nothing(flat, net):
     dy = np.random.default_rng(0).standard_normal((20, 10))
     twin = copy.deepcopy(net)
     net(x), twin(x)
-    before = net.state_dict()
+    before = snapshot(net)
     diagnose(net, flat)
     assert net.training and all(leaf.training for _, leaf in net.leaves())
-    for name, value in net.state_dict().items():
-        np.testing.assert_array_equal(value, before[name])
+    assert snapshot(net) == before
     np.testing.assert_array_equal(net.backward(dy), twin.backward(dy))
     net.eval()
     diagnose(net, flat)
@@ -211,11 +211,6 @@ def flipped(net):
     norms(net)[0].momentum = 0.9
 
 
-def cannot_be_switched(net):
-    layer = norms(net)[0]
-    layer.eval = lambda: layer
-
-
 FAULTS = {
     dead: ("dead-channels", "4", 2),
     constant_input: ("eps-rules", "1", 0),
@@ -239,16 +234,10 @@ def test_names_the_fault(flat, net, fault):
     assert [f.layer for f in found][:1] == [layer]
     if number is not None:
         assert found[0].number == pytest.approx(number, abs=1e-12)
-    assert found[0].text in repr(diagnose(net, flat)) and found[0].advice
-
-
-def test_a_fault_brings_no_other_findings(flat, net):
-    for fault in (left_training, flipped, small_gamma, one_channel):
-        broken = copy.deepcopy(net)
-        fault(broken)
-        if fault is small_gamma:
-            population_statistics(broken, flat)
-        assert diagnose(broken, flat).ids == {FAULTS[fault][0]}
+    everything = diagnose(net, flat)
+    assert found[0].text in repr(everything) and found[0].advice
+    if fault in (left_training, flipped, small_gamma, one_channel):
+        assert everything.ids == {wanted}  # these bring no other findings
 
 
 def test_a_bias_before_bn(flat):
@@ -311,22 +300,17 @@ def test_a_bias_that_reaches_bn_through_a_pooling_or_a_flatten(images):
     assert not found(Dropout(0.2), BatchNorm(4), ReLU(), Flatten(), features=784)
 
 
-def test_batch_statistics_in_evaluation_mode(flat):
-    for affected in ("untracked", "stuck"):
-        net = Sequential([Dense(196, 32, bias=False), BatchNorm(32), ReLU(), Dense(32, 10)])
-        if affected == "untracked":
-            net.layers[1] = BatchNorm(32, track_running_stats=False)
-            net = Sequential(net.layers)
-        else:
+class Stuck(BatchNorm):
+    def eval(self):
+        return self
 
-            class Stuck(BatchNorm):
-                def eval(self):
-                    return self
 
-            net = Sequential([net.layers[0], Stuck(32), *net.layers[2:]])
-        train(net, flat, 100, lr=0.1, batch_size=60)
-        found = diagnose(net, flat)
-        assert [(f.id, f.layer) for f in found] == [("batch-statistics-in-eval", "1")]
+@pytest.mark.parametrize("norm", [BatchNorm(32, track_running_stats=False), Stuck(32)])
+def test_batch_statistics_in_evaluation_mode(flat, norm):
+    net = Sequential([Dense(196, 32, bias=False), norm, ReLU(), Dense(32, 10)])
+    train(net, flat, 100, lr=0.1, batch_size=60)
+    found = diagnose(net, flat)
+    assert [(f.id, f.layer) for f in found] == [("batch-statistics-in-eval", "1")]
 
 
 def test_small_batches(flat, images, net):

@@ -1,7 +1,6 @@
 """What gets installed: ranges, the Binder lock, imports; and that the tree is clean."""
 
 import importlib.metadata
-import json
 import os
 import re
 import socket
@@ -18,17 +17,6 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
 BINDER = ROOT / "binder"
-BINDER_ENVIRONMENT = {
-    "python_version": "3.12",
-    "python_full_version": "3.12.1",
-    "sys_platform": "linux",
-    "platform_system": "Linux",
-    "platform_machine": "x86_64",
-    "platform_python_implementation": "CPython",
-    "implementation_name": "cpython",
-    "os_name": "posix",
-    "extra": "",
-}
 
 
 def lines(path):
@@ -91,38 +79,11 @@ def test_lock_has_only_exact_versions():
 
 def test_lock_satisfies_the_ranges():
     locked = lock()
+    assert "jupyter-offlinenotebook" in locked  # so that students can save
     for req in ranges():
         name = canonicalize_name(req.name)
         assert name in locked, f"{req} is not in the lock"
         assert req.specifier.contains(locked[name]), f"{req}, locked {locked[name]}"
-
-
-def test_lock_is_complete():
-    """Every requirement of every locked package that is installed here is locked, and fits.
-
-    The full proof, `pip check` in an environment made from the lock, is a leg of .ci/run.
-    """
-    locked = lock()
-    looked_at = 0
-    for name in locked:
-        try:
-            distribution = importlib.metadata.distribution(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        if Version(distribution.version) != locked[name]:
-            continue  # another version may require other things
-        looked_at += 1
-        for req in map(Requirement, distribution.requires or []):
-            if req.marker and not req.marker.evaluate(BINDER_ENVIRONMENT):
-                continue
-            other = canonicalize_name(req.name)
-            assert other in locked, f"{name} requires {req}, which is not in the lock"
-            assert req.specifier.contains(locked[other], prereleases=True), f"{name}: {req}"
-    assert looked_at or "CI" not in os.environ, "nothing of the lock is installed here"
-
-
-def test_students_on_binder_can_save():
-    assert "jupyter-offlinenotebook" in lock()
 
 
 def test_binder_python_is_one_we_support(project):
@@ -130,7 +91,6 @@ def test_binder_python_is_one_we_support(project):
     version = re.fullmatch(r"python-(3\.\d+)\n", text)
     assert version, text
     assert Requirement(f"python{project['requires-python']}").specifier.contains(version[1])
-    assert BINDER_ENVIRONMENT["python_version"] == version[1]
 
 
 def test_binder_folder_holds_what_repo2docker_reads():
@@ -145,10 +105,7 @@ def test_binder_scripts_are_executable_bash(name):
     assert path.stat().st_mode & stat.S_IXUSR, f"chmod +x binder/{name}"
     assert path.read_text(encoding="utf-8").startswith("#!/usr/bin/env bash\n")
     subprocess.run(["bash", "-n", path], check=True)
-
-
-def test_postbuild_installs_the_package_without_dependencies():
-    """The lock has brought the dependencies; with them a second resolver could change versions."""
+    # The lock has brought the dependencies; a second resolver could change versions.
     assert "pip install --no-deps -e ." in lines(BINDER / "postBuild")
 
 
@@ -164,40 +121,21 @@ def test_start_runs_the_command_with_one_blas_thread():
 # --- importing ----------------------------------------------------------------------------------
 
 
-def loaded_by(statement):
-    """The modules that a fresh process has loaded after `statement`."""
-    program = f"{statement}\nimport sys, json; print(json.dumps(sorted(sys.modules)))"
-    run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    return set(json.loads(run.stdout))
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "import bnlib",
-        "import bnlib.norms",
-        "import bnlib.functional, bnlib.training, bnlib.recording, bnlib.data",
-    ],
-)
-def test_numerics_import_no_plotting_and_no_widgets(statement):
-    loaded = loaded_by(statement)
-    heavy = {"matplotlib", "matplotlib.pyplot", "ipywidgets", "IPython", "torch", "distributed"}
-    assert not loaded & heavy
-    assert "numpy" in loaded
-
-
-def test_importing_bnlib_reads_no_data_and_needs_no_network():
+def test_numerics_import_no_plotting_and_no_widgets_read_no_data_and_need_no_network():
     program = (
-        "import socket, builtins\n"
+        "import socket, sys\n"
         "def no(*a, **k): raise AssertionError('network')\n"
         "socket.socket.connect = no\n"
-        "import bnlib\n"
-        "from bnlib.data import load_mnist\n"
-        "load_mnist(n_train=1, n_test=1)\n"
+        "import bnlib, bnlib.functional, bnlib.training, bnlib.recording, bnlib.figures\n"
+        "print(*sorted(sys.modules))\n"
+        "bnlib.load_mnist(n_train=1, n_test=1)\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+    run = subprocess.run(
+        [sys.executable, "-c", program], check=True, cwd=ROOT, capture_output=True, text=True
+    )
+    heavy = {"matplotlib", "matplotlib.pyplot", "ipywidgets", "IPython", "torch", "distributed"}
+    loaded = set(run.stdout.split())
+    assert not loaded & heavy and "numpy" in loaded
 
 
 # --- the tree -----------------------------------------------------------------------------------
@@ -242,21 +180,14 @@ def test_no_private_paths():
     assert not found, found
 
 
-def test_no_registry_addresses():
+def test_no_registry_addresses_and_no_junk():
     """Packages are named, never fetched from a named server: that is the user's setting."""
     registry = re.compile(
         r"(?:--(?:extra-)?index-url|--find-links|--registry)\b|https?://(?:\w+\.)?"
         r"(?:pypi\.org/simple|files\.pythonhosted|registry\.npmjs)"
     )
-    found = [
-        name
-        for name, text in texts()
-        if name != "tests/test_environment.py" and registry.search(text)
-    ]
-    assert not found, found
-
-
-def test_no_junk_in_the_tree():
+    own = "tests/test_environment.py"
+    assert not [name for name, text in texts() if name != own and registry.search(text)]
     junk = re.compile(r"\.(pyc|orig|rej|tmp|swp|log)$|\.ipynb_checkpoints|\.hypothesis|egg-info")
     assert not [path for path in tree() if junk.search(path.as_posix())]
 

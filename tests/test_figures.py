@@ -4,8 +4,6 @@ import base64
 import html
 import io
 import re
-import subprocess
-import sys
 
 import nbformat
 import numpy as np
@@ -16,22 +14,9 @@ from nbconvert import HTMLExporter
 from PIL import Image
 
 import bnlib
-from bnlib import Recorder, compare, figures, load_mnist, mlp
+from bnlib import figures
 from bnlib.figures.number import Number
 from bnlib.figures.png import encode_png, write_whole
-
-
-@pytest.fixture(scope="module")
-def recordings():
-    data = load_mnist(pool=True, n_train=300, n_test=100)
-    networks = {
-        name: mlp([data.num_features, 8, 6, 10], norm=norm)
-        for name, norm in (("without BN", None), ("with BN", "batch"))
-    }
-    runs = compare(
-        networks, data, 20, 0.1, 16, recorder=Recorder(data, 5, eval_size=100, channels=4)
-    )
-    return {name: run.recording for name, run in runs.items()}
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +25,31 @@ def close():
     plt.close("all")
 
 
-def test_text_is_at_least_12_points(recordings):
+@pytest.mark.parametrize("unit", [False, True])
+def test_percentiles_over_training(recordings, unit):
+    fig = figures.percentiles(recordings, layer=0, unit=unit)
+    recording = recordings["without BN"]
+    expected = recording.unit_percentiles if unit else recording.percentiles
+    shown = np.array([line.get_ydata() for line in fig.axes[0].get_lines()])
+    np.testing.assert_array_equal(shown.T, expected[:, 0])
+    labels = [text.get_text() for text in fig.legends[0].get_texts()]
+    assert labels == ["85 %", "50 %", "15 %"]
+
+
+def test_curves_have_the_suites_colours_and_line_styles(recordings):
+    fig = figures.curves(recordings)
+    for ax, quantity in zip(fig.axes, ("loss", "accuracy"), strict=True):
+        for line, name in zip(ax.get_lines(), recordings, strict=True):
+            np.testing.assert_array_equal(line.get_ydata(), getattr(recordings[name], quantity))
+            assert line.get_color() == figures.COLORS[name]
+            assert line.get_linestyle() == figures.STYLES[name]
+    assert len(figures.curves(recordings["with BN"], quantities=("accuracy",)).axes) == 1
+    with pytest.raises(ValueError, match="at least one"):
+        figures.curves({})
+
+
+@pytest.mark.parametrize("name", ["percentiles", "curves", "units_over_time"])
+def test_text_is_at_least_12_points(recordings, name):
     with plt.rc_context({"font.size": 5, "legend.fontsize": 5, "axes.titlesize": 5}):
         fig = figures.units_over_time(recordings)
     fig.canvas.draw()
@@ -61,11 +70,6 @@ def test_style_leaves_the_users_settings_as_they_were():
             assert plt.rcParams["font.size"] == 12
             raise ZeroDivisionError
         assert dict(plt.rcParams) == before
-
-
-def test_importing_the_figures_imports_no_matplotlib():
-    code = "import sys, bnlib.figures; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_feature_map_table_shows_every_map_and_each_channels_mean():

@@ -33,17 +33,16 @@ def test_a_wrong_gradient_fails(wrong):
     assert not check_cube(**wrong).passed
 
 
-def test_one_wrong_element_is_found():
+@pytest.mark.parametrize("factor", [1.01, np.nan])
+def test_one_wrong_element_is_found(factor):
     def backward(dy):
         dx = 3 * X**2 * dy
-        dx[2, 1] *= 1.01
+        dx[2, 1] *= factor
         return {"x": dx}
 
-    assert not gradcheck(cube, backward, {"x": X}).passed
-
-
-def test_a_nan_gradient_fails():
-    assert not check_cube(factor=np.nan).passed
+    x = X.copy()
+    assert not gradcheck(cube, backward, {"x": x}).passed
+    assert np.array_equal(x, X)
 
 
 def test_the_report_names_function_argument_and_both_values():
@@ -64,11 +63,8 @@ def test_only_the_wrong_argument_is_marked():
     assert not report.passed
     assert [check.error < report.tol for check in report.checks] == [True, False]
     assert [check.name for check in report.checks] == ["x", "w"]
-
-
-def test_arguments_without_a_gradient_are_not_checked():
-    report = gradcheck(lambda x, w: x * w, lambda dy: {"x": dy * 2}, {"x": X, "w": np.full(3, 2.0)})
-    assert report.passed and len(report.checks) == 1
+    report = gradcheck(lambda x, w: x * w, lambda dy: {"x": dy * w}, {"x": x, "w": w})
+    assert report.passed and len(report.checks) == 1  # w has no gradient: it is not checked
 
 
 def test_a_true_gradient_of_zero_passes():
@@ -96,17 +92,6 @@ def test_batch_statistics_taken_as_constants_are_found():
 
     report = gradcheck(forward, lambda dy: {"x": dy * cache["cache"].inv_std[:, 0]}, {"x": x})
     assert not report.passed
-
-
-def test_the_seed_decides_the_directions():
-    assert check_cube(seed=3).checks == check_cube(seed=3).checks
-    assert check_cube(seed=3).checks != check_cube(seed=4).checks
-
-
-def test_inputs_are_left_alone():
-    x = X.copy()
-    gradcheck(cube, lambda dy: {"x": dy}, {"x": x})
-    assert np.array_equal(x, X)
 
 
 @pytest.mark.parametrize("value", [X.astype(np.float32), X.astype(int), [1.0]])
@@ -143,7 +128,7 @@ def test_the_upstream_gradient_is_not_what_the_caller_drew_for_x():
     assert gradcheck(forward, backward, {"x": x}).passed
 
 
-@pytest.mark.parametrize("size", [1e-200, 1e-13, 1e-5, 1e5, 1e150, 1e200, 1e280])
+@pytest.mark.parametrize("size", [1e-200, 1e-5, 1e150, 1e280])
 def test_the_size_of_the_gradient_does_not_matter(size):
     def check(factor):
         return gradcheck(

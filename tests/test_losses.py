@@ -6,7 +6,6 @@ from cases import close
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnlib.gradients import gradcheck
 from bnlib.losses import softmax_cross_entropy
 
 
@@ -24,23 +23,7 @@ def test_loss_is_the_mean_negative_log_probability(n, k, seed):
     expected = probability.copy()
     expected[np.arange(n), labels] -= 1
     close(dlogits, expected / n, 1e-12, scale=1)
-    assert isinstance(loss, float)
-
-
-@pytest.mark.parametrize("shape", [(5, 3), (4, 4), (1, 7), (32, 10)])
-def test_gradient_agrees_with_differences(shape):
-    logits, labels = make(*shape)
-    saved = {}
-
-    def forward(logits):
-        loss, saved["dlogits"] = softmax_cross_entropy(logits, labels)
-        return np.array([loss])
-
-    def backward(dy):
-        return {"logits": dy[0] * saved["dlogits"]}
-
-    report = gradcheck(forward, backward, {"logits": logits})
-    assert report.passed, report
+    assert isinstance(loss, float) and np.array_equal(logits, make(n, k, seed, scale=3.0)[0])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -50,13 +33,6 @@ def test_huge_logits_do_not_overflow(dtype):
     assert loss == pytest.approx(1.5e4)
     assert dlogits.tolist() == [[0.5, -0.5, 0], [0, 0, 0]]
     assert dlogits.dtype == dtype
-
-
-def test_logits_are_left_alone():
-    logits, labels = make(4, 3)
-    kept = logits.copy()
-    softmax_cross_entropy(logits, labels)
-    assert np.array_equal(logits, kept)
 
 
 @pytest.mark.parametrize(

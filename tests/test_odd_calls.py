@@ -20,13 +20,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import per_channel, reference_backward
-from test_relatives import Relative
+from cases import LAYERS, Kind, convolution_of, per_channel
 
 import bnlib
 from bnlib import functional as F
 
-CALLS = int(os.environ.get("BNLIB_ODD_CALLS", "3000"))
+CALLS = int(os.environ.get("BNLIB_ODD_CALLS", "2500"))
 PACKAGE = Path(bnlib.__file__).parent
 WIDE = np.longdouble
 
@@ -106,16 +105,6 @@ def odd_number(rng, usual):
 # -- Plain formulas -------------------------------------------------------------------------------
 
 
-def conditioning(x):
-    """How much larger than a rounding error the error of xhat may be: |mean| beside std."""
-    axes = (0, *range(2, x.ndim))
-    wide = x.astype(WIDE)
-    std = np.sqrt(wide.var(axis=axes))
-    with np.errstate(all="ignore"):
-        ratio = np.abs(wide.mean(axis=axes)) / std
-    return 64 * np.sqrt(x.size) * (1 + np.where(std > 0, ratio, 0))
-
-
 def agree(actual, expected, error):
     """No element is further from the expected one than ``error``, nor than float can hold."""
     if actual.shape != expected.shape:
@@ -124,71 +113,35 @@ def agree(actual, expected, error):
     return bool((np.abs(actual.astype(WIDE) - expected) <= error + tiny).all())
 
 
-def check_batch_norm(x, gamma, beta, eps, y):
-    expected = reference_wide(x, gamma, beta, eps)
-    unit = np.finfo(x.dtype).eps
-    size = np.abs(np.asarray(gamma, WIDE)) * np.sqrt(WIDE(x.size)) + np.abs(np.asarray(beta, WIDE))
-    std = np.sqrt(x.astype(WIDE).var(axis=(0, *range(2, x.ndim))) + WIDE(eps))
-    shift = np.abs(x.astype(WIDE).mean(axis=(0, *range(2, x.ndim)))) / std
-    error = unit * 64 * np.sqrt(x.size) * (size + np.abs(np.asarray(gamma, WIDE)) * shift)
-    return agree(y, expected, per_channel(error, x))
+def kind_of(layer):
+    """How cases.py describes the function of a normalization layer in training mode."""
+    name = type(layer).__name__.replace("Norm", "_norm").lower()
+    return Kind(name, getattr(layer, "num_groups", None), np.ndim(layer.gamma))
 
 
-def reference_wide(x, gamma, beta, eps):
-    axes = (0, *range(2, x.ndim))
-    wide = x.astype(WIDE)
-    mean, var = wide.mean(axis=axes), wide.var(axis=axes)
-    gamma, beta = (per_channel(np.asarray(v, WIDE), x) for v in (gamma, beta))
-    return gamma * (wide - per_channel(mean, x)) / np.sqrt(per_channel(var, x) + WIDE(eps)) + beta
-
-
-def check_batch_norm_backward(dy, x, gamma, eps, gradients):
-    dy = np.asarray(dy, x.dtype)
-    std = np.sqrt(x.astype(WIDE).var(axis=(0, *range(2, x.ndim))) + WIDE(eps))
-    if not (np.abs(dy).max(initial=0) < 1e20 and std.min() > 1e-20):
-        return True  # dx may be out of float's range
-    expected = reference_backward(dy, x, gamma, eps)
-    unit = np.finfo(x.dtype).eps
-    slope = np.abs(np.asarray(gamma, WIDE)) / std
-    error = unit * conditioning(x) * x.size * np.abs(dy).max(initial=0) * (1 + slope) ** 1
-    error *= 1 + np.abs(x.astype(WIDE)).max() / std.min()
-    return agree(gradients[0], expected[0], per_channel(error, x)) and all(
-        agree(g, e, error * x.size) for g, e in zip(gradients[1:], expected[1:])
-    )
-
-
-def relative_of(layer_or_name, gamma, num_groups=None):
-    """How test_relatives.py describes a function, or the function of a layer."""
-    name = layer_or_name
-    if not isinstance(name, str):
-        name = type(name).__name__.replace("Norm", "_norm").lower()
-        num_groups = getattr(layer_or_name, "num_groups", None)
-    groups = num_groups if name == "group_norm" else None
-    return Relative(name, groups=groups, axes=np.ndim(gamma))
-
-
-def check_relative(relative, x, gamma, beta, eps, y):
+def check_norm(kind, x, gamma, beta, eps, y, dy=None, gradients=None):
+    """Are y, and the gradients for dy if there are some, those of the slow reference?"""
     eps = np.finfo(x.dtype).eps if eps is None else eps
-    gamma, beta = np.asarray(gamma, WIDE), np.asarray(beta if relative.has_mean else 0, WIDE)
-    expected, *_ = relative.reference(x, gamma, beta, eps, np.zeros(x.shape))
-    group, wide = relative.labels(x.shape)[0], x.astype(WIDE)
-    error = np.empty(x.shape, WIDE)
+    gamma, beta = np.asarray(gamma, WIDE), np.asarray(beta if kind.has_mean else 0, WIDE)
+    upstream = np.zeros(x.shape) if dy is None else np.asarray(dy, x.dtype)
+    expected, _, *wanted = kind.reference(x, gamma, beta, eps, upstream)
+    group, wide = kind.labels(x.shape)[0], x.astype(WIDE)
+    std, shift = np.empty(x.shape, WIDE), np.empty(x.shape, WIDE)
     for k in range(group.max() + 1):
-        values = wide[group == k]
-        std = np.sqrt((values.var() if relative.has_mean else (values**2).mean()) + WIDE(eps))
-        shift = np.abs(values.mean()) / std
-        error[group == k] = np.abs(gamma).max() * (np.sqrt(values.size) + shift)
-    error = (error + np.abs(beta).max()) * np.finfo(x.dtype).eps * 64 * np.sqrt(x.size)
-    return agree(y, expected, error)
-
-
-def convolution(x, w, b, stride, padding):
-    x = np.pad(x.astype(WIDE), ((0, 0), (0, 0), *((p, p) for p in padding)))
-    kh, kw = w.shape[2:]
-    windows = np.lib.stride_tricks.sliding_window_view(x, (kh, kw), axis=(2, 3))
-    windows = windows[:, :, :: stride[0], :: stride[1]]
-    y = np.einsum("ncpqij,ocij->nopq", windows, w.astype(WIDE))
-    return y + b[:, None, None]
+        values, mine = wide[group == k], group == k
+        std[mine] = np.sqrt((values.var() if kind.has_mean else (values**2).mean()) + WIDE(eps))
+        shift[mine] = np.abs(values.mean()) / std[mine]
+    unit = 64 * np.finfo(x.dtype).eps * np.sqrt(x.size)
+    error = unit * (np.abs(gamma).max() * (np.sqrt(WIDE(x.size)) + shift) + np.abs(beta).max())
+    if not agree(y, expected, error):
+        return False
+    largest = np.abs(upstream).max(initial=0)
+    if gradients is None or not (largest < 1e20 and std.min() > 1e-20):
+        return True  # dx may be out of float's range
+    error = unit * x.size * largest * (1 + shift.max()) * (1 + np.abs(wide).max() / std.min())
+    return agree(gradients[0], wanted[0], error * (1 + np.abs(gamma).max() / std.min())) and all(
+        agree(g, w, error * x.size) for g, w in zip(gradients[1:], wanted[1:])
+    )
 
 
 def expected_of(layer, x):
@@ -205,8 +158,8 @@ def expected_of(layer, x):
         return np.tanh(wide), 1
     if isinstance(layer, bnlib.Conv2d):
         settings = layer.stride, layer.padding
-        size = convolution(np.abs(x), np.abs(layer.weight), np.abs(layer.bias), *settings)
-        return convolution(x, layer.weight, layer.bias, *settings), size
+        size = convolution_of(np.abs(x), np.abs(layer.weight), np.abs(layer.bias), *settings)
+        return convolution_of(x, layer.weight, layer.bias, *settings), size
     if isinstance(layer, bnlib.MaxPool2d):
         windows = np.lib.stride_tricks.sliding_window_view(wide, (2, 2), axis=(2, 3))
         return windows[:, :, ::2, ::2].max(axis=(4, 5)), 0
@@ -319,31 +272,46 @@ def describe(a):
 # -- The calls ------------------------------------------------------------------------------------
 
 
+def call_norm(log, kind, x, dy, gamma, beta, eps):
+    """A function of bnlib.functional, and its backward pass."""
+    vectors = [gamma, beta] if kind.has_mean else [gamma]
+    number = [kind.groups] if kind.name == "group_norm" else []
+    name = "batch_norm" if kind.of_batch else "relative"
+    result = log.call(
+        name,
+        getattr(F, kind.name),
+        (x, *number, *vectors, eps),
+        check=lambda result: check_norm(kind, x, gamma, beta, eps, result[0]),
+    )
+    if result is not None:
+        y, cache = result
+        log.call(
+            f"{name}_backward",
+            getattr(F, f"{kind.name}_backward"),
+            (dy, cache),
+            check=lambda found: check_norm(kind, x, gamma, beta, eps, y, dy, found),
+        )
+
+
 def call_functions(rng, log):
     dtype = [np.float64, np.float32][rng.integers(2)]
     c = int(rng.integers(1, 5))
     shape = (int(rng.integers(1, 6)), c, *rng.integers(1, 4, int(rng.integers(0, 3))).tolist())
     x, dy = odd_array(rng, shape, dtype), odd_array(rng, shape, dtype)
-    gamma, beta, mean = (odd_array(rng, (c,)) for _ in range(3))
-    call_relative(rng, log, x, dy)
-    var = odd_array(rng, (c,))
+    gamma, beta, mean, var = (odd_array(rng, (c,)) for _ in range(4))
     if isinstance(var, np.ndarray) and var.dtype.kind == "f" and rng.random() < 0.8:
         var = np.abs(var)
     eps = odd_number(rng, [1e-5, 0.1, 0][rng.integers(3)])
-
-    result = log.call(
-        "batch_norm",
-        F.batch_norm,
-        (x, gamma, beta, eps),
-        check=lambda result: check_batch_norm(x, gamma, beta, eps, result[0]),
-    )
-    if result is not None:
-        log.call(
-            "batch_norm_backward",
-            F.batch_norm_backward,
-            (dy, result[1]),
-            check=lambda gradients: check_batch_norm_backward(dy, x, gamma, eps, gradients),
-        )
+    call_norm(log, Kind("batch_norm"), x, dy, gamma, beta, eps)
+    name = ["layer_norm", "rms_norm", "group_norm", "instance_norm"][rng.integers(4)]
+    if name in ("layer_norm", "rms_norm"):
+        size = np.shape(x)[-1:] if isinstance(x, np.ndarray) else (2,)
+        of_axis = odd_array(rng, size), odd_array(rng, size)
+        axes = getattr(of_axis[0], "ndim", 1)
+        call_norm(log, Kind(name, axes=axes), x, dy, *of_axis, eps)
+    else:
+        groups = odd_number(rng, int(rng.integers(1, 3))) if name == "group_norm" else None
+        call_norm(log, Kind(name, groups), x, dy, gamma, beta, eps)
 
     def check_affine(y):
         layer = bnlib.BatchNorm(c, eps=float(eps))
@@ -368,76 +336,15 @@ def call_functions(rng, log):
     )
 
 
-def call_relative(rng, log, x, dy):
-    """A relative with x; its gamma fits one of the axes, if x is an array."""
-    name = ["layer_norm", "rms_norm", "group_norm", "instance_norm"][rng.integers(4)]
-    shape = np.shape(x) if isinstance(x, np.ndarray) else (3, 2)
-    of_channels = name in ("group_norm", "instance_norm")
-    size = shape[1:2] if of_channels else shape[-1:]
-    gamma, beta = odd_array(rng, size), odd_array(rng, size)
-    number = odd_number(rng, int(rng.integers(1, 3)))
-    eps = odd_number(rng, [1e-5, 0.1, 0][rng.integers(3)])
-    arguments = [x, *([number] if name == "group_norm" else []), gamma]
-    arguments += [eps] if name == "rms_norm" else [beta, eps]
-    result = log.call(
-        "relative",
-        getattr(F, name),
-        tuple(arguments),
-        check=lambda result: check_relative(
-            relative_of(name, gamma, number), x, gamma, beta, eps, result[0]
-        ),
-    )
-    if result is not None:
-        backward = getattr(F, f"{name}_backward")
-        shapes = x.shape, *[np.shape(gamma)] * (1 if name == "rms_norm" else 2)
-        log.call(
-            "relative_backward",
-            backward,
-            (dy, result[1]),
-            check=lambda gradients: tuple(g.shape for g in gradients) == shapes,
-        )
-
-
-LAYERS = {
-    "Dense": (lambda dtype: bnlib.Dense(3, 4, dtype=dtype), (5, 3), (5, 4)),
-    "BatchNorm": (lambda dtype: bnlib.BatchNorm(3, dtype=dtype), (5, 3), (5, 3)),
-    "BatchNorm, images": (
-        lambda dtype: bnlib.BatchNorm(3, eps=0.01, dtype=dtype),
-        (4, 3, 2, 5),
-        (4, 3, 2, 5),
-    ),
-    "LayerNorm": (lambda dtype: bnlib.LayerNorm(3, dtype=dtype), (5, 3), (5, 3)),
-    "LayerNorm, two axes": (lambda dtype: bnlib.LayerNorm((3, 2), dtype=dtype), *[(4, 3, 2)] * 2),
-    "RMSNorm": (lambda dtype: bnlib.RMSNorm(3, dtype=dtype), (5, 3), (5, 3)),
-    "GroupNorm": (lambda dtype: bnlib.GroupNorm(2, 4, dtype=dtype), *[(3, 4, 2, 2)] * 2),
-    "InstanceNorm": (lambda dtype: bnlib.InstanceNorm(3, 0.01, True, dtype), *[(2, 3, 4)] * 2),
-    "GhostNorm": (lambda dtype: bnlib.GhostNorm(3, 2, dtype=dtype), (5, 3), (5, 3)),
-    "BatchRenorm": (lambda dtype: bnlib.BatchRenorm(3, warmup=1, dtype=dtype), (5, 3), (5, 3)),
-    "Dropout": (lambda dtype: bnlib.Dropout(0.4), (5, 3), (5, 3)),
-    "Residual": (lambda dtype: bnlib.Residual([bnlib.Tanh()]), (5, 3), (5, 3)),
-    "ReLU": (lambda dtype: bnlib.ReLU(), (5, 3), (5, 3)),
-    "Sigmoid": (lambda dtype: bnlib.Sigmoid(), (5, 3), (5, 3)),
-    "Tanh": (lambda dtype: bnlib.Tanh(), (4, 3, 2), (4, 3, 2)),
-    "Conv2d": (
-        lambda dtype: bnlib.Conv2d(2, 3, (3, 2), stride=(1, 2), padding=1, dtype=dtype),
-        (4, 2, 5, 6),
-        (4, 3, 5, 4),
-    ),
-    "MaxPool2d": (lambda dtype: bnlib.MaxPool2d(2), (4, 2, 5, 6), (4, 2, 2, 3)),
-    "Flatten": (lambda dtype: bnlib.Flatten(), (4, 2, 3, 2), (4, 12)),
-    "network": (
-        lambda dtype: bnlib.mlp([3, 4, 4, 2], "batch", "tanh", dtype=dtype),
-        (5, 3),
-        (5, 2),
-    ),
-}
+NETWORK = lambda dtype: bnlib.mlp([3, 4, 4, 2], "batch", "tanh", dtype=dtype), (5, 3), (5, 2)
+ALL_LAYERS = LAYERS | {"network": NETWORK}
 
 
 def call_layer(rng, log):
     """forward, backward, load_state_dict, train and eval in any order."""
     dtype = [np.float64, np.float32][rng.integers(2)]
-    kind = list(LAYERS)[rng.integers(len(LAYERS))]
-    make, x_shape, dy_shape = LAYERS[kind]
+    kind = list(ALL_LAYERS)[rng.integers(len(ALL_LAYERS))]
+    make, x_shape, dy_shape = ALL_LAYERS[kind]
     layer, finite = make(dtype), True
     for _ in range(int(rng.integers(2, 6))):
         action = rng.choice(["forward", "forward", "backward", "train", "eval", "load"])
@@ -473,20 +380,16 @@ def call_layer(rng, log):
 def check_layer(layer, x, y):
     if isinstance(layer, bnlib.Sequential):
         return y.shape == (len(x), 2)
-    unit = np.finfo(x.dtype).eps
-    if isinstance(layer, bnlib.BatchNorm) and layer.training:
-        if type(layer) is bnlib.BatchRenorm:  # test_norms.py compares it with its paper
-            return y.shape == x.shape
-        if type(layer) is bnlib.GhostNorm:
-            parts = zip(*(np.array_split(a, max(1, len(x) // 2)) for a in (x, y)))
-            parameters = layer.gamma, layer.beta, layer.eps
-            return all(check_batch_norm(part, *parameters, of) for part, of in parts)
-        return check_batch_norm(x, layer.gamma, layer.beta, layer.eps, y)
-    if isinstance(layer, bnlib.norms.Normalization) and not layer.buffers:
-        relative = relative_of(layer, layer.gamma)
-        return check_relative(relative, x, layer.gamma, layer.beta, layer.eps, y)
+    if type(layer) is bnlib.BatchRenorm and layer.training:  # test_norms.py has its paper
+        return y.shape == x.shape
+    if isinstance(layer, bnlib.norms.Normalization) and (layer.training or not layer.buffers):
+        vectors = layer.gamma, layer.beta, layer.eps
+        if type(layer) is not bnlib.GhostNorm:
+            return check_norm(kind_of(layer), x, *vectors, y)
+        parts = zip(*(np.array_split(a, max(1, len(x) // 2)) for a in (x, y)))
+        return all(check_norm(Kind("batch_norm"), part, *vectors, of) for part, of in parts)
     expected, size = expected_of(layer, x)
-    return agree(y, expected, 32 * unit * size)
+    return agree(y, expected, 32 * np.finfo(x.dtype).eps * size)
 
 
 def call_others(rng, log):

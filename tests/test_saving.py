@@ -3,9 +3,7 @@
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,10 +102,7 @@ for i in range(1, 10**6):
 
 
 def killed_save(path, after):
-    """Start to save over and over, kill the process ``after`` so many seconds; what is there then.
-
-    pytest runs 4 of these; ``python tests/test_saving.py 50`` as many as you like.
-    """
+    """Save over and over, kill the process ``after`` so many seconds; what is there then."""
     with subprocess.Popen([sys.executable, "-c", SAVER, path], stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         time.sleep(after)
@@ -117,18 +112,8 @@ def killed_save(path, after):
     return int(arrays["i"])
 
 
-@pytest.mark.parametrize("after", [0.0, 0.05, 0.11, 0.23])
+@pytest.mark.parametrize("after", [0.0, 0.05, 0.11])
 def test_a_killed_save_leaves_the_old_file_or_the_new_one(tmp_path, after):
     path = tmp_path / "run.npz"
     save_arrays(path, {"i": np.array(0), "filled": np.zeros(200_000, int)})
     assert killed_save(path, after) >= 0
-
-
-if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder:
-        path = f"{folder}/run.npz"
-        save_arrays(path, {"i": np.array(0), "filled": np.zeros(200_000, int)})
-        times = np.random.default_rng(0).uniform(0, 0.3, int(sys.argv[1]))
-        found = [killed_save(path, after) for after in times]
-        left = len(list(Path(folder).glob(".*.tmp")))
-        print(f"{len(found)} kills: a whole file each time; {left} of them while it was written")

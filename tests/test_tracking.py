@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from cases import close
-from test_training import DATA, bits, net_for
+from cases import close, snapshot
+from test_training import DATA, net_for
 
 from bnlib import BatchNorm, accuracy, cnn, population_statistics, train
 from bnlib.data import Data
@@ -73,11 +73,11 @@ def test_accuracies_are_those_of_the_networks(run, momentum):
 
 
 def test_accuracies_leave_the_network_alone(run):
-    before = bits(run.net)
+    before = snapshot(run.net)
     run.accuracies(run.population, *TEST)
     with pytest.raises(TypeError):
         run.accuracies(run.population, TEST[0], TEST[1].astype(float))
-    assert bits(run.net) == before
+    assert snapshot(run.net) == before
     with pytest.raises(ValueError, match=r"statistics \(T, 2, U\) of shape \(4, 2, 16\), got"):
         run.accuracies(run.running(0.1), *TEST)
 
@@ -111,10 +111,10 @@ def test_channels_of_a_cnn_are_units_too():
 @pytest.mark.parametrize("change", [{"steps": 0}, {"every": 0}, {"sample": 1}])
 def test_settings_out_of_range_are_refused(change):
     net = net_for("batch")
-    before = bits(net)
+    before = snapshot(net)
     with pytest.raises(ValueError, match=f"track expected {next(iter(change))} >= "):
         track(net, DATA, **SETTINGS | change)
-    assert bits(net) == before
+    assert snapshot(net) == before
 
 
 def test_a_network_without_running_statistics_is_refused():

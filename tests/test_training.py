@@ -2,10 +2,11 @@
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import close
+from cases import close, snapshot
 
 import bnlib.training
 from bnlib.data import Data
@@ -26,14 +27,11 @@ def make_data(n=60, d=12, k=4, seed=0):
 
 
 DATA = make_data()
+PACKAGE = Path(bnlib.training.__file__).parent
 
 
 def net_for(norm=None, seed=0, dtype=np.float64, **settings):
     return mlp([12, 8, 8, 4], norm, seed=seed, dtype=dtype, **settings)
-
-
-def bits(net):
-    return {name: v.tobytes() for name, v in net.state_dict().items()}
 
 
 class Watched(Data):
@@ -68,9 +66,10 @@ def test_training_reduces_the_loss(norm):
 
 
 def test_train_follows_plain_sgd_on_the_same_batches():
-    """The loop written out once more, with its own shuffle."""
-    run = train(net_for("batch"), DATA, 7, lr=0.1, batch_size=20, seed=3)
-    net, rng, losses = net_for("batch"), np.random.default_rng(3), []
+    """The loop written out once more, with its own shuffle, momentum and weight decay."""
+    settings = {"momentum": 0.5, "weight_decay": 0.01}
+    run = train(net_for("batch").eval(), DATA, 7, lr=0.1, batch_size=20, seed=3, **settings)
+    net, rng, losses, velocity = net_for("batch"), np.random.default_rng(3), [], 0
     while len(losses) < 7:
         order = rng.permutation(60)
         for start in (0, 20, 40):
@@ -78,21 +77,14 @@ def test_train_follows_plain_sgd_on_the_same_batches():
                 x, labels = DATA.batch(order[start : start + 20])
                 loss, dlogits = softmax_cross_entropy(net(x), labels)
                 net.backward(dlogits)
-                for name, g in net.grads.items():
-                    net.params[name][...] -= 0.1 * g
+                velocity = 0.5 * velocity + net.flat_grads + 0.01 * net.flat_params
+                net.flat_params -= 0.1 * velocity
                 losses.append(loss)
     close(run.losses, losses, 1e-12)
     close(run.net.flat_params, net.flat_params, 1e-12)
     for name, buffer in net.buffers.items():
         close(run.net.buffers[name], buffer, 1e-12)
-
-
-def test_momentum_and_weight_decay_reach_the_optimizer():
-    runs = [
-        train(net_for(), DATA, 5, 0.1, 20, **settings).net.flat_params
-        for settings in ({}, {"momentum": 0.9}, {"weight_decay": 0.1})
-    ]
-    assert not np.allclose(runs[0], runs[1]) and not np.allclose(runs[0], runs[2])
+    assert run.net.training  # it was in evaluation mode
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -100,8 +92,8 @@ def test_the_seed_decides_the_run_bit_by_bit(dtype):
     first, again, other = (
         train(net_for("batch", dtype=dtype), DATA, 12, 0.1, 20, seed=seed) for seed in (1, 1, 2)
     )
-    assert bits(first.net) == bits(again.net) and np.array_equal(first.losses, again.losses)
-    assert bits(first.net) != bits(other.net)
+    assert snapshot(first.net) == snapshot(again.net) and np.array_equal(first.losses, again.losses)
+    assert snapshot(first.net) != snapshot(other.net)
     assert first.net.flat_params.dtype == dtype
 
 
@@ -121,38 +113,28 @@ def test_advancing_in_pieces_is_the_same_as_at_once():
         trainer.advance(steps)
     assert trainer.step_count == 10
     run = train(net_for("batch"), DATA, 10, 0.1, 20, seed=4)
-    assert bits(trainer.net) == bits(run.net) and np.array_equal(trainer.run().losses, run.losses)
-
-
-def test_training_puts_the_network_into_training_mode():
-    net = net_for("batch").eval()
-    train(net, DATA, 2, 0.1, 20)
-    assert net.training and net.buffers["1.num_batches_tracked"] == 2
+    assert snapshot(trainer.net) == snapshot(run.net) and np.array_equal(
+        trainer.run().losses, run.losses
+    )
 
 
 @pytest.mark.parametrize(
     "change, error, message",
     [
         ({"steps": 0}, ValueError, "expected steps >= 1, a whole number, got 0"),
-        ({"steps": -5}, ValueError, "steps >= 1, a whole number, got -5"),
         ({"steps": 2.0}, ValueError, "steps >= 1, a whole number, got 2.0"),
-        ({"steps": "3"}, ValueError, "steps >= 1, a whole number, got '3'"),
-        ({"batch_size": 20.0}, ValueError, "batch_size >= 1, a whole number, got 20.0"),
         ({"batch_size": 0}, ValueError, "batch_size >= 1, a whole number, got 0"),
         ({"batch_size": 61}, ValueError, "batch_size <= 60, .* got 61"),
-        (
-            {"data": [[0.0] * 12] * 60},
-            TypeError,
-            "expected data as load_mnist.. returns it, got list",
-        ),
+        ({"data": [[0.0]]}, TypeError, "expected data as load_mnist.. returns it, got list"),
+        ({"lr": {}}, ValueError, "a learning rate for each network, .'net'. have none"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_in_words(change, error, message):
     net = net_for("batch")
-    before = bits(net)
+    before = snapshot(net)
     with pytest.raises(error, match=message):
         train(net, **{"data": DATA, "steps": 2, "lr": 0.1, "batch_size": 20} | change)
-    assert bits(net) == before
+    assert snapshot(net) == before
 
 
 @pytest.mark.parametrize(
@@ -165,23 +147,20 @@ def test_what_cannot_be_trained_is_refused_in_words(change, error, message):
         (DATA.y_train[:-1], ValueError, r"one label for each of the 60 .* shape \(59,\)"),
     ],
 )
-@pytest.mark.parametrize("training", [True, False])
-def test_labels_that_do_not_fit_are_refused_before_anything_moves(labels, error, message, training):
-    net = net_for("batch")
-    if not training:
-        net.eval()
-    before = bits(net)
+def test_labels_that_do_not_fit_are_refused_before_anything_moves(labels, error, message):
+    net = net_for("batch").eval()
+    before = snapshot(net)
     with pytest.raises(error, match=message):
         train(net, replace(DATA, y_train=labels), 3, 0.1, 20)
-    assert bits(net) == before and net.training == training
+    assert snapshot(net) == before and not net.training
 
 
 def test_images_that_do_not_fit_are_refused_before_anything_moves():
     net = mlp([11, 8, 4], "batch")
-    before = bits(net)
+    before = snapshot(net)
     with pytest.raises(ValueError, match=r"expected x of shape \(N, 11\), got \(2, 12\)"):
         train(net, DATA, 3, 0.1, 20)
-    assert bits(net) == before
+    assert snapshot(net) == before
 
 
 def test_advance_takes_0_steps_but_not_fewer():
@@ -193,35 +172,25 @@ def test_advance_takes_0_steps_but_not_fewer():
     assert trainer.step_count == 0 and repr(trainer.run()) == "Run(0 steps)"
 
 
-def test_run_says_how_it_ended():
-    assert repr(train(net_for(), DATA, 3, 0.1, 20)).startswith("Run(3 steps, last loss ")
-    assert repr(train(net_for(), poisoned(2), 5, 0.1, 20)) == "Run(diverged at step 2)"
-
-
 # -- Divergence -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("norm", [None, "batch"])
 def test_divergence_is_recorded_and_keeps_the_last_good_weights(norm):
-    run = train(net_for(norm), poisoned(5), 30, 0.1, 20)
-    assert run.diverged_at == 5
+    trainer = Trainer(net_for(norm), poisoned(5), 0.1, 20)
+    trainer.advance(30)
+    trainer.advance(10)  # does nothing
+    run = trainer.run()
+    assert run.diverged_at == 5 and repr(run) == "Run(diverged at step 5)"
     assert run.losses.shape == (5,) and np.isfinite(run.losses).all()
     good = train(net_for(norm), DATA, 5, 0.1, 20)
+    assert repr(good).startswith("Run(5 steps, last loss ")
     assert np.array_equal(run.net.flat_params, good.net.flat_params)
 
 
-def test_after_divergence_advance_does_nothing():
-    trainer = Trainer(net_for(), poisoned(3), 0.1, 20)
-    trainer.advance(10)
-    before = bits(trainer.net)
-    trainer.advance(10)
-    assert trainer.diverged_at == trainer.step_count == 3 and bits(trainer.net) == before
-
-
-@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
 @pytest.mark.parametrize(
-    "dtype, lr",
-    [(np.float32, 1e30), (np.float64, 1e100), (np.float64, 1e200), (np.float64, 1e300)],
+    "dtype, lr", [(np.float32, 1e30), (np.float64, 1e100), (np.float64, 1e300)]
 )
 @pytest.mark.parametrize("norm", [None, "batch"])
 def test_a_huge_learning_rate_diverges_without_warning_or_error(activation, dtype, lr, norm):
@@ -263,13 +232,9 @@ def interrupting_trace(at):
     left = [at]
 
     def trace(frame, event, arg):
-        name = frame.f_code.co_filename
         # In the restoring itself there is no safe place, and Python's contextlib shields nothing.
-        if (
-            "bnlib" not in name
-            or "tests" in name
-            or frame.f_code.co_name in ("as_it_was", "_leave")
-        ):
+        names = {f.f_code.co_name for f in (frame, frame.f_back)}
+        if names & {"as_it_was", "_leave"} or PACKAGE not in Path(frame.f_code.co_filename).parents:
             return None
         if event == "line":
             left[0] -= 1
@@ -280,7 +245,7 @@ def interrupting_trace(at):
     return trace
 
 
-@pytest.mark.parametrize("at", [*range(60, 700, 37), *range(1000, 4000, 400)])
+@pytest.mark.parametrize("at", [*range(60, 700, 61), *range(1000, 4000, 700)])
 def test_an_interrupt_anywhere_leaves_a_usable_network_and_the_losses(at):
     net = net_for("batch")
     trainer = Trainer(net, DATA, 0.1, 20, recorder=Recorder(DATA, every=2, probe_size=20))
@@ -313,60 +278,44 @@ def interrupted(draw):
     return Watched(then)
 
 
-def test_an_interrupted_train_carries_the_run_so_far():
+def test_an_interrupt_carries_the_runs_so_far():
     net = net_for("batch")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        compare({"a": net_for(), "b": net_for("batch")}, interrupted(13), 10, 0.1, 20)
+    assert [len(run.losses) for run in caught.value.runs.values()] == [10, 3]
     with pytest.raises(KeyboardInterrupt) as caught:
         train(net, interrupted(7), 20, 0.1, 20, recorder=Recorder(DATA, every=3))
     run = caught.value.runs["net"]
     assert run.net is net and run.recording.steps.tolist() == [0, 3, 6]
     # The frame of the start has drawn a batch too.
     assert run.losses.tolist() == train(net_for("batch"), DATA, 6, 0.1, 20).losses.tolist()
-    assert bits(net) == bits(train(net_for("batch"), DATA, 6, 0.1, 20).net)
-
-
-def test_an_interrupted_compare_carries_all_runs_so_far():
-    with pytest.raises(KeyboardInterrupt) as caught:
-        compare({"a": net_for(), "b": net_for("batch")}, interrupted(13), 10, 0.1, 20)
-    runs = caught.value.runs
-    assert [len(runs[name].losses) for name in ("a", "b")] == [10, 3]
+    assert snapshot(net) == snapshot(train(net_for("batch"), DATA, 6, 0.1, 20).net)
 
 
 # -- Recording leaves no trace --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("every", [1, 3])
-def test_a_run_is_the_same_with_and_without_a_recorder(every):
+def test_a_run_is_the_same_with_and_without_a_recorder():
     plain = train(net_for("batch"), DATA, 10, 0.1, 20, seed=2)
-    recorder = Recorder(DATA, every=every, probe_size=20, eval_size=20)
+    recorder = Recorder(DATA, every=3, probe_size=20, eval_size=20)
     recorded = train(net_for("batch"), DATA, 10, 0.1, 20, seed=2, recorder=recorder)
-    assert bits(plain.net) == bits(recorded.net)
+    assert snapshot(plain.net) == snapshot(recorded.net)
     assert np.array_equal(plain.losses, recorded.losses)
-    assert recorded.recording.steps.tolist() == [0, *range(every, 11, every)]
+    assert recorded.recording.steps.tolist() == [0, 3, 6, 9]
 
 
 # -- compare --------------------------------------------------------------------------------------
 
 
-def test_compare_gives_every_network_the_same_batches():
-    networks = {"without BN": net_for(), "with BN": net_for("batch")}
-    runs = compare(networks, DATA, 10, 0.1, 20, seed=5)
-    assert list(runs) == ["without BN", "with BN"]
+def test_compare_trains_each_network_on_the_same_batches_at_its_rate():
+    networks = {"without BN": net_for(), "with BN": net_for("batch"), "lost": net_for()}
+    rates = {"without BN": 0.1, "with BN": 0.5, "lost": 1e200}
+    runs = compare(networks, DATA, 10, rates, 20, seed=5)
+    assert list(runs) == list(networks) and runs["lost"].diverged_at is not None
     for name, norm in (("without BN", None), ("with BN", "batch")):
-        alone = train(net_for(norm), DATA, 10, 0.1, 20, seed=5)
+        alone = train(net_for(norm), DATA, 10, rates[name], 20, seed=5)
         assert np.array_equal(runs[name].losses, alone.losses)
         assert runs[name].net is networks[name]
-
-
-def test_compare_takes_one_learning_rate_a_name():
-    runs = compare({"a": net_for(), "b": net_for()}, DATA, 5, {"a": 0.1, "b": 0.5}, 20)
-    for name, lr in (("a", 0.1), ("b", 0.5)):
-        assert np.array_equal(runs[name].losses, train(net_for(), DATA, 5, lr, 20).losses)
-
-
-def test_compare_goes_on_when_one_network_diverges():
-    runs = compare({"a": net_for(), "b": net_for()}, DATA, 20, {"a": 1e200, "b": 0.1}, 20)
-    assert runs["a"].diverged_at is not None
-    assert runs["b"].diverged_at is None and len(runs["b"].losses) == 20
 
 
 def test_compare_refuses_a_different_start():
@@ -376,11 +325,8 @@ def test_compare_refuses_a_different_start():
     later.layers[2].weight[0, 0] += 1
     with pytest.raises(ValueError, match="weight matrix 1 of 'a' and 'b' differ"):
         compare({"a": net_for(), "b": later}, DATA, 5, 0.1, 20)
-
-
-def test_compare_does_not_take_gamma_for_a_weight_matrix():
     normed = net_for("batch")
-    normed.layers[1].gamma = 3.0
+    normed.layers[1].gamma = 3.0  # no weight matrix
     compare({"a": net_for("batch"), "b": normed, "c": net_for()}, DATA, 1, 0.1, 20)
 
 
@@ -397,7 +343,6 @@ def test_long_runs_get_a_bar(monkeypatch, capsys, steps, progress, shown):
     train(net_for(), DATA, steps, 0.1, 20, progress=progress)
     err = capsys.readouterr().err
     assert ("training" in err and f"{steps}" in err) if shown else err == ""
-    assert bnlib.training.LONG_RUN == 5000
 
 
 def test_the_bar_stops_where_the_run_diverges(capsys):
@@ -416,9 +361,9 @@ def test_accuracy_uses_evaluation_mode_and_restores_the_mode(training):
     expected = np.mean(net.eval()(x).argmax(axis=1) == labels)
     if training:
         net.train()
-    before = bits(net)
+    before = snapshot(net)
     assert accuracy(net, x, labels) == expected
-    assert net.training == training and bits(net) == before
+    assert net.training == training and snapshot(net) == before
 
 
 def test_accuracy_counts_across_chunks():
@@ -436,25 +381,13 @@ X, Y = DATA.test_batch()
 @pytest.mark.parametrize(
     "images, labels, error, message",
     [
-        (
-            X,
-            Y[:, None],
-            ValueError,
-            r"labels \(N,\) with N >= 1, got shapes \(60, 12\) and \(60, 1\)",
-        ),
-        (X, Y[:-1], ValueError, r"got shapes \(60, 12\) and \(59,\)"),
+        (X, Y[:, None], ValueError, r"labels \(N,\) with N >= 1, got .*\(60, 12\) and \(60, 1\)"),
         (X[:-1], Y, ValueError, r"got shapes \(59, 12\) and \(60,\)"),
         (X[:0], Y[:0], ValueError, r"N >= 1, got shapes \(0, 12\) and \(0,\)"),
-        (X, 3, ValueError, r"got shapes \(60, 12\) and \(\)"),
         (X, Y.astype(float), TypeError, "integer labels, got float64"),
-        (X, Y == 1, TypeError, "integer labels, got bool"),
     ],
 )
 def test_accuracy_refuses_labels_that_do_not_go_with_the_images(images, labels, error, message):
+    assert accuracy(net_for(), X, Y.tolist()) == accuracy(net_for(), X, Y)
     with pytest.raises(error, match=message):
         accuracy(net_for(), images, labels)
-
-
-def test_accuracy_takes_a_list_of_labels():
-    net = net_for()
-    assert accuracy(net, X, Y.tolist()) == accuracy(net, X, Y)

@@ -8,22 +8,16 @@ thread; interleaved medians of processor time. A step is forward, loss, backward
 
 - usual NumPy: (N, C, H, W) in memory, im2col by fancy indexing, np.add.at on the way back, batch
   norm in stages on the transposed array, pooling by reshape and max over two axes.
-- fancy im2col: bnlib with only the convolutions replaced by those of the usual NumPy.
 - convolutions: forward and backward of the two convolutions alone.
 """
-
-import os
-
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+import ratio
 
 import numpy as np
-import ratio
 import torch
 from torch import nn
 
@@ -32,7 +26,6 @@ import bnlib
 TARGETS = {
     "bnlib / PyTorch": (None, 1.0),
     "usual NumPy / bnlib": (4.0, None),
-    "fancy im2col / bnlib": (None, None),
     "convolutions, fancy / bnlib": (4.0, None),
 }
 
@@ -125,41 +118,28 @@ def step(net, optimizer, x, labels):
 
 
 def networks():
-    """Four equal networks: bnlib's, with fancy im2col, the usual NumPy, PyTorch's."""
+    """Three equal networks: bnlib's, the usual NumPy, PyTorch's."""
     ours = bnlib.cnn(norm="batch", dtype=np.float32)
 
-    def replaced(layer, everything):
+    def replaced(layer):
         if isinstance(layer, bnlib.Conv2d):
             settings = {"padding": 1, "bias": False, "dtype": np.float32}
             return FancyConv2d(layer.in_channels, layer.out_channels, 3, **settings)
-        if everything and isinstance(layer, bnlib.BatchNorm):
+        if isinstance(layer, bnlib.BatchNorm):
             return StagedBatchNorm(layer.num_features, dtype=np.float32)
-        if everything and isinstance(layer, bnlib.MaxPool2d):
-            return ReshapeMaxPool2d(2)
-        return layer
+        return ReshapeMaxPool2d(2) if isinstance(layer, bnlib.MaxPool2d) else layer
 
-    fancy, usual = (
-        bnlib.Sequential(
-            [replaced(layer, e) for layer in bnlib.cnn(norm="batch", dtype=np.float32).layers]
-        )
-        for e in (False, True)
-    )
+    layers = bnlib.cnn(norm="batch", dtype=np.float32).layers
+    usual = bnlib.Sequential([replaced(layer) for layer in layers])
     theirs = nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1, bias=False),
-        nn.BatchNorm2d(16),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(16, 32, 3, padding=1, bias=False),
-        nn.BatchNorm2d(32),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(32 * 7 * 7, 10),
+        *(nn.Conv2d(1, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)),
+        *(nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(16, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32)),
+        *(nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(32 * 7 * 7, 10)),
     )
-    for net in (fancy, usual):
-        net.load_state_dict(ours.state_dict())
+    usual.load_state_dict(ours.state_dict())
     theirs.load_state_dict({k: torch.from_numpy(v) for k, v in ours.state_dict().items()})
-    return ours, fancy, usual, theirs
+    return ours, usual, theirs
 
 
 def convolve(net, x, inner):
@@ -169,14 +149,13 @@ def convolve(net, x, inner):
     second.backward(second.forward(inner))
 
 
-def measure():
-    """Name -> seconds, and name -> ratio."""
+def test_targets():
     torch.set_num_threads(1)
-    ours, fancy, usual, theirs = networks()
+    ours, usual, theirs = networks()
     x, labels = bnlib.load_mnist(shape="image").batch(np.arange(64), np.float32)
     tx, tlabels = torch.from_numpy(x), torch.from_numpy(labels)
     torch_sgd = torch.optim.SGD(theirs.parameters(), 0.01)
-    sgd, fancy_sgd, usual_sgd = (bnlib.SGD(net, 0.01) for net in (ours, fancy, usual))
+    sgd, usual_sgd = (bnlib.SGD(net, 0.01) for net in (ours, usual))
     inner = np.random.default_rng(0).random((64, 16, 14, 14), np.float32)
     batch_last = np.ascontiguousarray(inner.transpose(1, 2, 3, 0)).transpose(3, 0, 1, 2)
 
@@ -190,40 +169,25 @@ def measure():
     functions = {
         "bnlib": lambda: step(ours, sgd, x, labels),
         "PyTorch": torch_step,
-        "fancy im2col": lambda: step(fancy, fancy_sgd, x, labels),
         "usual NumPy": lambda: step(usual, usual_sgd, x, labels),
     }
     for _ in range(3):
         losses = [f() for f in functions.values()]
         assert np.ptp(losses) < 1e-4, f"the networks do not compute the same loss: {losses}"
-    convolutions = {
-        "convolutions, bnlib": lambda: convolve(ours, x, batch_last),
-        "convolutions, fancy": lambda: convolve(fancy, x, inner),
-    }
     # Against PyTorch first and alone: the naive versions leave memory in pieces for all others.
-    times = ratio.medians({k: functions[k] for k in ("bnlib", "PyTorch")}, 41)
-    numpy_only = {k: f for k, f in functions.items() if k != "PyTorch"} | convolutions
-    numpy_times = ratio.medians(numpy_only, 11)
-    times["bnlib, second run"] = numpy_times.pop("bnlib")
-    times |= numpy_times
-    return times, {
-        "bnlib / PyTorch": times["bnlib"] / times["PyTorch"],
-        "usual NumPy / bnlib": times["usual NumPy"] / times["bnlib, second run"],
-        "fancy im2col / bnlib": times["fancy im2col"] / times["bnlib, second run"],
-        "convolutions, fancy / bnlib": times["convolutions, fancy"] / times["convolutions, bnlib"],
+    first = ratio.medians({k: functions[k] for k in ("bnlib", "PyTorch")}, 41)
+    naive = {k: functions[k] for k in ("bnlib", "usual NumPy")} | {
+        "convolutions": lambda: convolve(ours, x, batch_last),
+        "fancy": lambda: convolve(usual, x, inner),
     }
-
-
-def test_targets():
-    _, ratios = measure()
-    for name, (least, most) in TARGETS.items():
-        assert least is None or ratios[name] >= least, f"{name}: {ratios[name]:.2f}"
-        assert most is None or ratios[name] <= most, f"{name}: {ratios[name]:.2f}"
+    times = ratio.medians(naive, 11)
+    figures = {
+        "bnlib / PyTorch": first["bnlib"] / first["PyTorch"],
+        "usual NumPy / bnlib": times["usual NumPy"] / times["bnlib"],
+        "convolutions, fancy / bnlib": times["fancy"] / times["convolutions"],
+    }
+    ratio.check(figures, TARGETS)
 
 
 if __name__ == "__main__":
-    times, ratios = measure()
-    for name, value in times.items():
-        print(f"{name:28} {value * 1e3:7.1f} ms")
-    for name, value in ratios.items():
-        print(f"{name:28} {value:7.2f}   target {TARGETS[name]}")
+    test_targets()

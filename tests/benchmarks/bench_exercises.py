@@ -8,22 +8,16 @@ The first check of a process makes the probes and the reference's outputs; later
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+import ratio
 
 from exercises import styles
 
 from bnlib import exercises
 
 TARGET = 0.5
-
-
-def seconds(function, *args):
-    start = time.process_time()
-    function(*args)
-    return time.process_time() - start
 
 
 def first_check(name):
@@ -37,25 +31,19 @@ def first_check(name):
     return float(done.stdout)
 
 
-def measure():
-    """(exercise, kind) -> processor seconds of the slowest check."""
-    found = {}
-    for name, exercise in exercises.available.items():
-        found[name, "first"] = first_check(name)
-        exercise.check(exercise.answer)
-        for style, function in styles.of(name).items():
-            slow = seconds(exercise.check, function)
-            found[name, "correct"] = max(found.get((name, "correct"), 0), slow)
-            assert exercise.check(function).passed, style
-        found[name, "mistake"] = max(seconds(exercise.check, m.function) for m in exercise.mistakes)
-    return found
-
-
 def test_every_check_answers_in_time():
-    for case, value in measure().items():
-        assert value < TARGET, case
+    figures = {}  # processor seconds of the slowest check
+    for name, exercise in exercises.available.items():
+        figures[f"{name}, first"] = first_check(name)
+        assert exercise.check(exercise.answer).passed
+        for kind, functions in (
+            ("correct", styles.of(name).values()),
+            ("mistake", [m.function for m in exercise.mistakes]),
+        ):
+            slowest = max(ratio.seconds(exercise.check, f) for f in functions)
+            figures[f"{name}, {kind}"] = slowest
+    ratio.check(figures, dict.fromkeys(figures, (None, TARGET)))
 
 
 if __name__ == "__main__":
-    for (name, kind), value in measure().items():
-        print(f"{name:20s} {kind:8s} {1000 * value:7.1f} ms")
+    test_every_check_answers_in_time()

@@ -9,14 +9,12 @@ measure the accuracy on 1,000 test images. Each row of the grid (one learning ra
 runs here and there in turn, in processor time.
 """
 
-import os
-
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-
-import statistics
-import time
+import sys
 from itertools import pairwise
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import ratio
 
 import numpy as np
 import torch
@@ -24,7 +22,7 @@ from torch import nn
 
 import bnlib
 
-TARGET = 0.5
+TARGETS = {"bnlib / PyTorch": (None, 0.5)}
 SIZES = [196, 100, 100, 100, 10]
 GRID = {
     "norm": [None, "batch"],
@@ -62,30 +60,16 @@ def torch_run(images, labels, test_images, test_labels, norm, lr, init_scale):
         return (net(test_images).argmax(1) == test_labels).float().mean().item()
 
 
-def seconds(function):
-    start = time.process_time()
-    function()
-    return time.process_time() - start
-
-
-def measure(rows=tuple(range(6))):
-    """Seconds of bnlib and of PyTorch for each row of the grid."""
+def test_target():
     torch.set_num_threads(1)
     data = bnlib.load_mnist(pool=True)
     tensors = [torch.from_numpy(v.copy()) for v in data.batch(slice(None), np.float32)]
     tensors += [torch.from_numpy(v.copy()) for v in data.test_batch(1000, np.float32)]
+    settings = {"steps": STEPS, "batch_size": BATCH, "dtype": np.float32, "progress": False}
 
     def ours(lr, scales=GRID["init_scale"]):
-        bnlib.sweep(
-            data,
-            SIZES,
-            {"norm": GRID["norm"], "init_scale": scales},
-            lr=lr,
-            steps=STEPS,
-            batch_size=BATCH,
-            dtype=np.float32,
-            progress=False,
-        )
+        grid = {"norm": GRID["norm"], "init_scale": scales}
+        bnlib.sweep(data, SIZES, grid, lr=lr, **settings)
 
     def theirs(lr):
         for norm in GRID["norm"]:
@@ -94,22 +78,11 @@ def measure(rows=tuple(range(6))):
 
     torch_run(*tensors, "batch", 0.1, 1.0)
     ours(0.1, [1.0])
-    times = []
-    for row in rows:
-        lr = GRID["lr"][row]
-        times.append([seconds(lambda lr=lr: ours(lr)), seconds(lambda lr=lr: theirs(lr))])
-    return np.array(times)
-
-
-def test_target():
-    ours, theirs = measure().sum(axis=0)
-    assert ours <= TARGET * theirs, f"{ours / theirs:.2f} of PyTorch's time"
+    times = np.array([[ratio.seconds(f, lr) for f in (ours, theirs)] for lr in GRID["lr"]])
+    figures = {f"lr {lr:.2f}": a / b for lr, (a, b) in zip(GRID["lr"], times, strict=True)}
+    total = times.sum(axis=0)
+    ratio.check(figures | {"bnlib / PyTorch": total[0] / total[1]}, TARGETS)
 
 
 if __name__ == "__main__":
-    times = measure()
-    for lr, (ours, theirs) in zip(GRID["lr"], times, strict=True):
-        print(f"lr {lr:5.2f}   bnlib {ours:5.2f} s   PyTorch {theirs:5.2f} s   {ours / theirs:.2f}")
-    ours, theirs = times.sum(axis=0)
-    print(f"all        bnlib {ours:5.2f} s   PyTorch {theirs:5.2f} s   {ours / theirs:.2f}")
-    print(f"median of rows {statistics.median(times[:, 0] / times[:, 1]):.2f}   target {TARGET}")
+    test_target()
