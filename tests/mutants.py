@@ -120,7 +120,6 @@ mutants(
 )
 for name, *tests in (
     ("check_divisible", variance_of_0, wrong_shape),
-    ("check_groups", variance_of_0, wrong_shape),
     ("check_num_groups", wrong_shape),
     ("check_finite", named),
     ("check_gradient", tf.test_dy_of_the_wrong_shape_is_refused),

@@ -25,31 +25,7 @@ def close():
     plt.close("all")
 
 
-@pytest.mark.parametrize("unit", [False, True])
-def test_percentiles_over_training(recordings, unit):
-    fig = figures.percentiles(recordings, layer=0, unit=unit)
-    recording = recordings["without BN"]
-    expected = recording.unit_percentiles if unit else recording.percentiles
-    shown = np.array([line.get_ydata() for line in fig.axes[0].get_lines()])
-    np.testing.assert_array_equal(shown.T, expected[:, 0])
-    labels = [text.get_text() for text in fig.legends[0].get_texts()]
-    assert labels == ["85 %", "50 %", "15 %"]
-
-
-def test_curves_have_the_suites_colours_and_line_styles(recordings):
-    fig = figures.curves(recordings)
-    for ax, quantity in zip(fig.axes, ("loss", "accuracy"), strict=True):
-        for line, name in zip(ax.get_lines(), recordings, strict=True):
-            np.testing.assert_array_equal(line.get_ydata(), getattr(recordings[name], quantity))
-            assert line.get_color() == figures.COLORS[name]
-            assert line.get_linestyle() == figures.STYLES[name]
-    assert len(figures.curves(recordings["with BN"], quantities=("accuracy",)).axes) == 1
-    with pytest.raises(ValueError, match="at least one"):
-        figures.curves({})
-
-
-@pytest.mark.parametrize("name", ["percentiles", "curves", "units_over_time"])
-def test_text_is_at_least_12_points(recordings, name):
+def test_text_is_at_least_12_points(recordings):
     with plt.rc_context({"font.size": 5, "legend.fontsize": 5, "axes.titlesize": 5}):
         fig = figures.units_over_time(recordings)
     fig.canvas.draw()
