@@ -28,14 +28,9 @@ def shift(mean, std, floor):
 
 
 def _one_by_one(mean, std, floor):
-    moved, relative = [0.0] * len(mean), [0.0] * len(mean)
-    units = mean.shape[1]
-    for t, row in enumerate(mean):
-        for k in range(units):
-            distance = abs(float(row[k]) - float(mean[0, k]))
-            moved[t] += distance / units
-            relative[t] += distance / max(float(std[0, k]), floor) / units
-    return np.array(moved), np.array(relative)
+    units, moved = range(mean.shape[1]), [np.abs(row - mean[0]) for row in mean]
+    relative = [[row[k] / max(std[0, k], floor) for k in units] for row in moved]
+    return np.array([sum(row) / len(row) for row in moved]), np.mean(relative, axis=1)
 
 
 # ---------------------------------------------------------------- probes
@@ -216,15 +211,4 @@ shift = Exercise(
         one_unit,
         twice_the_units,
     ),
-    hints=(
-        "Begin with one unit at one step: two numbers and their distance. Then ask: may a unit "
-        "that rises cancel one that falls?",
-        "1. The distance of each unit at each step, an array (T, D).  2. The spread of each unit, "
-        "an array (D,): never below floor.  3. Two averages over the units: of the distances, and "
-        "of the distances in units of the spread.",
-        "mean - mean[0] has the shape (T, D). np.maximum(a, b) takes the larger of two numbers, "
-        "entry by entry, and np.mean(..., axis=1) averages over the units.",
-    ),
-    why="You can now put a number on a word that is used for many things, and say what your number "
-    "does not see.",
 )

@@ -8,8 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .engine import Exercise, Probe, properties
-from .engine.card import Result
-from .engine.probes import dense_probes, gammas, gradients
+from .engine.probes import arguments, dense_probes
 
 
 def bn_backward(dy, x, gamma, eps):
@@ -46,30 +45,9 @@ bn_backward = Exercise(
     bn_backward,
     reference=_closed,
     returns=["dx", "dgamma", "dbeta"],
-    probes=lambda: dense_probes(
-        lambda rng, x, eps: {
-            "dy": gradients(rng, x),
-            "x": x,
-            "gamma": gammas(rng, x.shape[1]),
-            "eps": eps,
-        }
-    ),
+    probes=lambda: dense_probes(arguments("dy x gamma eps")),
     properties=properties.BACKWARD,
     hard={"large mean": properties.variance_loses_digits},
-    hints=(
-        "Start with dbeta and dgamma: they need one line each. For dx, x reaches y on three paths: "
-        "directly, through the mean and through the variance. Compute xhat and the standard "
-        "deviation again, as in the forward pass.",
-        "1. dbeta: each row of y contains beta once.  2. dgamma: each row contains gamma times "
-        "xhat.  3. dxhat = gamma * dy.  4. The gradient of the variance collects dxhat * (x - "
-        "mean) with the derivative of (var + eps) ** -0.5.  5. The gradient of the mean collects "
-        "-dxhat / std.  6. dx adds the three paths; the last two are shared by N examples.",
-        "With dvar and dmean for the gradients of variance and mean, the last line of that plan is "
-        "dx = dxhat / std + dvar * 2 * (x - mean) / len(x) + dmean / len(x): the direct path, that "
-        "through the variance and that through the mean.",
-    ),
-    why="With this and bn_forward a network with batch normalization can be trained: no library "
-    "does anything else in its backward pass.",
 )
 
 
@@ -295,95 +273,60 @@ def _suspects():
     ]
 
 
-def _verdict(function):
+def as_verdict(check):
     """The same function, with 1.0 (error found) or 0.0 (none) in place of the error it returns.
 
     2.0: found, but the number is far from the error.
     """
-    if not callable(function) or hasattr(function, "gives_a_verdict"):
-        return function
 
-    @functools.wraps(function)
-    def judged(*args):
-        error = function(*args)
+    @functools.wraps(check)
+    def judged(forward, backward, x):
+        error = check(forward, backward, x)
         if isinstance(error, bool | np.bool):
             raise TypeError(f"expected a number, the largest relative error, got {error}")
         is_number = isinstance(error, float | int | np.number | np.ndarray) and np.ndim(error) == 0
         if not is_number or np.isnan(error):
             return error
-        least, most = args[1].between
+        least, most = backward.between
         return float(error > FOUND) * (1.0 if least <= error <= most else 2.0)
 
-    judged.gives_a_verdict = True
     return judged
+
+
+def _in_words(case):
+    if case.got.error == case.want.error:
+        return None
+    returned = {
+        0.0: f"at most {FOUND:g} here, expected more.",
+        1.0: f"more than {FOUND:g} here, expected less.",
+        2.0: f"more than {FOUND:g} here, but another number than the error.",
+    }
+    nan = f"nan here, expected {'more' if case.want.error else 'less'} than {FOUND:g}."
+    return f"Your check returns {returned.get(float(case.got.error), nan)}"
+
+
+def _with_a_question(case):
+    said = _in_words(case)
+    return said and f"{said} {ANOTHER if case.got.error == 2 else case.given.backward.ask}"
 
 
 class JudgeOfChecks(Exercise):
     """An exercise whose solution is a check: what counts is which functions it calls wrong."""
 
-    def __init__(self, solution: Callable, **kwargs):
-        super().__init__(_verdict(solution), **kwargs)
-        self.properties = (_verdict_is_right,)
-
-    def _check(self, function) -> Result:
-        return super()._check(_verdict(function))
-
-    def _outputs(self, function, args):
-        return super()._outputs(_verdict(function), args)
-
-    def _correct(self, trials, single):
+    def agreement(self, trials) -> str:
         wrong = sum(row.probe.args["backward"].is_wrong for row in self.rows)
-        return self._result(
-            "correct",
+        return (
             f"It finds all {wrong} wrong backward functions and leaves the "
-            f"{len(self.rows) - wrong} right ones in peace.",
-            None,
-            self.why,
+            f"{len(self.rows) - wrong} right ones in peace."
         )
-
-    def _result(self, outcome, message, diagnosis=None, *more):
-        return super()._result(
-            outcome, *map(_in_words, (message,)), diagnosis, *map(_in_words, more)
-        )
-
-
-def _verdict_is_right(case):
-    if case.got.error == case.want.error:
-        return None
-    ask = ANOTHER if case.got.error == 2 else case.given.backward.ask
-    return f"error is {case.got.error:g}, expected {case.want.error:g}. {ask}"
-
-
-def _in_words(text: str) -> str:
-    """The error of a card is a verdict, 0 or 1, and no number that the student returned."""
-    for numbers, words in (
-        ("error is 0, expected 1.", f"your check returns at most {FOUND:g} here, expected more."),
-        ("error is 1, expected 0.", f"your check returns more than {FOUND:g} here, expected less."),
-        (
-            "error is 2, expected 1.",
-            f"your check returns more than {FOUND:g} here, but another number than the error.",
-        ),
-        ("error is nan, expected 0", f"your check returns nan here, expected less than {FOUND:g}"),
-        ("error is nan, expected 1", f"your check returns nan here, expected more than {FOUND:g}"),
-    ):
-        text = text.replace(numbers, words if not text.startswith(numbers) else words.capitalize())
-    return text
 
 
 gradient_check = JudgeOfChecks(
     gradient_check,
     reference=lambda forward, backward, x: backward.is_wrong * max(2 * FOUND, backward.between[0]),
+    adapt=as_verdict,
     returns=["error"],
     probes=_suspects,
-    properties=(),
-    hints=(
-        "Choose a dy for which the right gradient is not zero, and not the same for all y. The "
-        "loss is then L(x) = sum of dy * forward(x), with dy held fixed.",
-        "1. dy: random, of the shape of forward(x).  2. dx: what backward claims.  3. For each "
-        "entry of x, measure the slope of L by central differences (`measure` of the notebook does "
-        "that).  4. The largest difference of the two, without its sign, over the largest slope.",
-        "dy = rng.normal(size=forward(x).shape) and measure(lambda a: np.sum(dy * forward(a)), x) "
-        "are two of the four lines. Compare with np.abs(...).max().",
-    ),
-    why="A check that you have seen fail is one that you can trust.",
+    properties=(_with_a_question,),
+    last_word=_in_words,
 )

@@ -107,15 +107,4 @@ bn_backward_closed = Exercise(
     returns=["dx"],
     probes=lambda: dense_probes(_kept, called=("batch", "dy", "N = D")),
     properties=(columns_are_independent, right_factor, columns_sum_to_zero, nothing_along_xhat),
-    hints=(
-        "What is removed from dy is a + b * xhat (the line of Figure 1), with one a and one b for "
-        "each feature. Put dvar and dmean, the gradients of variance and mean, into the formula "
-        "for dx, with x - mean = xhat / inv_std, and read a and b off.",
-        "The path through the mean gives a: which sum over the batch is in dmean, and by what is "
-        "it divided? The path through the variance gives b, behind which xhat is left over: one "
-        "xhat comes from inside the sum, one stays outside. All powers of inv_std but one cancel.",
-        "a is the mean of dy over the batch, b the mean of dy * xhat. Both are (D,). What is left "
-        "of dy without a and b * xhat is multiplied by gamma and inv_std.",
-    ),
-    why="This is all that a library computes for dx: three lines in place of five nodes.",
 )

@@ -149,14 +149,5 @@ sync_statistics = Exercise(
     probes=_workers,
     properties=(moving_all_moves_the_mean, split_in_two),
     hard={"large mean": _loses_digits},
-    hints=(
-        "Two workers, each of whose values are all the same: 0, 0 and 6, 6. Both variances are 0. "
-        "What is the variance of all four values?",
-        "1. The count is a sum.  2. The mean weighs each worker by its share of the count.  3. A "
-        "value's distance from the common mean is its distance from its worker's mean, plus that "
-        "mean's distance from the common one: square, and average both over all values.",
-        "share = counts[:, None] / counts.sum() has the shape (k, 1), and weighs (k, C).",
-    ),
-    why="Batch norm on k machines needs 2 C + 1 numbers from each of them, and no image.",
     feature="channel",
 )

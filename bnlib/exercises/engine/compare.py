@@ -255,3 +255,6 @@ def _some(indices) -> str:
     """A list of indices, cut short where it is long."""
     found = indices.tolist()
     return str(found) if len(found) <= 8 else f"[{', '.join(map(str, found[:6]))}, ...]"
+
+
+OF_NUMBERS = (not_finite, rounded, few_digits_lost, responds_to_arguments)

@@ -19,18 +19,18 @@ import os
 import textwrap
 import warnings
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from types import SimpleNamespace
 
 import numpy as np
 
 from . import compare, sentences
 from .call import attempt, describe_error, text_of
-from .card import Result, Source, Text
+from .card import Result, Text
 from .compare import CannotTell, Case
 from .function import argument_order, check_function, is_untouched, reads_globals
-from .keep import keep
-from .mistakes import Catalogue, Mistake, read_mistakes
+from .mistakes import Catalogue, Mistake, read_mistakes, read_texts
+from .my_bn import keep
 from .outputs import read_outputs
 from .probes import Probe
 from .single import allowed, rounds
@@ -44,13 +44,16 @@ class Exercise:
     signature and docstring make the stub.  reference: the same values by other means, in float64.
     returns: names of the outputs.  probes: makes the inputs; the designed one comes first.
     properties: functions of a `Case` that return None, or a sentence with the violating numbers.
-    hints: an idea, a plan, nearly the code.  why: what a correct solution buys, in one sentence; a
-    function that makes it where it is read from the ledger.
     feature: what a feature is called here.  hard: for mistakes with `only_on`, see `Catalogue`.
     adapt: where the learner writes something else than a function of arrays (a class, a search):
     makes of it the function of arrays that is judged, with the original as its ``__wrapped__``.
+    last_word: where the outputs are verdicts, a property that says so in words. Those of numbers,
+    like few_digits_lost, say nothing then.
+    why: makes that sentence where it is read from the ledger.
 
-    The mistakes stand in the TOML file beside the solution's file (see mistakes.py).
+    The sentences stand in the TOML file beside the solution's: the mistakes (see mistakes.py), and
+    a table with the name of the exercise. hints: an idea, a plan, nearly the code.  why: what a
+    correct solution buys.  wrong: what is said of an output that no property finds a fault in.
     """
 
     def __init__(
@@ -60,12 +63,12 @@ class Exercise:
         reference: Callable,
         returns: Sequence[str],
         probes: Callable[[], list[Probe]],
-        properties: Sequence[Callable[[Case], str | None]],
-        hints: tuple[str, str, str],
-        why: str | Callable[[], str],
+        properties: Sequence[Callable[[Case], str | None]] = (),
         feature: str = "feature",
         hard: dict[str, Callable[[Case], bool]] | None = None,
         adapt: Callable[[Callable], Callable] | None = None,
+        last_word: Callable[[Case], str | None] | None = None,
+        why: Callable[[], str] | None = None,
     ):
         self.name = solution.__name__
         self.adapt = adapt or (lambda function: function)
@@ -76,16 +79,8 @@ class Exercise:
         self.returns = tuple(returns)
         self.answer, self.reference, self._why = solution, reference, why
         self.log: list[tuple[str, object]] = []  # what was asked, for the report
-        self._make_probes, self._hints = probes, hints
-        self._feature, self._hard = feature, hard or {}
-        self.properties = (
-            compare.not_finite,
-            compare.rounded,
-            compare.few_digits_lost,
-            compare.responds_to_arguments,
-            *properties,
-            compare.pattern_of_difference,
-        )
+        self._make_probes, self._own_properties = probes, tuple(properties)
+        self._feature, self._hard, self._last_word = feature, hard or {}, last_word
 
     # ------------------------------------------------------------ what students call
 
@@ -123,12 +118,12 @@ class Exercise:
         if level not in (1, 2, 3):
             raise ValueError(f"hint(level) expected level 1, 2 or 3, got {level!r}")
         self.log.append(("hint", level))
-        return Text(self._hints[level - 1], f"{self.name} · Hint {level} of 3")
+        return Text(self.texts["hints"][level - 1], f"{self.name} · Hint {level} of 3")
 
-    def solution(self) -> Source:
+    def solution(self) -> Text:
         """The source code of a solution; a string, shown as a card."""
         self.log.append(("solution", None))
-        return Source(self._source, f"{self.name} · Solution")
+        return Text(self._source, f"{self.name} · Solution", is_code=True)
 
     @property
     def _source(self) -> str:
@@ -159,14 +154,29 @@ class Exercise:
 
     # ------------------------------------------------------------ computed once
 
+    @cached_property
+    def texts(self) -> dict:
+        """hints, why and wrong, from the TOML file."""
+        return read_texts(self.answer)
+
     @property
     def why(self) -> str:
-        return self._why() if callable(self._why) else self._why
+        return self._why() if self._why else self.texts["why"]
+
+    @cached_property
+    def properties(self) -> tuple[Callable[[Case], str | None], ...]:
+        """What is asked of wrong outputs, in this order, until one is violated."""
+        if self._last_word:
+            return *self._own_properties, self._last_word
+        said = [
+            partial(Case.wrong_entry, name=n, sentence=s) for n, s in self.texts["wrong"].items()
+        ]
+        last = compare.pattern_of_difference
+        return *compare.OF_NUMBERS, *self._own_properties, *said, last
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        mistakes = read_mistakes(self.answer, self._feature)
-        return Catalogue(mistakes, self._outputs, self._hard)
+        return Catalogue(read_mistakes(self.answer, self._feature), self._outputs, self._hard)
 
     @property
     def mistakes(self) -> list[Mistake]:
@@ -175,10 +185,11 @@ class Exercise:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """The probes with the reference's outputs."""
+        """The probes with the reference's outputs: two to begin with, small ones, large ones."""
+        probes = self._make_probes()
         return [
             Row(probe, self._expected(probe.args), dict.fromkeys(self.returns, probe.tol))
-            for probe in self._make_probes()
+            for probe in probes[:2] + sorted(probes[2:], key=lambda probe: probe.large)
         ]
 
     def _expected(self, args: dict) -> dict[str, np.ndarray]:
@@ -202,15 +213,14 @@ class Exercise:
         if problem:
             return self._result("error", problem.message, problem.id)
         function = self.adapt(function)
-        first = run(function, self.rows[0])
-        if is_untouched(first.attempt, function):
+        trials, earlier, single = [run(function, self.rows[0])], [], {}
+        if is_untouched(trials[0].attempt, function):
             return self._result(
                 "not attempted",
                 f"Replace the `...` in {self.name} by your code, then run the check again. "
                 f"For a start: bnlib.exercises.{self.name}.hint(1)",
             )
-        trials, earlier = self._try_all(function, self.rows, first), []
-        single = {}
+        trials = self._try_all(function, self.rows, trials)
         if any(t.failed for t in trials) and not trials[-1].final:
             single = rounds(lambda args: self._call(function, args), self._expected, trials)
         if single:
@@ -247,27 +257,30 @@ class Exercise:
         rows = [(row, allowed(solve, row, rounded)) for row in self.rows]
         return [row.in_single(tol) for row, tol in rows if max(tol.values()) < 0.05]
 
-    def _try_all(self, function, rows, first: Trial | None = None) -> list[Trial]:
-        """The trials of all rows. If one fails on a small row, those of the small rows alone:
-        a wrong function may be a slow one too. Of a call not to be repeated, that trial alone.
+    def _try_all(self, function, rows, tried=()) -> list[Trial]:
+        """The trials of all rows, of which the first were tried already. If one fails, no large row
+        is tried: a wrong function may be a slow one too. After a call not to be repeated, none is.
         """
-        trials: dict[str, Trial] = {}
-        for row in sorted(rows, key=lambda row: row.probe.large and row is not rows[0]):
-            if row.probe.large and any(t.failed for t in trials.values()):
+        trials = list(tried)
+        for row in rows[len(trials) :]:
+            if trials[-1:] and trials[-1].final:
                 break
-            trial = first if first and row is rows[0] else run(function, row)
-            if trial.final:
-                return [trial]
-            trials[row.probe.name] = trial
-        return [trials[row.probe.name] for row in rows if row.probe.name in trials]
+            if not row.probe.large or not any(t.failed for t in trials):
+                trials.append(run(function, row))
+        return trials
+
+    def agreement(self, trials) -> str:
+        """What a correct function is told first."""
+        agree = "agrees" if len(self.returns) == 1 else "agree"
+        return (
+            f"{sentences.and_list(self.returns)} {agree} with the reference on "
+            f"{sentences.total(trials, self.rows)} test inputs, among them {trials[1].probe.name}."
+        )
 
     def _correct(self, trials, single: bool) -> Result:
-        agree = "agrees" if len(self.returns) == 1 else "agree"
         return self._result(
             "correct",
-            f"{sentences.and_list(self.returns)} {agree} with the reference on "
-            f"{sentences.total(trials, self.rows)} test inputs, among them "
-            f"{trials[1].probe.name}.",
+            self.agreement(trials),
             None,
             self.why,
             sentences.precision(trials, single),
@@ -291,7 +304,7 @@ class Exercise:
         elif shown.problem:
             numbers = f"{shown.problem.message} ({sentences.on(shown)})"
         else:
-            entry = compare.pattern_of_difference(self._case(None, shown, names))
+            entry = self.properties[-1](self._case(None, shown, names))
             numbers = f"In numbers, {sentences.on(shown)}: {entry}"
         return self._result(
             "not yet" if shown.attempt.error is None else "error",
@@ -322,7 +335,7 @@ class Exercise:
         failed = next(t for t in trials if t.failed)
         case = self._case(function, failed, self.returns)
         found = next(filter(None, (_test(p, case) for p in self.properties)))
-        entry = compare.pattern_of_difference(case)
+        entry = self.properties[-1](case)
         first, _, relation = entry.partition(". ")
         example = relation if first.rstrip(".") in found else f"For example, {entry}"
         return self._undiagnosed(

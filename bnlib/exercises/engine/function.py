@@ -5,7 +5,7 @@ from __future__ import annotations
 import dis
 import functools
 import inspect
-from types import CodeType, FunctionType
+from types import CodeType
 
 import numpy as np
 
@@ -32,7 +32,7 @@ def reads_globals(function: object) -> str:
     if not inspect.isfunction(function):
         return ""
     space = function.__globals__
-    loaded = {n: space.get(n) for n in loaded_globals(function)}
+    loaded = {n: space.get(n) for n in loaded_globals(function.__code__)}
     names = sorted(n for n, v in loaded.items() if isinstance(v, DATA) and not isinstance(v, bool))
     if not names:
         return ""
@@ -44,14 +44,12 @@ def reads_globals(function: object) -> str:
     )
 
 
-def loaded_globals(function: FunctionType) -> set[str]:
-    """Names that the function, or a function or comprehension in it, looks up as globals."""
-
-    def loaded(code):
-        names = {s.argval for s in dis.get_instructions(code) if s.opname == "LOAD_GLOBAL"}
-        return names.union(*(loaded(c) for c in code.co_consts if isinstance(c, CodeType)))
-
-    return loaded(function.__code__)
+def loaded_globals(code: CodeType) -> set[str]:
+    """Names that the code, or a function or comprehension in it, looks up as globals."""
+    found = {
+        s.argval for s in dis.get_instructions(code) if s.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
+    return found.union(*(loaded_globals(c) for c in code.co_consts if isinstance(c, CodeType)))
 
 
 def check_function(function: object, name: str, parameters: tuple[str, ...]) -> Problem | None:

@@ -238,6 +238,18 @@ VARIANTS = (
 )
 
 
+def arguments(names: str) -> Callable:
+    """A `complete` for dense_probes and conv_probes that makes these arguments, in this order."""
+    made = {
+        "x": lambda rng, x, eps: x,
+        "dy": lambda rng, x, eps: gradients(rng, x),
+        "gamma": lambda rng, x, eps: gammas(rng, x.shape[1]),
+        "beta": lambda rng, x, eps: betas(rng, x.shape[1]),
+        "eps": lambda rng, x, eps: eps,
+    }
+    return lambda rng, x, eps: {name: made[name](rng, x, eps) for name in names.split()}
+
+
 def dense_probes(
     complete: Callable,
     *,

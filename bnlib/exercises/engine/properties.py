@@ -21,7 +21,7 @@ def rows(a: np.ndarray) -> np.ndarray:
     return np.moveaxis(a, 1, -1).reshape(-1, a.shape[1])
 
 
-def _in_layout_of(a, its_rows):
+def in_layout_of(a, its_rows):
     """What rows(a) undoes: the rows as an array of the shape of a."""
     shape = np.moveaxis(a, 1, -1).shape
     return np.moveaxis(its_rows.reshape(shape), -1, 1)
@@ -29,7 +29,7 @@ def _in_layout_of(a, its_rows):
 
 def _shuffled(a, order):
     """The rows of a in another order, in a's own layout."""
-    return _in_layout_of(a, rows(a)[order])
+    return in_layout_of(a, rows(a)[order])
 
 
 def _words(case) -> dict:
@@ -135,7 +135,7 @@ def variance_loses_digits(case: Case) -> bool:
     """
     data = rows(case.given.x)
     columns = (data - data.mean(0)) / data.std(0)
-    x = _in_layout_of(case.given.x, columns)
+    x = in_layout_of(case.given.x, columns)
     return grows_with_the_square(
         lambda mean, dtype: error_of(case, x=(x + mean).astype(dtype).astype(np.float64))
     )
@@ -199,15 +199,15 @@ def xhat_behind_dgamma(case: Case) -> str | None:
     one_row = [np.zeros_like(dy) for _ in dy]
     for i, array in enumerate(one_row):
         array[i] = 1.0
-    xhat = np.array([case.call(dy=_in_layout_of(x, a)).dgamma for a in one_row])
+    xhat = np.array([case.call(dy=in_layout_of(x, a)).dgamma for a in one_row])
     if not close((dy * xhat).sum(0), case.got.dgamma, 1e-9):
         return None
     want = _normalised(case)[-1]
     forward = replace(
         case,
         given=SimpleNamespace(x=x, eps=case.given.eps),
-        got=SimpleNamespace(instead_of_xhat=_in_layout_of(x, xhat)),
-        want=SimpleNamespace(xhat=_in_layout_of(x, want)),
+        got=SimpleNamespace(instead_of_xhat=in_layout_of(x, xhat)),
+        want=SimpleNamespace(xhat=in_layout_of(x, want)),
     )
     said = column_means(forward) or column_variances(forward) or straight_line(forward)
     return said and f"Your dgamma is a sum of dy times something other than xhat. {said}"

@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass
 from html import escape
 from pathlib import Path
 
-from .keep import kept
+from .my_bn import kept
 
 HEAD = ("exercise", "passed", "kept", "checks", "hints", "solution", "mistakes on the way")
 
