@@ -67,10 +67,10 @@ class Case:
         """None if got agrees with want; else sentence with {got} and {want} of one failing entry.
 
         {at} is the entry's index in brackets, {i} its last number, the column; words fills in more:
-        texts, or arrays of which entry i is shown. tol: ten times the probe's unless given.
+        texts, or arrays of which entry i is shown. tol: ten times what is allowed unless given.
         """
         got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
-        if close(got, want, max(10 * self.probe.tol, 1e-13) if tol is None else tol):
+        if close(got, want, max(10 * max(self.tol.values()), 1e-13) if tol is None else tol):
             return None
         at = failing_entry(got, want)
         i = at[-1] if at else 0
