@@ -74,11 +74,17 @@ def gradient_check(forward, backward, x):
 FOUND = 1e-5  # an error above this counts as found
 
 
-class Named:
-    """A function with a name that cards can show."""
+class Suspect:
+    """A function with a name that cards can show; as a backward function it is to be judged.
 
-    def __init__(self, name: str, function: Callable):
-        self.name, self.function = name, function
+    ask: what to think about if the verdict is wrong.  between: of what size the returned error may
+    be, where it is known: for the largest entries as for lengths, and over the measured gradient,
+    the claimed one or both.
+    """
+
+    def __init__(self, name: str, function: Callable, ask: str = "", between=(FOUND, np.inf)):
+        self.name, self.function, self.ask, self.between = name, function, ask, between
+        self.is_wrong = ask != RIGHT
 
     def __call__(self, *args):
         return self.function(*args)
@@ -89,21 +95,10 @@ class Named:
     __repr__ = __str__ = lambda self: f"<{self.name}>"
 
 
-class Suspect(Named):
-    """A backward function to be judged. `ask`: what to think about if the verdict is wrong.
-
-    between: of what size the returned error may be, where it is known: for the largest entries as
-    for lengths, and over the measured gradient, the claimed one or both.
-    """
-
-    def __init__(self, name: str, function: Callable, ask: str, between=(FOUND, np.inf)):
-        super().__init__(name, function)
-        self.is_wrong, self.ask, self.between = ask != RIGHT, ask, between
-
-
 DY = "For which dy is the right gradient not zero, and does each part of it count?"
 ENTRIES = "Does each entry of x count, wherever it stands?"
 LARGEST = "Do you return the largest error, and not a mean that the other entries make small?"
+DISTANCE = "How far apart are x +- h?"
 SIGN = "What happens to the sign of a difference?"
 ANOTHER = "What is the largest difference here, divided by the largest entry of the gradient?"
 SIZE = "Is the error measured against the size of the gradient?"
@@ -111,6 +106,15 @@ RIGHT = (
     "It is right. Is the right gradient zero for the dy of your check, is the difference a central "
     "one, divided by the whole distance, and is the step neither too large nor too small?"
 )
+
+
+def _batch_norm(gamma, beta, eps):
+    """The function, and its right gradient."""
+
+    def forward(x):
+        return gamma * (x - x.mean(0)) / np.sqrt(x.var(0) + eps) + beta
+
+    return forward, lambda dy, x: _closed(dy, x, gamma, eps)[0]
 
 
 def _bn():
@@ -124,11 +128,7 @@ def _bn():
     deviations = np.array([0.3, 0.1, 0.2, 0.05])
     x = deviations * rng.standard_normal((6, 4)) + rng.uniform(-1, 1, 4)
 
-    def forward(x):
-        return gamma * (x - x.mean(0)) / np.sqrt(x.var(0) + eps) + beta
-
-    def right(dy, x):
-        return _closed(dy, x, gamma, eps)[0]
+    forward, right = _batch_norm(gamma, beta, eps)
 
     def raised(i, j):
         """Always upwards, so that a difference with its sign says the same for every dy."""
@@ -150,7 +150,7 @@ def _bn():
         ("with the wrong sign", lambda dy, x: -right(dy, x), SIGN),
         ("whose dx is too small by 1 everywhere", lambda dy, x: right(dy, x) - 1, SIGN),
         ("whose dx is too large by 1 everywhere", lambda dy, x: right(dy, x) + 1, SIGN),
-        ("whose dx is twice as long", lambda dy, x: 2 * right(dy, x), "How far apart are x +- h?"),
+        ("whose dx is twice as long", lambda dy, x: 2 * right(dy, x), DISTANCE),
         ("whose dx is 11 times as long", lambda dy, x: 11 * right(dy, x), SIZE, (0.4, 25.0)),
         ("with the examples in reverse order", lambda dy, x: right(dy, x)[::-1], ENTRIES),
         ("that returns dy", lambda dy, x: dy, DY),
@@ -170,12 +170,7 @@ def _two_examples():
     gamma, eps = np.array([1.2, -0.8, 1.5, 0.9, 1.1]), 1e-2
     x = np.array([[0.13, 171.3, -0.21, 0.17, -187.1], [-0.07, -143.9, 0.03, 0.42, 201.9]])
 
-    def forward(x):
-        return gamma * (x - x.mean(0)) / np.sqrt(x.var(0) + eps)
-
-    def right(dy, x):
-        return _closed(dy, x, gamma, eps)[0]
-
+    forward, right = _batch_norm(gamma, 0.0, eps)
     yield forward, Suspect("a right backward function of BN, with N = 2", right, RIGHT), x
 
 
@@ -197,14 +192,8 @@ def _others():
     def with_its_mean(dy, x):
         return np.full_like(dy, dy.mean()) @ W.T
 
-    def mean_of_sine(x):
-        return np.sin(x).mean(0)
-
-    def exponentials(x):
-        return np.exp(x).sum(keepdims=True)
-
     large, small = (lambda x: 1e7 * product(x)), (lambda x: 1e-9 * product(x))
-    found = (
+    for name, forward, backward, at, ask in (
         ("a right one of y = x @ W, with W (4, 3)", product, right, x, RIGHT),
         ("one of y = x @ W that does not use dy", product, without_dy, x, "Of which loss is dx?"),
         ("one of y = x @ W that uses the mean of dy", product, with_its_mean, x, DY),
@@ -212,27 +201,27 @@ def _others():
         ("one of y = 1e-9 * x @ W that returns zeros", small, lambda dy, x: 0 * x, x, SIZE),
         ("a right one of y = x**2", np.square, lambda dy, x: 2 * x * dy, square, RIGHT),
         ("one of y = x**2 without the 2", np.square, lambda dy, x: x * dy, square, DY),
-        (
-            *("a right one of y = the mean of sin(x) over axis 0", mean_of_sine),
-            *(lambda dy, x: np.cos(x) * dy / len(x), x, RIGHT),
-        ),
-        (
-            "one of y = the sum of exp(x) whose dx is too small",
-            exponentials,
-            lambda dy, x: np.exp(x) * (dy - 2 * abs(dy)),
-            x,
-            SIGN,
-        ),
-        (
-            *(
-                "one of y = minus the sum of exp(x) whose dx is too small",
-                lambda x: -exponentials(x),
-            ),
-            *(lambda dy, x: -np.exp(x) * (dy + 2 * abs(dy)), x, SIGN),
-        ),
-    )
-    for name, forward, function, x, ask in found:
-        yield forward, Suspect(name, function, ask), x
+    ):
+        yield forward, Suspect(name, backward, ask), at
+
+    def mean_of_sine(x):
+        return np.sin(x).mean(0)
+
+    def cosines(dy, x):
+        return np.cos(x) * dy / len(x)
+
+    name = "a right one of y = the mean of sin(x) over axis 0"
+    yield mean_of_sine, Suspect(name, cosines, RIGHT), x
+    for sign, of in ((1, "the sum"), (-1, "minus the sum")):
+
+        def exponentials(x, sign=sign):
+            return sign * np.exp(x).sum(keepdims=True)
+
+        def too_small(dy, x, sign=sign):
+            return sign * np.exp(x) * (dy - 2 * sign * abs(dy))
+
+        name = f"one of y = {of} of exp(x) whose dx is too small"
+        yield exponentials, Suspect(name, too_small, SIGN), x
 
 
 def _large():
@@ -250,16 +239,13 @@ def _large():
 
         return wrong
 
-    yield np.sin, Suspect("a right one of y = sin(x), with 200 entries", right, RIGHT), x
-    for name, wrong, ask in (
-        (
-            "half as long as it should be",
-            lambda dy, x: right(dy, x) / 2,
-            "How far apart are x +- h?",
-        ),
-        ("shifted by one row", lambda dy, x: np.roll(right(dy, x), 1, axis=0), ENTRIES),
+    one = "one of y = sin(x) whose dx is"
+    for name, backward, ask in (
+        ("a right one of y = sin(x), with 200 entries", right, RIGHT),
+        (f"{one} half as long as it should be", lambda dy, x: right(dy, x) / 2, DISTANCE),
+        (f"{one} shifted by one row", lambda dy, x: np.roll(right(dy, x), 1, axis=0), ENTRIES),
     ):
-        yield np.sin, Suspect(f"one of y = sin(x) whose dx is {name}", wrong, ask), x
+        yield np.sin, Suspect(name, backward, ask), x
     for number in (0, 29, 58, 87, 116, 145, 174, 199):
         i, j = divmod(number, x.shape[1])
         name = f"one of y = sin(x) whose dx[{i}, {j}] is off by 1e-4 of the largest of 200 entries"
@@ -268,7 +254,7 @@ def _large():
 
 def _suspects():
     return [
-        Probe(suspect.name, {"forward": Named("its y", forward), "backward": suspect, "x": x})
+        Probe(suspect.name, {"forward": Suspect("its y", forward), "backward": suspect, "x": x})
         for forward, suspect, x in (*_bn(), *_two_examples(), *_others(), *_large())
     ]
 

@@ -29,17 +29,24 @@ def _fold(W, b, gamma, beta, mean, var, eps):
     return outputs[1:] - outputs[0], outputs[0]
 
 
-def _fold_arguments(rng, W, eps) -> dict:
-    d, size = W.shape[1], np.sqrt(np.mean(W**2))
+def _arguments(rng, W, eps, features, mean=1.0, var=1.0) -> dict:
     return {
         "W": W,
-        "b": size * betas(rng, d),
-        "gamma": gammas(rng, d),
-        "beta": betas(rng, d),
-        "mean": size * betas(rng, d),
-        "var": size**2 * np.exp(rng.uniform(-2, 2, d)),
+        "b": _size(W) * betas(rng, W.shape[1]),
+        "gamma": gammas(rng, features),
+        "beta": betas(rng, features),
+        "mean": mean * betas(rng, features),
+        "var": var * np.exp(rng.uniform(-2, 2, features)),
         "eps": eps,
     }
+
+
+def _size(W):
+    return np.sqrt(np.mean(W**2))
+
+
+def _fold_arguments(rng, W, eps) -> dict:
+    return _arguments(rng, W, eps, W.shape[1], _size(W), _size(W) ** 2)
 
 
 fold_bn = Exercise(
@@ -75,16 +82,7 @@ def _fold_before(W, b, gamma, beta, mean, var, eps):
 
 def _fold_before_arguments(rng, x, eps) -> dict:
     W = np.ascontiguousarray(x.T)  # the designed layer has four inputs and six outputs
-    d, size = len(W), np.sqrt(np.mean(W**2))
-    return {
-        "W": W,
-        "b": size * betas(rng, W.shape[1]),
-        "gamma": gammas(rng, d),
-        "beta": betas(rng, d),
-        "mean": betas(rng, d),
-        "var": np.exp(rng.uniform(-2, 2, d)) * (1.0 if eps > 1e-6 else 10 * eps),
-        "eps": eps,
-    }
+    return _arguments(rng, W, eps, len(W), var=1.0 if eps > 1e-6 else 10 * eps)
 
 
 def output_at_the_mean(case: Case) -> str | None:

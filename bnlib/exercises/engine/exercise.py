@@ -27,7 +27,7 @@ import numpy as np
 from . import compare, sentences
 from .call import attempt, describe_error, text_of
 from .card import Result, Text
-from .compare import CannotTell, Case
+from .compare import CannotTell, Case, said_by
 from .function import argument_order, check_function, is_untouched, reads_globals
 from .mistakes import Catalogue, Mistake, read_mistakes, read_texts
 from .my_bn import keep
@@ -97,7 +97,8 @@ class Exercise:
                 return self._check(function)
         except (Exception, SystemExit, GeneratorExit) as error:  # only a very strange object
             reason = f"{type(error).__name__}: {text_of(error)}"
-            return self._result("error", f"The check could not judge this function ({reason}).")
+            said = f"The check could not judge this function ({reason})."
+            return self._result("error", None, said)
 
     def keep(self, function: Callable, folder: str | os.PathLike = ".") -> Text:
         """Write a function that passes into my_bn.py (of this folder); see keep.py."""
@@ -211,25 +212,26 @@ class Exercise:
     def _check(self, function) -> Result:
         problem = check_function(function, self.name, self.called_with)
         if problem:
-            return self._result("error", problem.message, problem.id)
+            return self._result("error", problem.id, problem.message)
         function = self.adapt(function)
         trials, earlier, single = [run(function, self.rows[0])], [], {}
         if is_untouched(trials[0].attempt, function):
             return self._result(
                 "not attempted",
+                None,
                 f"Replace the `...` in {self.name} by your code, then run the check again. "
                 f"For a start: bnlib.exercises.{self.name}.hint(1)",
             )
         trials = self._try_all(function, self.rows, trials)
         if any(t.failed for t in trials) and not trials[-1].final:
-            single = rounds(lambda args: self._call(function, args), self._expected, trials)
+            single = rounds(partial(self._call, function), self._expected, trials)
         if single:
             trials, earlier = self._try_all(function, self._in_single(single)), trials
         if trials[-1].final:
             return self._malformed(function, trials[-1:])
         problem = unsound(function, trials, earlier)
         if problem:
-            return self._result("not yet", problem.message, problem.id)
+            return self._result("not yet", problem.id, problem.message)
         if any(t.failed and not t.probe.integers for t in trials):  # integers come last
             trials = [t for t in trials if not t.probe.integers]
         if not any(t.failed for t in trials):
@@ -251,9 +253,7 @@ class Exercise:
     def _in_single(self, rounded: dict[str, set[str]]) -> list[Row]:
         """The rows as they are judged in float32, without those that it cannot represent."""
 
-        def solve(args):
-            return self._outputs(self.answer, args)
-
+        solve = partial(self._outputs, self.answer)
         rows = [(row, allowed(solve, row, rounded)) for row in self.rows]
         return [row.in_single(tol) for row, tol in rows if max(tol.values()) < 0.05]
 
@@ -271,22 +271,11 @@ class Exercise:
 
     def agreement(self, trials) -> str:
         """What a correct function is told first."""
-        agree = "agrees" if len(self.returns) == 1 else "agree"
-        return (
-            f"{sentences.and_list(self.returns)} {agree} with the reference on "
-            f"{sentences.total(trials, self.rows)} test inputs, among them {trials[1].probe.name}."
-        )
+        return sentences.agreement(self.returns, trials, self.rows)
 
     def _correct(self, trials, single: bool) -> Result:
-        return self._result(
-            "correct",
-            self.agreement(trials),
-            None,
-            self.why,
-            sentences.precision(trials, single),
-            sentences.left_out(trials, self.rows, single),
-            sentences.observed(trials[0]),
-        )
+        said = self.agreement(trials), self.why, sentences.precision(trials, single)
+        return self._result("correct", None, *said, sentences.observed(trials[0]))
 
     def _diagnosed(self, function, trials) -> Result | None:
         """The catalogued mistake that gives the same outputs on every probe."""
@@ -298,43 +287,42 @@ class Exercise:
         mistake, names = found
         shown = [t for t in trials if t.failed and (t.attempt.error or {*t.wrong} & {*names})]
         shown = next((t for t in shown if mistake.only_on in t.probe.tags), shown[0])
-        if shown.attempt.error is not None:
-            call = sentences.call(self.name, shown)
-            numbers = describe_error(shown.attempt.error, call, diagnosed=True)
-        elif shown.problem:
-            numbers = f"{shown.problem.message} ({sentences.on(shown)})"
-        else:
+        numbers = self._form(shown, diagnosed=True)
+        if not numbers:
             entry = self.properties[-1](self._case(None, shown, names))
-            numbers = f"In numbers, {sentences.on(shown)}: {entry}"
+            numbers = f"In numbers, for {shown.probe.name}: {entry}"
         return self._result(
             "not yet" if shown.attempt.error is None else "error",
-            mistake.message,
             mistake.id,
+            mistake.message,
             numbers,
-            sentences.also_wrong([n for n in wrong if n not in names]),
-            sentences.right_outputs(self.returns, wrong),
+            sentences.other_outputs(self.returns, wrong, names),
             reads_globals(function),
             sentences.observed(trials[0]),
         )
+
+    def _form(self, trial: Trial, diagnosed: bool = False) -> str:
+        """The exception of a trial, or what is wrong with the form of its outputs; or ""."""
+        if trial.attempt.error is not None:
+            return describe_error(trial.attempt.error, sentences.call(self.name, trial), diagnosed)
+        return f"{trial.problem.message} (for {trial.probe.name})" if trial.problem else ""
 
     def _malformed(self, function, trials) -> Result | None:
         """An exception, or outputs of the wrong form, on some probe."""
         bad = next((t for t in trials if t.failed and (t.attempt.error or t.problem)), None)
         if bad is None:
             return None
-        start = sentences.before(bad, trials[0])
+        said = sentences.before(bad, trials[0]) + self._form(bad)
         if bad.attempt.error is not None:
-            said = describe_error(bad.attempt.error, sentences.call(self.name, bad))
-            return self._undiagnosed(function, trials, "error", None, start + said)
-        said = f"{start}{bad.problem.message} ({sentences.on(bad)})"
-        right = sentences.right_outputs(self.returns, bad.wrong)
+            return self._undiagnosed(function, trials, "error", None, said)
+        right = sentences.other_outputs(self.returns, bad.wrong, bad.wrong)
         return self._undiagnosed(function, trials, "not yet", bad.problem.id, said, right)
 
     def _violated(self, function, trials) -> Result:
         """The first property that does not hold, with numbers."""
-        failed = next(t for t in trials if t.failed)
+        failed, wrong = next(t for t in trials if t.failed), self._wrong_outputs(trials)
         case = self._case(function, failed, self.returns)
-        found = next(filter(None, (_test(p, case) for p in self.properties)))
+        found = next(filter(None, (said_by(p, case) for p in self.properties)))
         entry = self.properties[-1](case)
         first, _, relation = entry.partition(". ")
         example = relation if first.rstrip(".") in found else f"For example, {entry}"
@@ -343,9 +331,9 @@ class Exercise:
             trials,
             "not yet",
             None,
-            f"{found}\nThis is {sentences.on(failed)}.",
+            f"{found}\nThis is for {failed.probe.name}.",
             example if entry not in found else "",
-            sentences.right_outputs(self.returns, self._wrong_outputs(trials)),
+            sentences.other_outputs(self.returns, wrong, wrong),
             sentences.where(trials, self.rows),
             sentences.hard(trials),
         )
@@ -353,10 +341,10 @@ class Exercise:
     def _undiagnosed(self, function, trials, outcome, diagnosis, *said) -> Result:
         """What was found, with the reasons that a look at the function suggests."""
         order = argument_order(function, self.called_with)
-        more = reads_globals(function), sentences.observed(trials[0])
+        said = *said, reads_globals(function), sentences.observed(trials[0])
         if order:
-            return self._result(outcome, order.message, order.id, *said, *more)
-        return self._result(outcome, said[0], diagnosis, *said[1:], *more)
+            return self._result(outcome, order.id, order.message, *said)
+        return self._result(outcome, diagnosis, *said)
 
     def _wrong_outputs(self, trials) -> list[str]:
         return [name for name in self.returns if any(name in t.wrong for t in trials if t.failed)]
@@ -365,41 +353,32 @@ class Exercise:
         """What a property looks at: arguments, outputs and expected outputs in names."""
         args = trial.probe.args
 
-        def changed(changes: dict) -> dict:
-            new = args | changes
-            return {
-                k: np.asarray(v, args[k].dtype) if isinstance(args[k], np.ndarray) else v
-                for k, v in new.items()
-            }
+        def outputs_of(call):
+            def with_changes(**changes):
+                outputs = call(
+                    {
+                        k: np.asarray(v, args[k].dtype) if isinstance(args[k], np.ndarray) else v
+                        for k, v in (args | changes).items()
+                    }
+                )
+                if outputs is None:
+                    raise CannotTell
+                return _namespace(outputs, names)
 
-        def reference(**changes):
-            return _namespace(self._expected(changed(changes)), names)
-
-        def call(**changes):
-            outputs = self._call(function, changed(changes))
-            if outputs is None:
-                raise CannotTell
-            return _namespace(outputs, names)
+            return with_changes
 
         return Case(
             trial.probe,
             SimpleNamespace(**_in_float64(args)),
             _namespace(trial.outputs, names),
             _namespace(trial.row.expected, names),
-            call,
-            reference,
+            outputs_of(partial(self._call, function)),
+            outputs_of(self._expected),
             trial.row.tol,
         )
 
-    def _result(self, outcome: str, message: str, diagnosis: str | None = None, *more) -> Result:
-        return Result(self.name, outcome, "\n".join(filter(None, [message, *more])), diagnosis)
-
-
-def _test(prop, case: Case) -> str | None:
-    try:
-        return prop(case)
-    except CannotTell:
-        return None
+    def _result(self, outcome: str, diagnosis: str | None, *said: str) -> Result:
+        return Result(self.name, outcome, "\n".join(filter(None, said)), diagnosis)
 
 
 def _in_float64(args: dict) -> dict:

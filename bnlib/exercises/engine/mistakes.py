@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .compare import CannotTell, Case
+from .compare import Case, said_by
 from .trial import Row, Trial
 
 KEYS = {"id", "exercise", "say", "edit", "only_on"}
@@ -149,7 +149,7 @@ class Catalogue:
             tag = mistake.only_on
             failed = [t for t in trials if t.failed and tag not in t.probe.tags]
             there = all(t.row.single or t.nearly_right for t in failed)
-            return wrong if there and self._confirmed(mistake, case) else []
+            return wrong if there and said_by(self._hard[tag], case) else []
         trials = [t for t in trials if not t.probe.tag and not t.probe.may_raise]
         affected: set[str] = set()
         for trial in trials:  # most mistakes are ruled out by the first probe
@@ -160,9 +160,3 @@ class Catalogue:
         # An output may turn out to be affected on a later probe only: so compare all once more.
         alike = all(t.equals(self.outputs(mistake, t.row)[0], affected) for t in trials)
         return [n for n in wrong if n in affected] if alike else []
-
-    def _confirmed(self, mistake: Mistake, case) -> bool:
-        try:
-            return self._hard[mistake.only_on](case)
-        except CannotTell:
-            return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class Row:
     def in_single(self, allowed: dict[str, float]) -> Row:
         """The same, with more allowed for the outputs that are calculated in float32."""
         tol = {name: max(tol, allowed.get(name, 0.0)) for name, tol in self.tol.items()}
-        return Row(self.probe, self.expected, tol, single=True)
+        return replace(self, tol=tol, single=True)
 
     def right(self, name: str, value: np.ndarray) -> bool:
         """Is value the expected one, within the error that is allowed for that output?"""
@@ -94,7 +94,7 @@ class Trial:
         """The arrays that the call returned hold other numbers by now (outputs are copies)."""
         values = [self.attempt.value] if len(self.row.tol) == 1 else self.attempt.value
         return bool(self.outputs) and any(
-            not close(np.float64(self.outputs[n]), np.asarray(value, np.float64), 0.0)
+            not close(np.asarray(self.outputs[n], float), np.asarray(value, float), 0.0)
             for n, value in zip(self.row.tol, values)
             if n in self.outputs and isinstance(value, np.ndarray)
         )
