@@ -101,7 +101,7 @@ class Exercise:
             return self._result("error", None, said)
 
     def keep(self, function: Callable, folder: str | os.PathLike = ".") -> Text:
-        """Write a function that passes into my_bn.py (of this folder); see keep.py."""
+        """Write a function that passes into my_bn.py (of this folder); see my_bn.py."""
         from .. import available
 
         return keep(function, self.name, available, folder)
