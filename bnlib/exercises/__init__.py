@@ -12,8 +12,8 @@ import os
 import pkgutil
 
 from .engine import Exercise, Mistake
-from .engine.library import Library
-from .engine.library import library as read_library
+from .engine.my_bn import Library
+from .engine.my_bn import library as read_library
 from .engine.report import Report
 from .engine.report import report as table
 

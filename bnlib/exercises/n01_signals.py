@@ -49,15 +49,6 @@ init_std = Exercise(
         for n in FAN_INS
     ],
     properties=(mean_square_is_kept,),
-    hints=(
-        "A unit adds up fan_in terms, each a weight times an input. How large is the mean square "
-        "of such a sum, and how much of it does the ReLU let through?",
-        "1. Mean square of the sum: fan_in * std^2 times that of the inputs.  2. The ReLU sets the "
-        "negative half to zero, so half of it is left.  3. The product should be 1.",
-        "Solve fan_in * std^2 / 2 = 1 for std; np.sqrt or ** 0.5 gives the root.",
-    ),
-    why="A ReLU network with these weights passes on a signal of the same size through any number "
-    "of layers, so that its last layer learns from the first step on.",
 )
 
 
@@ -176,14 +167,4 @@ saturated_fraction = Exercise(
     probes=_saturated_probes,
     properties=(both_sides_count, one_entry_counts),
     hard={"large z": _exp_overflows},
-    hints=(
-        "Draw the sigmoid and its derivative. Where is the derivative largest, and how large is it "
-        "there?",
-        "1. s, the sigmoid of z.  2. Its derivative s * (1 - s).  3. Compare it with 5 % of its "
-        "largest possible value.  4. The mean of the comparison's True and False.",
-        "The derivative is largest for z = 0, where s = 1/2. np.mean of an array of True and False "
-        "is the share of True.",
-    ),
-    why="A saturated unit passes on next to no gradient: this number says how much of a layer has "
-    "stopped learning.",
 )

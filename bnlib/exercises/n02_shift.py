@@ -28,14 +28,9 @@ def shift(mean, std, floor):
 
 
 def _one_by_one(mean, std, floor):
-    moved, relative = [0.0] * len(mean), [0.0] * len(mean)
-    units = mean.shape[1]
-    for t, row in enumerate(mean):
-        for k in range(units):
-            distance = abs(float(row[k]) - float(mean[0, k]))
-            moved[t] += distance / units
-            relative[t] += distance / max(float(std[0, k]), floor) / units
-    return np.array(moved), np.array(relative)
+    units, moved = range(mean.shape[1]), [np.abs(row - mean[0]) for row in mean]
+    relative = [[row[k] / max(std[0, k], floor) for k in units] for row in moved]
+    return np.array([sum(row) / len(row) for row in moved]), np.mean(relative, axis=1)
 
 
 # ---------------------------------------------------------------- probes
@@ -109,15 +104,19 @@ def _probes() -> list[Probe]:
 # ---------------------------------------------------------------- properties
 
 
+BOTH = "moved relative"
+
+
 def starts_at_zero(case):
-    for name in ("moved", "relative"):
-        said = case.differ(
-            getattr(case.got, name)[0], 0.0, f"At step 0 nothing has moved yet, but {name}[0] is "
-            "{got}, expected {want}."
-        )  # fmt: skip
-        if said:
-            return said
-    return None
+    said = (
+        case.differ(
+            getattr(case.got, name)[0],
+            0.0,
+            f"At step 0 nothing has moved yet, but {name}[0] is {{got}}, expected {{want}}.",
+        )
+        for name in BOTH.split()
+    )
+    return next(filter(None, said), None)
 
 
 def steps_stand_alone(case):
@@ -127,12 +126,13 @@ def steps_stand_alone(case):
         return None
     mean[1] += 1.0
     std[1] *= 3.0
-    return _same_after(
-        case,
-        case.call(mean=mean, std=std),
-        np.r_[0, 2 : len(mean)],
+    return case.stays(
+        BOTH,
         "When the unit is elsewhere at step 1, {name} at another step changes from {want} to {got} "
         "(expected: it stays). Between which two steps is the distance?",
+        np.r_[0, 2 : len(mean)],
+        mean=mean,
+        std=std,
     )
 
 
@@ -140,64 +140,52 @@ def direction_does_not_matter(case):
     """A unit that moves down counts as one that moves up by as much."""
     mean = case.given.mean.copy()
     mean[:, 0] = 2 * mean[0, 0] - mean[:, 0]
-    return _same_after(
-        case,
-        case.call(mean=mean),
-        slice(None),
+    return case.stays(
+        BOTH,
         "When unit 0 moves as far, but the other way, {name} changes from {want} to {got} "
         "(expected: it stays). May units that move in opposite directions cancel?",
+        mean=mean,
     )
 
 
 def later_spread_does_not_matter(case):
     std = case.given.std.copy()
     std[1:] = 2 * std[1:] + 1.0
-    return _same_after(
-        case,
-        case.call(std=std),
-        slice(None),
+    return case.stays(
+        BOTH,
         "When the stds after step 0 change, {name} changes from {want} to {got} (expected: it "
         "stays). At which step is the spread taken?",
+        std=std,
     )
 
 
 def twice_the_units(case):
     """The same units listed twice give the same averages."""
-    args = {k: np.hstack([getattr(case.given, k)] * 2) for k in ("mean", "std")}
-    return _same_after(
-        case,
-        case.call(**args),
-        slice(None),
+    return case.stays(
+        BOTH,
         "When every unit is listed twice, {name} changes from {want} to {got} (expected: it stays, "
         "being an average).",
+        **{k: np.hstack([getattr(case.given, k)] * 2) for k in ("mean", "std")},
     )
 
 
 def one_unit(case):
     """Of a unit alone: the distance, and the distance over its spread."""
-    mean, std = case.given.mean, case.given.std
+    mean, std, floor = case.given.mean, case.given.std[0], case.given.floor
     for k in range(mean.shape[1]):
-        got = case.call(mean=mean[:, [k]], std=std[:, [k]])
+        got = case.call(mean=mean[:, [k]], std=case.given.std[:, [k]])
         distance = np.abs(mean[-1, k] - mean[0, k])
         said = case.differ(
-            got.moved[-1], distance, f"Unit {k} alone goes from {mean[0, k]:.3g} to "
-            f"{mean[-1, k]:.3g}, and moved says {{got}}, expected {{want}}."
+            got.moved[-1],
+            distance,
+            f"Unit {k} alone goes from {mean[0, k]:.3g} to {mean[-1, k]:.3g}, and moved says "
+            "{got}, expected {want}.",
         ) or case.differ(
-            got.relative[-1], distance / max(std[0, k], case.given.floor),
-            f"Unit {k} alone moves by {distance:.3g}, its std at step 0 is {std[0, k]:.3g}, the "
-            f"floor {case.given.floor:g}; relative says {{got}}, expected {{want}}."
-        )  # fmt: skip
-        if said:
-            return said
-    return None
-
-
-def _same_after(case, got, steps, sentence):
-    for name in ("moved", "relative"):
-        said = case.differ(
-            getattr(got, name)[steps], getattr(case.got, name)[steps],
-            sentence.replace("{name}", name),
-        )  # fmt: skip
+            got.relative[-1],
+            distance / max(std[k], floor),
+            f"Unit {k} alone moves by {distance:.3g}, its std at step 0 is {std[k]:.3g}, the floor "
+            f"{floor:g}; relative says {{got}}, expected {{want}}.",
+        )
         if said:
             return said
     return None
@@ -216,15 +204,4 @@ shift = Exercise(
         one_unit,
         twice_the_units,
     ),
-    hints=(
-        "Begin with one unit at one step: two numbers and their distance. Then ask: may a unit "
-        "that rises cancel one that falls?",
-        "1. The distance of each unit at each step, an array (T, D).  2. The spread of each unit, "
-        "an array (D,): never below floor.  3. Two averages over the units: of the distances, and "
-        "of the distances in units of the spread.",
-        "mean - mean[0] has the shape (T, D). np.maximum(a, b) takes the larger of two numbers, "
-        "entry by entry, and np.mean(..., axis=1) averages over the units.",
-    ),
-    why="You can now put a number on a word that is used for many things, and say what your number "
-    "does not see.",
 )

@@ -6,7 +6,7 @@ import numpy as np
 
 from .engine import Exercise, properties
 from .engine.compare import close
-from .engine.probes import Probe, betas, dense_probes, gammas, with_integers
+from .engine.probes import Probe, arguments, dense_probes, with_integers
 
 # ---------------------------------------------------------------- solutions
 
@@ -50,17 +50,11 @@ def stable_variance(x):
 
 
 def _standardize(x, eps):
-    deviations = x - np.add.reduce(x, 0) / len(x)
-    return deviations * (np.einsum("nd,nd->d", deviations, deviations) / len(x) + eps) ** -0.5
+    return (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + eps)
 
 
 def _bn_forward(x, gamma, beta, eps):
-    return np.einsum("nd,d->nd", _standardize(x, eps), gamma) + beta
-
-
-def _stable_variance(x):
-    deviations = x - np.add.reduce(x, 0) / len(x)
-    return np.einsum("nd,nd->d", deviations, deviations) / len(x)
+    return _standardize(x, eps) * gamma + beta
 
 
 # ---------------------------------------------------------------- variances
@@ -68,11 +62,11 @@ def _stable_variance(x):
 
 def shift_changes_no_variance(case):
     """The variance of x + 1 is that of x."""
-    return case.differ(
-        case.call(x=case.given.x + 1.0).var,
-        case.got.var,
+    return case.stays(
+        "var",
         "With 1 added to every number of x, the variance of feature {i} changes from {want} to "
         "{got}. How far do the numbers lie from *each other*, before and after?",
+        x=case.given.x + 1.0,
     )
 
 
@@ -114,9 +108,7 @@ def one_mean_for_all(case) -> bool:
 
 
 def _variance_probes():
-    probes = dense_probes(
-        lambda rng, x, eps: {"x": x}, called=("batch", "x", "N = D"), one="left out"
-    )
+    probes = dense_probes(arguments("x"), one="left out")
     means = np.array([0.0, 1e5, -1e5, 3e5])
     x = (means + probes[0].args["x"]).astype(np.float32)
     name = "float32 with means of 0, 100,000, -100,000 and 300,000"
@@ -141,50 +133,23 @@ standardize = Exercise(
     standardize,
     reference=_standardize,
     returns=["xhat"],
-    probes=lambda: with_integers(dense_probes(lambda rng, x, eps: {"x": x, "eps": eps})),
+    probes=lambda: with_integers(dense_probes(arguments("x eps"))),
     properties=properties.FORWARD,
     hard={"large mean": properties.variance_loses_digits},
-    hints=(
-        "Think of one column of x: N values of one feature. Move its centre to 0, then make its "
-        "spread 1. All D columns can be done at once.",
-        "1. The mean of each column: D numbers.  2. The deviations from it: (N, D).  3. The mean "
-        "of their squares, again D numbers.  4. Deviations over the square root of (that + eps).",
-        "mean = x.mean(axis=0) has the shape (D,) and is subtracted from each row of x by "
-        "broadcasting. The same axis serves for the variance. eps goes inside np.sqrt.",
-    ),
-    why="Whatever the layer before does to the scale of a feature, the next layer now sees mean 0 "
-    "and variance 1.",
 )
 
 bn_forward = Exercise(
     bn_forward,
     reference=_bn_forward,
     returns=["y"],
-    probes=lambda: with_integers(
-        dense_probes(
-            lambda rng, x, eps: {
-                "x": x,
-                "gamma": gammas(rng, x.shape[1]),
-                "beta": betas(rng, x.shape[1]),
-                "eps": eps,
-            }
-        )
-    ),
+    probes=lambda: with_integers(dense_probes(arguments("x gamma beta eps"))),
     properties=properties.FORWARD,
     hard={"large mean": properties.variance_loses_digits},
-    hints=(
-        "You have xhat from the exercise before. Each feature then gets a scale and a shift of its "
-        "own, which the network learns.",
-        "1. xhat as in standardize.  2. Multiply column i by gamma[i].  3. Add beta[i] to it.",
-        "gamma and beta have the shape (D,), so gamma * xhat multiplies each row of xhat by all of "
-        "gamma: column i by gamma[i]. No loop is needed.",
-    ),
-    why="Mean and scale of y no longer come from the batch; beta and gamma set them.",
 )
 
 stable_variance = Exercise(
     stable_variance,
-    reference=_stable_variance,
+    reference=lambda x: x.var(axis=0),
     returns=["var"],
     probes=_variance_probes,
     properties=(digits_for_each_mean, shift_changes_no_variance, scale_is_squared),
@@ -192,13 +157,4 @@ stable_variance = Exercise(
         "large mean": properties.variance_loses_digits,
         "unequal means": one_mean_for_all,
     },
-    hints=(
-        "The difference of two numbers near 10^8 has no digits left in float32. Which numbers near "
-        "0 have the same variance as the given ones?",
-        "1. Shift each feature by one number that lies near all of its values; you need not know "
-        "its mean for that.  2. The formula as it stands, of the shifted numbers.",
-        "Any example of the batch will do: x[0] has the shape (D,) and lies near the other rows. "
-        "Use the shifted numbers in both terms; nothing has to be added back.",
-    ),
-    why="A BN that reads its input once keeps its digits this way, wherever its features lie.",
 )

@@ -8,8 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .engine import Exercise, Probe, properties
-from .engine.card import Result
-from .engine.probes import dense_probes, gammas, gradients
+from .engine.probes import arguments, dense_probes
 
 
 def bn_backward(dy, x, gamma, eps):
@@ -46,30 +45,9 @@ bn_backward = Exercise(
     bn_backward,
     reference=_closed,
     returns=["dx", "dgamma", "dbeta"],
-    probes=lambda: dense_probes(
-        lambda rng, x, eps: {
-            "dy": gradients(rng, x),
-            "x": x,
-            "gamma": gammas(rng, x.shape[1]),
-            "eps": eps,
-        }
-    ),
+    probes=lambda: dense_probes(arguments("dy x gamma eps")),
     properties=properties.BACKWARD,
     hard={"large mean": properties.variance_loses_digits},
-    hints=(
-        "Start with dbeta and dgamma: they need one line each. For dx, x reaches y on three paths: "
-        "directly, through the mean and through the variance. Compute xhat and the standard "
-        "deviation again, as in the forward pass.",
-        "1. dbeta: each row of y contains beta once.  2. dgamma: each row contains gamma times "
-        "xhat.  3. dxhat = gamma * dy.  4. The gradient of the variance collects dxhat * (x - "
-        "mean) with the derivative of (var + eps) ** -0.5.  5. The gradient of the mean collects "
-        "-dxhat / std.  6. dx adds the three paths; the last two are shared by N examples.",
-        "With dvar and dmean for the gradients of variance and mean, the last line of that plan is "
-        "dx = dxhat / std + dvar * 2 * (x - mean) / len(x) + dmean / len(x): the direct path, that "
-        "through the variance and that through the mean.",
-    ),
-    why="With this and bn_forward a network with batch normalization can be trained: no library "
-    "does anything else in its backward pass.",
 )
 
 
@@ -96,11 +74,17 @@ def gradient_check(forward, backward, x):
 FOUND = 1e-5  # an error above this counts as found
 
 
-class Named:
-    """A function with a name that cards can show."""
+class Suspect:
+    """A function with a name that cards can show; as a backward function it is to be judged.
 
-    def __init__(self, name: str, function: Callable):
-        self.name, self.function = name, function
+    ask: what to think about if the verdict is wrong.  between: of what size the returned error may
+    be, where it is known: for the largest entries as for lengths, and over the measured gradient,
+    the claimed one or both.
+    """
+
+    def __init__(self, name: str, function: Callable, ask: str = "", between=(FOUND, np.inf)):
+        self.name, self.function, self.ask, self.between = name, function, ask, between
+        self.is_wrong = ask != RIGHT
 
     def __call__(self, *args):
         return self.function(*args)
@@ -111,21 +95,10 @@ class Named:
     __repr__ = __str__ = lambda self: f"<{self.name}>"
 
 
-class Suspect(Named):
-    """A backward function to be judged. `ask`: what to think about if the verdict is wrong.
-
-    between: of what size the returned error may be, where it is known: for the largest entries as
-    for lengths, and over the measured gradient, the claimed one or both.
-    """
-
-    def __init__(self, name: str, function: Callable, ask: str, between=(FOUND, np.inf)):
-        super().__init__(name, function)
-        self.is_wrong, self.ask, self.between = ask != RIGHT, ask, between
-
-
 DY = "For which dy is the right gradient not zero, and does each part of it count?"
 ENTRIES = "Does each entry of x count, wherever it stands?"
 LARGEST = "Do you return the largest error, and not a mean that the other entries make small?"
+DISTANCE = "How far apart are x +- h?"
 SIGN = "What happens to the sign of a difference?"
 ANOTHER = "What is the largest difference here, divided by the largest entry of the gradient?"
 SIZE = "Is the error measured against the size of the gradient?"
@@ -133,6 +106,15 @@ RIGHT = (
     "It is right. Is the right gradient zero for the dy of your check, is the difference a central "
     "one, divided by the whole distance, and is the step neither too large nor too small?"
 )
+
+
+def _batch_norm(gamma, beta, eps):
+    """The function, and its right gradient."""
+
+    def forward(x):
+        return gamma * (x - x.mean(0)) / np.sqrt(x.var(0) + eps) + beta
+
+    return forward, lambda dy, x: _closed(dy, x, gamma, eps)[0]
 
 
 def _bn():
@@ -146,11 +128,7 @@ def _bn():
     deviations = np.array([0.3, 0.1, 0.2, 0.05])
     x = deviations * rng.standard_normal((6, 4)) + rng.uniform(-1, 1, 4)
 
-    def forward(x):
-        return gamma * (x - x.mean(0)) / np.sqrt(x.var(0) + eps) + beta
-
-    def right(dy, x):
-        return _closed(dy, x, gamma, eps)[0]
+    forward, right = _batch_norm(gamma, beta, eps)
 
     def raised(i, j):
         """Always upwards, so that a difference with its sign says the same for every dy."""
@@ -172,7 +150,7 @@ def _bn():
         ("with the wrong sign", lambda dy, x: -right(dy, x), SIGN),
         ("whose dx is too small by 1 everywhere", lambda dy, x: right(dy, x) - 1, SIGN),
         ("whose dx is too large by 1 everywhere", lambda dy, x: right(dy, x) + 1, SIGN),
-        ("whose dx is twice as long", lambda dy, x: 2 * right(dy, x), "How far apart are x +- h?"),
+        ("whose dx is twice as long", lambda dy, x: 2 * right(dy, x), DISTANCE),
         ("whose dx is 11 times as long", lambda dy, x: 11 * right(dy, x), SIZE, (0.4, 25.0)),
         ("with the examples in reverse order", lambda dy, x: right(dy, x)[::-1], ENTRIES),
         ("that returns dy", lambda dy, x: dy, DY),
@@ -192,12 +170,7 @@ def _two_examples():
     gamma, eps = np.array([1.2, -0.8, 1.5, 0.9, 1.1]), 1e-2
     x = np.array([[0.13, 171.3, -0.21, 0.17, -187.1], [-0.07, -143.9, 0.03, 0.42, 201.9]])
 
-    def forward(x):
-        return gamma * (x - x.mean(0)) / np.sqrt(x.var(0) + eps)
-
-    def right(dy, x):
-        return _closed(dy, x, gamma, eps)[0]
-
+    forward, right = _batch_norm(gamma, 0.0, eps)
     yield forward, Suspect("a right backward function of BN, with N = 2", right, RIGHT), x
 
 
@@ -219,14 +192,8 @@ def _others():
     def with_its_mean(dy, x):
         return np.full_like(dy, dy.mean()) @ W.T
 
-    def mean_of_sine(x):
-        return np.sin(x).mean(0)
-
-    def exponentials(x):
-        return np.exp(x).sum(keepdims=True)
-
     large, small = (lambda x: 1e7 * product(x)), (lambda x: 1e-9 * product(x))
-    found = (
+    for name, forward, backward, at, ask in (
         ("a right one of y = x @ W, with W (4, 3)", product, right, x, RIGHT),
         ("one of y = x @ W that does not use dy", product, without_dy, x, "Of which loss is dx?"),
         ("one of y = x @ W that uses the mean of dy", product, with_its_mean, x, DY),
@@ -234,27 +201,27 @@ def _others():
         ("one of y = 1e-9 * x @ W that returns zeros", small, lambda dy, x: 0 * x, x, SIZE),
         ("a right one of y = x**2", np.square, lambda dy, x: 2 * x * dy, square, RIGHT),
         ("one of y = x**2 without the 2", np.square, lambda dy, x: x * dy, square, DY),
-        (
-            *("a right one of y = the mean of sin(x) over axis 0", mean_of_sine),
-            *(lambda dy, x: np.cos(x) * dy / len(x), x, RIGHT),
-        ),
-        (
-            "one of y = the sum of exp(x) whose dx is too small",
-            exponentials,
-            lambda dy, x: np.exp(x) * (dy - 2 * abs(dy)),
-            x,
-            SIGN,
-        ),
-        (
-            *(
-                "one of y = minus the sum of exp(x) whose dx is too small",
-                lambda x: -exponentials(x),
-            ),
-            *(lambda dy, x: -np.exp(x) * (dy + 2 * abs(dy)), x, SIGN),
-        ),
-    )
-    for name, forward, function, x, ask in found:
-        yield forward, Suspect(name, function, ask), x
+    ):
+        yield forward, Suspect(name, backward, ask), at
+
+    def mean_of_sine(x):
+        return np.sin(x).mean(0)
+
+    def cosines(dy, x):
+        return np.cos(x) * dy / len(x)
+
+    name = "a right one of y = the mean of sin(x) over axis 0"
+    yield mean_of_sine, Suspect(name, cosines, RIGHT), x
+    for sign, of in ((1, "the sum"), (-1, "minus the sum")):
+
+        def exponentials(x, sign=sign):
+            return sign * np.exp(x).sum(keepdims=True)
+
+        def too_small(dy, x, sign=sign):
+            return sign * np.exp(x) * (dy - 2 * sign * abs(dy))
+
+        name = f"one of y = {of} of exp(x) whose dx is too small"
+        yield exponentials, Suspect(name, too_small, SIGN), x
 
 
 def _large():
@@ -272,16 +239,13 @@ def _large():
 
         return wrong
 
-    yield np.sin, Suspect("a right one of y = sin(x), with 200 entries", right, RIGHT), x
-    for name, wrong, ask in (
-        (
-            "half as long as it should be",
-            lambda dy, x: right(dy, x) / 2,
-            "How far apart are x +- h?",
-        ),
-        ("shifted by one row", lambda dy, x: np.roll(right(dy, x), 1, axis=0), ENTRIES),
+    one = "one of y = sin(x) whose dx is"
+    for name, backward, ask in (
+        ("a right one of y = sin(x), with 200 entries", right, RIGHT),
+        (f"{one} half as long as it should be", lambda dy, x: right(dy, x) / 2, DISTANCE),
+        (f"{one} shifted by one row", lambda dy, x: np.roll(right(dy, x), 1, axis=0), ENTRIES),
     ):
-        yield np.sin, Suspect(f"one of y = sin(x) whose dx is {name}", wrong, ask), x
+        yield np.sin, Suspect(name, backward, ask), x
     for number in (0, 29, 58, 87, 116, 145, 174, 199):
         i, j = divmod(number, x.shape[1])
         name = f"one of y = sin(x) whose dx[{i}, {j}] is off by 1e-4 of the largest of 200 entries"
@@ -290,100 +254,65 @@ def _large():
 
 def _suspects():
     return [
-        Probe(suspect.name, {"forward": Named("its y", forward), "backward": suspect, "x": x})
+        Probe(suspect.name, {"forward": Suspect("its y", forward), "backward": suspect, "x": x})
         for forward, suspect, x in (*_bn(), *_two_examples(), *_others(), *_large())
     ]
 
 
-def _verdict(function):
+def as_verdict(check):
     """The same function, with 1.0 (error found) or 0.0 (none) in place of the error it returns.
 
     2.0: found, but the number is far from the error.
     """
-    if not callable(function) or hasattr(function, "gives_a_verdict"):
-        return function
 
-    @functools.wraps(function)
-    def judged(*args):
-        error = function(*args)
+    @functools.wraps(check)
+    def judged(forward, backward, x):
+        error = check(forward, backward, x)
         if isinstance(error, bool | np.bool):
             raise TypeError(f"expected a number, the largest relative error, got {error}")
         is_number = isinstance(error, float | int | np.number | np.ndarray) and np.ndim(error) == 0
         if not is_number or np.isnan(error):
             return error
-        least, most = args[1].between
+        least, most = backward.between
         return float(error > FOUND) * (1.0 if least <= error <= most else 2.0)
 
-    judged.gives_a_verdict = True
     return judged
+
+
+def _in_words(case):
+    if case.got.error == case.want.error:
+        return None
+    returned = {
+        0.0: f"at most {FOUND:g} here, expected more.",
+        1.0: f"more than {FOUND:g} here, expected less.",
+        2.0: f"more than {FOUND:g} here, but another number than the error.",
+    }
+    nan = f"nan here, expected {'more' if case.want.error else 'less'} than {FOUND:g}."
+    return f"Your check returns {returned.get(float(case.got.error), nan)}"
+
+
+def _with_a_question(case):
+    said = _in_words(case)
+    return said and f"{said} {ANOTHER if case.got.error == 2 else case.given.backward.ask}"
 
 
 class JudgeOfChecks(Exercise):
     """An exercise whose solution is a check: what counts is which functions it calls wrong."""
 
-    def __init__(self, solution: Callable, **kwargs):
-        super().__init__(_verdict(solution), **kwargs)
-        self.properties = (_verdict_is_right,)
-
-    def _check(self, function) -> Result:
-        return super()._check(_verdict(function))
-
-    def _outputs(self, function, args):
-        return super()._outputs(_verdict(function), args)
-
-    def _correct(self, trials, single):
+    def agreement(self, trials) -> str:
         wrong = sum(row.probe.args["backward"].is_wrong for row in self.rows)
-        return self._result(
-            "correct",
+        return (
             f"It finds all {wrong} wrong backward functions and leaves the "
-            f"{len(self.rows) - wrong} right ones in peace.",
-            None,
-            self.why,
+            f"{len(self.rows) - wrong} right ones in peace."
         )
-
-    def _result(self, outcome, message, diagnosis=None, *more):
-        return super()._result(
-            outcome, *map(_in_words, (message,)), diagnosis, *map(_in_words, more)
-        )
-
-
-def _verdict_is_right(case):
-    if case.got.error == case.want.error:
-        return None
-    ask = ANOTHER if case.got.error == 2 else case.given.backward.ask
-    return f"error is {case.got.error:g}, expected {case.want.error:g}. {ask}"
-
-
-def _in_words(text: str) -> str:
-    """The error of a card is a verdict, 0 or 1, and no number that the student returned."""
-    for numbers, words in (
-        ("error is 0, expected 1.", f"your check returns at most {FOUND:g} here, expected more."),
-        ("error is 1, expected 0.", f"your check returns more than {FOUND:g} here, expected less."),
-        (
-            "error is 2, expected 1.",
-            f"your check returns more than {FOUND:g} here, but another number than the error.",
-        ),
-        ("error is nan, expected 0", f"your check returns nan here, expected less than {FOUND:g}"),
-        ("error is nan, expected 1", f"your check returns nan here, expected more than {FOUND:g}"),
-    ):
-        text = text.replace(numbers, words if not text.startswith(numbers) else words.capitalize())
-    return text
 
 
 gradient_check = JudgeOfChecks(
     gradient_check,
     reference=lambda forward, backward, x: backward.is_wrong * max(2 * FOUND, backward.between[0]),
+    adapt=as_verdict,
     returns=["error"],
     probes=_suspects,
-    properties=(),
-    hints=(
-        "Choose a dy for which the right gradient is not zero, and not the same for all y. The "
-        "loss is then L(x) = sum of dy * forward(x), with dy held fixed.",
-        "1. dy: random, of the shape of forward(x).  2. dx: what backward claims.  3. For each "
-        "entry of x, measure the slope of L by central differences (`measure` of the notebook does "
-        "that).  4. The largest difference of the two, without its sign, over the largest slope.",
-        "dy = rng.normal(size=forward(x).shape) and measure(lambda a: np.sum(dy * forward(a)), x) "
-        "are two of the four lines. Compare with np.abs(...).max().",
-    ),
-    why="A check that you have seen fail is one that you can trust.",
+    properties=(_with_a_question,),
+    last_word=_in_words,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .engine import Exercise
+from .engine import Exercise, properties
 from .engine.probes import dense_probes, gammas, gradients
 
 
@@ -42,80 +42,10 @@ def _kept(rng, x, eps):
     }
 
 
-# ---------------------------------------------------------------- what is true of every dx
-
-
-def columns_are_independent(case):
-    """dx in a column depends on that column of dy alone."""
-    if case.given.dy.shape[1] < 2:
-        return None
-    other = case.given.dy.copy()
-    other[0, 0] += 1.0 + abs(other[0, 0])
-    return case.differ(
-        case.call(dy=other).dx[:, 1:],
-        case.got.dx[:, 1:],
-        "Changing dy[0, 0], which is in column 0, changes another column of dx, from {want} to "
-        "{got} in one entry, expected no change. Is there a sum or a mean without its axis?",
-    )
-
-
-def columns_sum_to_zero(case):
-    """Adding a constant to a feature changes no y."""
-    largest = float(np.abs(case.want.dx).max(initial=1.0))
-    return case.differ(
-        case.got.dx.sum(0),
-        np.zeros(case.got.dx.shape[1]),
-        "Column {i} of dx sums to {got}, expected 0: adding a constant to a feature changes no y. "
-        "Which part of dy has to go so that the sum is 0?",
-        10.0 * largest,
-    )
-
-
-def nothing_along_xhat(case):
-    """Stretching a feature hardly changes y."""
-    dy, xhat, scale = case.given.dy, case.given.xhat, case.given.gamma * case.given.inv_std
-    return case.differ(
-        (case.got.dx * xhat).sum(0),
-        scale * (dy * xhat).sum(0) * (1 - (xhat**2).mean(0)),
-        "The sum of dx * xhat over column {i} is {got}, expected {want}, which is 0 but for eps: "
-        "stretching a feature hardly changes y. Is the part of dy along xhat taken out, once and "
-        "not more?",
-    )
-
-
-def right_factor(case):
-    """Each column is that of (dy minus two parts), times gamma * inv_std."""
-    got, want = case.got.dx, case.want.dx
-    largest, columns = np.abs(want).argmax(0), np.arange(want.shape[1])
-    top = want[largest, columns]
-    factors = np.where(top == 0, 1.0, got[largest, columns] / np.where(top == 0, 1.0, top))
-    if len(want) < 3 or not np.allclose(got, factors * want, rtol=1e-8, atol=1e-8):
-        return None
-    return case.differ(
-        factors,
-        np.ones_like(factors),
-        "Column {i} of dx is {got} times what is expected; gamma is {gamma} there and inv_std "
-        "{inv_std}. With which factor does dy reach dx?",
-        gamma=case.given.gamma,
-        inv_std=case.given.inv_std,
-    )
-
-
 bn_backward_closed = Exercise(
     bn_backward_closed,
     reference=_staged,
     returns=["dx"],
     probes=lambda: dense_probes(_kept, called=("batch", "dy", "N = D")),
-    properties=(columns_are_independent, right_factor, columns_sum_to_zero, nothing_along_xhat),
-    hints=(
-        "What is removed from dy is a + b * xhat (the line of Figure 1), with one a and one b for "
-        "each feature. Put dvar and dmean, the gradients of variance and mean, into the formula "
-        "for dx, with x - mean = xhat / inv_std, and read a and b off.",
-        "The path through the mean gives a: which sum over the batch is in dmean, and by what is "
-        "it divided? The path through the variance gives b, behind which xhat is left over: one "
-        "xhat comes from inside the sum, one stays outside. All powers of inv_std but one cancel.",
-        "a is the mean of dy over the batch, b the mean of dy * xhat. Both are (D,). What is left "
-        "of dy without a and b * xhat is multiplied by gamma and inv_std.",
-    ),
-    why="This is all that a library computes for dx: three lines in place of five nodes.",
+    properties=properties.OF_DX,
 )

@@ -82,15 +82,6 @@ bn_inference = Exercise(
     returns=["slope", "offset"],
     probes=_inference_probes,
     properties=(rise, at_the_running_mean),
-    hints=(
-        "A straight line is known from two of its points. What is y for x = running_mean, and what "
-        "for an x that is larger by 1?",
-        "1. slope: write y = gamma * (x - running_mean) / sqrt(running_var + eps) + beta as a sum; "
-        "what multiplies x?  2. offset: what is left for x = 0.",
-        "slope is gamma over the root of running_var + eps. The line goes through the point "
-        "(running_mean, beta): offset is beta minus slope times running_mean.",
-    ),
-    why="A prediction now depends on its own image alone, whoever else is in the batch.",
 )
 
 
@@ -192,14 +183,4 @@ update_running = Exercise(
     probes=_update_probes,
     properties=(old_weight, batch_statistics, batch_weight),
     hard={"large mean": properties.variance_loses_digits},
-    hints=(
-        "Each running value moves a little from where it is towards the batch's value. momentum "
-        "says how far.",
-        "1. The mean and the unbiased variance of the batch, D numbers each.  2. New value = old "
-        "value with weight 1 - momentum plus batch value with weight momentum.",
-        "x.var(axis=0) divides by N; with ddof=1 it divides by N - 1. Do not change the arrays "
-        "that you are given: `running_mean *= ...` would.",
-    ),
-    why="After some hundred such steps the network knows the statistics that it needs when there "
-    "is no batch.",
 )

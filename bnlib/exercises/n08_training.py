@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 
 import numpy as np
 
@@ -11,9 +12,9 @@ from bnlib.network import Sequential
 from bnlib.norms import BatchNorm
 
 from . import n03_forward, n04_backward, n06_inference
-from .engine import Case, Exercise
-from .engine.function import does_nothing
-from .engine.probes import betas, dense_probes, gammas, gradients
+from .engine import Exercise, Probe
+from .engine.layers import is_empty, made
+from .engine.probes import arguments, dense_probes
 
 bn_forward = n03_forward.bn_forward.answer
 bn_backward = n04_backward.bn_backward.answer
@@ -66,7 +67,7 @@ def in_a_network(layer_class):
 
     @functools.wraps(layer_class, updated=())
     def steps(x, dy, gamma, beta, momentum, eps):
-        if does_nothing(layer_class.forward):
+        if is_empty(layer_class):
             return ...
         y_start = np.copy(Sequential([_made(layer_class, x.shape[1], eps, momentum)])(x))
         net = Sequential([_made(layer_class, x.shape[1], eps, momentum)])
@@ -101,16 +102,7 @@ def _earlier_batches(x, dy):
 
 def _made(layer_class, num_features, eps, momentum):
     """A layer, or an error that says what it lacks."""
-    layer = layer_class(num_features, eps, momentum)
-    if not isinstance(layer, Layer):
-        raise TypeError(
-            "a network takes layers: does your class start with `class BatchNormLayer(Layer)`?"
-        )
-    if not hasattr(layer, "training"):
-        raise AttributeError(
-            "after __init__ the layer has no self.training, which a network sets and a forward "
-            "reads. Layer.__init__ makes it: does your __init__ start with `super().__init__()`?"
-        )
+    layer = made(layer_class, Layer, "", num_features, eps, momentum)
     for kind, names in (
         ("params", "gamma beta"),
         ("grads", "gamma beta"),
@@ -124,83 +116,13 @@ def _made(layer_class, num_features, eps, momentum):
     return layer
 
 
-def _arguments(momenta=(0.3, 0.1, 0.9, 0.05)):
-    calls = iter(range(10_000))
-
-    def complete(rng, x, eps) -> dict:
-        return {
-            "x": x,
-            "dy": gradients(rng, x),
-            "gamma": gammas(rng, x.shape[1]),
-            "beta": betas(rng, x.shape[1]),
-            "momentum": momenta[next(calls) % len(momenta)],
-            "eps": eps,
-        }
-
-    return complete
-
-
-def _starts_normalised(case: Case) -> str | None:
-    return case.wrong_entry(
-        "y_start",
-        "In the first training step the output{at} is {got}, expected {want}. That is xhat, as "
-        "gamma starts at 1 and beta at 0: which mean and which variance does it take?",
-    )
-
-
-def _uses_its_parameters(case: Case) -> str | None:
-    return case.wrong_entry(
-        "y",
-        "After the optimizer has changed gamma and beta, the output{at} is {got}, expected {want}. "
-        "Are gamma and beta looked up in self.params in each forward?",
-    )
-
-
-def _gradients_arrive(case: Case) -> str | None:
-    for name in ("gamma", "beta"):
-        said = case.wrong_entry(
-            f"d{name}",
-            f"After the last backward the optimizer finds self.grads[{name!r}]{{at}} = {{got}}, "
-            "expected {want}. Is it written into the array that is there, once for each backward?",
-        )
-        if said:
-            return said
-    return None
-
-
-def _statistics_are_kept(case: Case) -> str | None:
-    for name, of in (("running_mean", "mean"), ("running_var", "variance (over N - 1)")):
-        said = case.wrong_entry(
-            name,
-            f"After four forwards in training, and tests, {name}{{at}} is {{got}}, expected "
-            f"{{want}}. Each of the four gives the {of} of its batch the weight momentum: does "
-            "each, and no other call?",
-        )
-        if said:
-            return said
-    return None
-
-
-def _gives_its_gradient(case: Case) -> str | None:
-    return case.wrong_entry(
-        "dx",
-        "After other batches, dx{at} of the last one is {got}, expected {want}. Does backward use "
-        "what the forward just before it has kept, and all three paths from x to y?",
-    )
-
-
-def _tests_with_them(case: Case) -> str | None:
-    return case.wrong_entry(
-        "y_test",
-        "At test time the output{at} is {got}, expected {want}. Which statistics belong there?",
-    )
-
-
-def _can_be_loaded(case: Case) -> str | None:
-    return case.wrong_entry(
-        "y_loaded",
-        "A second layer that has loaded the state of the first gives at test time the output{at} "
-        "{got}, expected {want}. What does your layer remember outside of params and buffers?",
+def _probes() -> list[Probe]:
+    momenta = itertools.cycle((0.3, 0.1, 0.9, 0.05))
+    return dense_probes(
+        lambda rng, x, eps: (
+            arguments("x dy gamma beta")(rng, x, eps) | {"momentum": next(momenta), "eps": eps}
+        ),
+        one="left out",
     )
 
 
@@ -212,26 +134,5 @@ BatchNormLayer = Exercise(
         *("y_start", "y", "dx", "dgamma", "dbeta", "running_mean", "running_var"),
         *("y_test", "y_loaded"),
     ],
-    probes=lambda: dense_probes(_arguments(), one="left out"),
-    properties=(
-        _starts_normalised,
-        _uses_its_parameters,
-        _gives_its_gradient,
-        _gradients_arrive,
-        _statistics_are_kept,
-        _tests_with_them,
-        _can_be_loaded,
-    ),
-    hints=(
-        "A layer does no mathematics that your four functions do not do already. What it adds is "
-        "memory: what has to be remembered from which call to which?",
-        "1. __init__: eps, momentum, two parameters, two buffers.  2. forward, in training: "
-        "remember x, update the buffers, bn_forward.  3. forward, at test: bn_inference with the "
-        "buffers.  4. backward: bn_backward, then put dgamma and dbeta where an optimizer looks.",
-        'self.add_param("gamma", np.ones(num_features)) makes self.params["gamma"] and '
-        'self.grads["gamma"]. Write a result into an array that stays the same one: '
-        'self.grads["gamma"][...] = dgamma.',
-    ),
-    why="Any network can be trained with it, saved, loaded and tested: a library's layer does no "
-    "more.",
+    probes=_probes,
 )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from . import n03_forward, n04_backward
 from .engine import Exercise, properties
-from .engine.probes import betas, conv_probes, gammas, gradients, with_integers
+from .engine.probes import arguments, conv_probes, with_integers
+from .engine.properties import in_layout_of, rows
 
 # ---------------------------------------------------------------- solutions
 
@@ -49,20 +51,16 @@ def bn_conv_backward(dy, x, gamma, eps):
 # ---------------------------------------------------------------- references
 
 
-def _normalise(x, eps):
-    std = np.sqrt(x.var((0, 2, 3)) + eps)[:, None, None]
-    return (x - x.mean((0, 2, 3))[:, None, None]) / std, std
+# Every position of every image is an example, for which the dense layers' functions are right.
 
 
 def _forward(x, gamma, beta, eps):
-    return gamma[:, None, None] * _normalise(x, eps)[0] + beta[:, None, None]
+    return in_layout_of(x, n03_forward.bn_forward.answer(rows(x), gamma, beta, eps))
 
 
 def _backward(dy, x, gamma, eps):
-    xhat, std = _normalise(x, eps)
-    keep = {"axis": (0, 2, 3), "keepdims": True}
-    dx = dy - dy.mean(**keep) - xhat * (dy * xhat).mean(**keep)
-    return gamma[:, None, None] / std * dx, (dy * xhat).sum((0, 2, 3)), dy.sum((0, 2, 3))
+    dx, dgamma, dbeta = n04_backward.bn_backward.answer(rows(dy), rows(x), gamma, eps)
+    return in_layout_of(x, dx), dgamma, dbeta
 
 
 # ---------------------------------------------------------------- the exercises
@@ -72,28 +70,9 @@ bn_conv_forward = Exercise(
     reference=_forward,
     returns=["y"],
     feature="channel",
-    probes=lambda: with_integers(
-        conv_probes(
-            lambda rng, x, eps: {
-                "x": x,
-                "gamma": gammas(rng, x.shape[1]),
-                "beta": betas(rng, x.shape[1]),
-                "eps": eps,
-            }
-        )
-    ),
+    probes=lambda: with_integers(conv_probes(arguments("x gamma beta eps"))),
     properties=(properties.positions_share_statistics, *properties.FORWARD),
     hard={"large mean": properties.variance_loses_digits},
-    hints=(
-        "The same weights produced a channel at every position of every image. So all N * H * W "
-        "numbers of a channel are one batch of one feature.",
-        "1. Mean and variance over three of the four axes: C of each.  2. Normalise.  3. gamma and "
-        "beta, one of each a channel, must lie along axis 1.",
-        "x.mean(axis=(0, 2, 3), keepdims=True) has the shape (1, C, 1, 1), which fits x by "
-        "broadcasting. gamma has to be reshaped to the same shape.",
-    ),
-    why="Every position of a channel now has the same scale, so the weights of the next "
-    "convolution mean the same everywhere in the image.",
 )
 
 bn_conv_backward = Exercise(
@@ -101,23 +80,7 @@ bn_conv_backward = Exercise(
     reference=_backward,
     returns=["dx", "dgamma", "dbeta"],
     feature="channel",
-    probes=lambda: conv_probes(
-        lambda rng, x, eps: {
-            "dy": gradients(rng, x),
-            "x": x,
-            "gamma": gammas(rng, x.shape[1]),
-            "eps": eps,
-        }
-    ),
+    probes=lambda: conv_probes(arguments("dy x gamma eps")),
     properties=properties.BACKWARD,
     hard={"large mean": properties.variance_loses_digits},
-    hints=(
-        "Take your bn_backward. Which axis was the batch there, and which axes are it now?",
-        "1. dbeta and dgamma: sums over images and positions.  2. dx: the same three paths, with "
-        "means over images and positions.  3. gamma must lie along axis 1.",
-        "Write axes = (0, 2, 3) once and use it in every mean and sum, with keepdims=True for "
-        "those that are combined with dy or x again, and without for dgamma and dbeta.",
-    ),
-    why="With it a convolutional network trains: a channel is a feature, and every position of "
-    "every image is one more example of it.",
 )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
+import itertools
 
 import numpy as np
 
 from bnlib.norms import BatchNorm
 
 from .engine import Case, Exercise, Probe
-from .engine.function import does_nothing
-from .engine.probes import betas, dense_probes, gammas, gradients
+from .engine.layers import is_empty, made
+from .engine.probes import arguments, dense_probes
 
 
 class NoisyBatchNorm(BatchNorm):
@@ -62,12 +63,13 @@ def in_training(layer_class):
 
     @functools.wraps(layer_class, updated=())
     def steps(x, dy, gamma, beta, seed):
-        if does_nothing(getattr(layer_class, "forward", layer_class)):
+        if is_empty(layer_class):
             return ...
         before = np.random.get_state()  # noqa: NPY002 - the generator that a mistake draws from
         np.random.seed(seed)  # noqa: NPY002
         try:
-            layers = [_made(layer_class, x.shape[1], seed + k) for k in (0, 1)]
+            rngs = [np.random.default_rng(seed + k) for k in (0, 1)]
+            layers = [made(layer_class, BatchNorm, "num_features", x.shape[1], rng) for rng in rngs]
             return _steps(*layers, x, dy, gamma, beta)
         finally:
             np.random.set_state(before)  # noqa: NPY002
@@ -92,46 +94,20 @@ def _steps(layer, other, x, dy, gamma, beta):
     return y_first, y, dx, dgamma, dbeta, y_test, dx_test, y_later, *running
 
 
-def _made(layer_class, num_features, seed):
-    """A layer, or an error that says what it lacks."""
-    layer = layer_class(num_features, np.random.default_rng(seed))
-    if not isinstance(layer, BatchNorm):
-        raise TypeError(
-            "expected a layer built on BN: does your class start with "
-            "`class NoisyBatchNorm(BatchNorm)`?"
-        )
-    if not hasattr(layer, "training"):
-        raise AttributeError(
-            "after __init__ the layer is no BatchNorm yet, which super().__init__(num_features) "
-            "makes of it: does your __init__ start with that?"
-        )
-    return layer
-
-
 def _array(value, call):
     if value is None:
         raise TypeError(f"{call} returned None: does each way through it end with a return?")
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
-def _arguments():
-    calls = iter(range(10_000))
-
-    def complete(rng, x, eps) -> dict:
-        return {
-            "x": x,
-            "dy": gradients(rng, x),
-            "gamma": gammas(rng, x.shape[1]),
-            "beta": betas(rng, x.shape[1]),
-            "seed": next(calls) + 1,
-        }
-
-    return complete
-
-
 def _probes() -> list[Probe]:
     """In float64 only: what noise in float64 makes of a float32 network is not the question."""
-    return [p for p in dense_probes(_arguments(), one="left out") if not p.single]
+    seeds = itertools.count(1)
+    probes = dense_probes(
+        lambda rng, x, eps: arguments("x dy gamma beta")(rng, x, eps) | {"seed": next(seeds)},
+        one="left out",
+    )
+    return [p for p in probes if not p.single]
 
 
 def _is_drawn_anew(case: Case) -> str | None:
@@ -145,74 +121,6 @@ def _is_drawn_anew(case: Case) -> str | None:
     )
 
 
-def _noise_of_a_unit(case: Case) -> str | None:
-    return case.wrong_entry(
-        "y_first",
-        "In the first training step the output{at} is {got}, expected {want}. Is it scale * BN(x) "
-        "+ shift, with one scale and one shift for each unit, the scales drawn first?",
-    )
-
-
-def _noise_of_the_next_step(case: Case) -> str | None:
-    return case.wrong_entry(
-        "y",
-        "The first step is right, but in the second the output{at} is {got}, expected {want}. What "
-        "does your layer keep of the noise, or draw in between?",
-    )
-
-
-def _gradients_of_the_parameters(case: Case) -> str | None:
-    for name in ("gamma", "beta"):
-        said = case.wrong_entry(
-            f"d{name}",
-            f"The optimizer finds the gradient of {name}{{at}} = {{got}}, expected {{want}}. "
-            "Between y and BN(x) stands the noise: what does BN's backward have to be given?",
-        )
-        if said:
-            return said
-    return None
-
-
-def _gradient(case: Case) -> str | None:
-    return case.wrong_entry(
-        "dx",
-        "In training dx{at} is {got}, expected {want}. When BN(x) grows by a little, by how much "
-        "does y = scale * BN(x) + shift grow, with the noise of this step?",
-    )
-
-
-def _test_time(case: Case) -> str | None:
-    return case.wrong_entry(
-        "y_test",
-        "At test time the output{at} is {got}, expected {want}, which is BN's own. Which mode is "
-        "noisy?",
-    ) or case.wrong_entry(
-        "dx_test",
-        "At test time dx{at} is {got}, expected {want}, which is BN's own: what is between y and "
-        "BN(x) then?",
-    )
-
-
-def _goes_on_after_the_test(case: Case) -> str | None:
-    return case.wrong_entry(
-        "y_later",
-        "In the training step after a test the output{at} is {got}, expected {want}. Has the test, "
-        "or backward, drawn random numbers, or changed what is kept?",
-    )
-
-
-def _statistics(case: Case) -> str | None:
-    for name in ("running_mean", "running_var"):
-        said = case.wrong_entry(
-            name,
-            f"After three forwards in training {name}{{at}} is {{got}}, expected {{want}}. BN "
-            "keeps the statistics of x: does it get x, once in each forward?",
-        )
-        if said:
-            return said
-    return None
-
-
 NoisyBatchNorm = Exercise(
     NoisyBatchNorm,
     reference=_reference,
@@ -222,26 +130,5 @@ NoisyBatchNorm = Exercise(
         *("running_mean", "running_var"),
     ],
     probes=_probes,
-    properties=(
-        _is_drawn_anew,
-        _noise_of_a_unit,
-        _noise_of_the_next_step,
-        _gradient,
-        _gradients_of_the_parameters,
-        _test_time,
-        _goes_on_after_the_test,
-        _statistics,
-    ),
-    hints=(
-        "BN does its work and keeps its own books. You add one line of formula behind it: what of "
-        "that line does the way back have to know?",
-        "1. forward: BN first; at test time that is all. 2. In training draw the scales, then the "
-        "shifts, one of each for a unit, and keep what backward needs.  3. backward: dL/dBN(x) "
-        "from dy by the chain rule, then BN's own backward.",
-        "self.rng.uniform(0.5, 1.5, self.num_features) are the scales, and self.rng.normal the "
-        "shifts. y grows scale times as fast as BN(x), so dy * self.scale is what BN's backward "
-        "is to be given; shift is a constant.",
-    ),
-    why="Put it in the place of BN and train: what is left of BN's benefit does not need outputs "
-    "whose mean and variance stay the same from step to step.",
+    properties=(_is_drawn_anew,),
 )

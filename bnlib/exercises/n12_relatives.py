@@ -7,16 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from .engine import Case, Exercise, properties
-from .engine.probes import (
-    Probe,
-    batch,
-    betas,
-    conv_probes,
-    dense_probes,
-    gammas,
-    gradients,
-)
+from . import n03_forward
+from .engine import Case, Exercise, Probe, properties
+from .engine.probes import arguments, batch, conv_probes, dense_probes
 
 # ---------------------------------------------------------------- solutions
 
@@ -70,22 +63,16 @@ def rms_norm_backward(dy, x, gamma, eps):
 
 
 def _layer_norm(x, gamma, beta, eps):
-    centred = (x.T - np.einsum("nd->n", x) / x.shape[1]).T
-    var = np.einsum("nd,nd->n", centred, centred) / x.shape[1]
-    return np.einsum("nd,n,d->nd", centred, (var + eps) ** -0.5, gamma) + beta
+    """Feature and example change places."""
+    return gamma * n03_forward.standardize.answer(x.T, eps).T + beta
 
 
 def _group_norm(x, num_groups, gamma, beta, eps):
-    y = np.empty_like(x)
-    each = x.shape[1] // num_groups
-    for n in range(len(x)):
-        for first in range(0, x.shape[1], each):
-            own = slice(first, first + each)
-            centred = x[n, own] - x[n, own].sum() / x[n, own].size
-            std = (np.square(centred).sum() / centred.size + eps) ** 0.5
-            scale, shift = gamma[own, None, None], beta[own, None, None]
-            y[n, own] = scale * centred / std + shift
-    return y
+    xhat, each = np.empty_like(x), x.shape[1] // num_groups
+    for image, group in np.ndindex(len(x), num_groups):
+        own = image, slice(group * each, (group + 1) * each)
+        xhat[own] = (x[own] - x[own].mean()) / np.sqrt(x[own].var() + eps)
+    return gamma[:, None, None] * xhat + beta[:, None, None]
 
 
 def _rms_backward(dy, x, gamma, eps):
@@ -106,14 +93,13 @@ def examples_are_independent(case: Case) -> str | None:
         return None
     x = case.given.x.copy()
     x[0] += 1.0 + abs(x[0])
-    changed = vars(case.call(x=x)).values()
-    first, want = next(iter(changed)), next(iter(vars(case.got).values()))
-    return case.differ(
-        first[1:],
-        want[1:],
+    return case.stays(
+        "y",
         "Changing example 0 changes what you return for another example, from {want} to {got} in "
         "one entry. Every example should be normalised by its own numbers: which axis is the "
         "batch?",
+        slice(1, None),
+        x=x,
     )
 
 
@@ -175,25 +161,6 @@ def gamma_scales_features(case: Case) -> str | None:
     )
 
 
-def right_dgamma(case: Case) -> str | None:
-    """dgamma collects dy * xhat from all examples."""
-    return case.differ(
-        case.got.dgamma,
-        case.want.dgamma,
-        "dgamma[{i}] is {got}, expected {want}. All examples use the same gamma: what does each of "
-        "them send back, and how are several uses combined?",
-    )
-
-
-def linear_in_dy(case: Case) -> str | None:
-    """Twice the dy gives twice the dx."""
-    return case.differ(
-        case.call(dy=2 * case.given.dy).dx,
-        2 * case.got.dx,
-        "For twice the dy, dx at {at} is {got}, expected twice the old one, {want}.",
-    )
-
-
 def nothing_along_x(case: Case) -> str | None:
     """Stretching an example hardly changes its y: <dx, x> is 0 but for eps."""
     x, dx = case.given.x, case.got.dx
@@ -211,9 +178,7 @@ def nothing_along_x(case: Case) -> str | None:
 # ---------------------------------------------------------------- the exercises
 
 
-def _forward(rng, x, eps):
-    features = x.shape[1]
-    return {"x": x, "gamma": gammas(rng, features), "beta": betas(rng, features), "eps": eps}
+_forward = arguments("x gamma beta eps")
 
 
 def _dense() -> list[Probe]:
@@ -256,7 +221,7 @@ def _grouped() -> list[Probe]:
         return in_groups(middle, _forward(rng, _uneven(x), eps))
 
     def in_groups(count, given):
-        return {"x": given.pop("x"), "num_groups": count, **given}
+        return {"x": given["x"], "num_groups": count, **given}
 
     rng = np.random.default_rng(12)
     zeros, wide = (_uneven(batch(rng, shape)) for shape in ((3, 4, 2, 3), (2, 4, 16, 17)))
@@ -270,13 +235,9 @@ def _grouped() -> list[Probe]:
 
 
 def _backward_probes() -> list[Probe]:
+    complete = arguments("dy x gamma eps")
     found = dense_probes(
-        lambda rng, x, eps: {
-            "dy": gradients(rng, x),
-            "x": _uneven(x),
-            "gamma": gammas(rng, x.shape[1]),
-            "eps": eps,
-        },
+        lambda rng, x, eps: complete(rng, x, eps) | {"x": _uneven(x)},
         one="right",
     )
     return [p for p in found if p.tag != "large mean"]
@@ -294,16 +255,6 @@ layer_norm = Exercise(
         gamma_scales_features,
     ),
     hard={"large mean": properties.variance_loses_digits},
-    hints=(
-        "Every example is normalised by itself. Which axis is left over after the mean, and which "
-        "one goes?",
-        "N means and N variances, one an example. gamma and beta are still one number a feature: "
-        "the two lie along different axes.",
-        "x.mean(axis=1) has the shape (N,), which broadcasting lays along the features. With "
-        "keepdims=True it has the shape (N, 1) and lies along the examples.",
-    ),
-    why="The output for an example no longer depends on its neighbours: no running statistics, no "
-    "difference between training and test time, and a batch of one will do.",
 )
 
 group_norm = Exercise(
@@ -319,16 +270,6 @@ group_norm = Exercise(
         gamma_scales_features,
     ),
     hard={"large mean": properties.variance_loses_digits},
-    hints=(
-        "Which numbers share a mean: those of one image, of C / num_groups neighbouring channels, "
-        "at all positions. Can a reshape put them side by side?",
-        "1. A view of x with an axis for the groups.  2. Mean and variance over all that belongs "
-        "to one group.  3. Back to (N, C, H, W).  4. gamma and beta, a number a channel.",
-        "Reshape never reorders: x.reshape(N, num_groups, -1) has one group in each row of its "
-        "last axis, because channels stand before positions in memory.",
-    ),
-    why="One function from layer norm (one group) to instance norm (C groups); vision networks "
-    "that see only few images at a time use it in place of BN.",
 )
 
 rms_norm_backward = Exercise(
@@ -336,16 +277,5 @@ rms_norm_backward = Exercise(
     reference=_rms_backward,
     returns=["dx", "dgamma"],
     probes=_backward_probes,
-    properties=(right_dgamma, linear_in_dy, nothing_along_x),
-    hints=(
-        "Two ways lead from x to y: directly, and through r. Nothing is subtracted, so there is "
-        "no mean to go through. Which of the two directions of notebook 05 is left?",
-        "1. dxhat = dy * gamma.  2. dr collects from all features of an example.  3. dx is the "
-        "direct path plus the path through r, where the derivative of r with respect to x_i is "
-        "x_i / (D r).",
-        "It comes out as (dxhat minus a part along xhat) / r. The part is xhat times a mean over "
-        "the features of the example. gamma differs from feature to feature: is it inside?",
-    ),
-    why="Only stretching is an invariance here, so one direction is removed where BN and layer "
-    "norm remove two: RMS norm does less, and trains large language models all the same.",
+    properties=(properties.dx_is_linear_in_dy, nothing_along_x),
 )

@@ -123,7 +123,7 @@ def test_every_property_holds_for_the_solution_on_every_probe(exercise):
         trial = compare_trial(exercise, row)
         if trial.attempt.error is not None:
             continue
-        case = exercise._case(exercise.answer, trial, names)
+        case = exercise._case(exercise.adapt(exercise.answer), trial, names)
         for prop in exercise.properties:
             with np.errstate(all="ignore"):
                 assert prop(case) is None, (prop.__name__, row.probe.name, prop(case))
@@ -132,7 +132,7 @@ def test_every_property_holds_for_the_solution_on_every_probe(exercise):
 def compare_trial(exercise, row):
     from bnlib.exercises.engine.trial import run
 
-    return run(exercise.answer, row)
+    return run(exercise.adapt(exercise.answer), row)
 
 
 @each_exercise

@@ -69,7 +69,9 @@ def attempt(function: Callable, args: dict) -> Attempt:
             done.value = function(*given.values())
         except BaseException as error:  # SystemExit and an interrupted endless loop as well
             done.error = error
-        _close_coroutines(done.value)
+        for part in done.value if isinstance(done.value, tuple | list) else [done.value]:
+            if inspect.iscoroutine(part):  # which warns when it is thrown away, unless it is closed
+                part.close()
     done.printed = out.getvalue()
     done.warned = sorted({text_of(w.message) for w in caught})
     done.changed = [n for n, v in args.items() if not _identical(given[n], v)]
@@ -89,7 +91,6 @@ def unassigned(array: np.ndarray) -> np.ndarray:
 @contextlib.contextmanager
 def _empty_is_nan():
     """np.empty and np.empty_like give arrays of UNASSIGNED, in place of what was in the memory."""
-    originals = {name: getattr(np, name) for name in ("empty", "empty_like")}
 
     def filled(make):
         @functools.wraps(make)
@@ -101,20 +102,12 @@ def _empty_is_nan():
 
         return wrapper
 
+    empty, empty_like = np.empty, np.empty_like
+    np.empty, np.empty_like = filled(empty), filled(empty_like)
     try:
-        for name, make in originals.items():
-            setattr(np, name, filled(make))
         yield
     finally:
-        for name, make in originals.items():
-            setattr(np, name, make)
-
-
-def _close_coroutines(value):
-    """What an `async def` returns warns when it is thrown away, unless it is closed."""
-    for part in value if isinstance(value, tuple | list) else [value]:
-        if inspect.iscoroutine(part):
-            part.close()
+        np.empty, np.empty_like = empty, empty_like
 
 
 def _identical(a, b) -> bool:
@@ -138,45 +131,32 @@ def describe_error(error: BaseException, call: str, diagnosed: bool = False) -> 
 
     diagnosed: the mistake has been named, so nothing is said of what may be behind the shapes.
     """
-    said = re.sub(GUFUNC, r"the sizes \1 and \2 do not fit", text_of(error))
-    lines = [f"{call} raised {type(error).__name__}: {said}"]
-    where = _student_line(error)
-    if where:
-        lines.append(where)
-    message = text_of(error)
-    if isinstance(error, KeyboardInterrupt):
-        lines.append("The call was interrupted before it ended. Is there a loop that never stops?")
-    elif isinstance(error, SystemExit):
-        lines.append("exit() and quit() end the program: use return to leave a function.")
-    elif isinstance(error, RecursionError):
-        lines.append("The function calls itself and never stops.")
-    elif "ellipsis" in message.lower():
-        lines.append(
-            "There is a `...` left in your code, or in a function it calls: what belongs there?"
-        )
-    elif diagnosed:
-        pass
-    elif isinstance(error, AttributeError) and isinstance(error.obj, Layer):
-        lines.append(_without_attribute(error.name))
-    elif isinstance(error, KeyError):
-        lines.append(
-            "Nothing is kept under that name. What should have made it, and how is it called?"
-        )
-    elif "matmul" in message:
-        lines.append(
-            "`@` is the matrix product: the columns of the left and the rows of the right have to "
-            "be as many. Should it be one, or should entry be multiplied by entry, with `*`?"
-        )
-    elif "cannot be interpreted as an integer" in message:
-        lines.append(
-            "A float stands where a whole number is needed: `/` always gives a float. Which "
-            "division should come out whole?"
-        )
-    elif "broadcast" in message:
-        lines.append(
-            "Two shapes do not fit. Which axes has each of the arrays, and which should match?"
-        )
-    return "\n".join(lines)
+    message, why = text_of(error), ""
+    said = re.sub(GUFUNC, r"the sizes \1 and \2 do not fit", message)
+    if not diagnosed:
+        kind_and_message = f"{type(error).__name__} {message}"
+        why = next((why for part, why in LIKELY.items() if part in kind_and_message), "")
+        if isinstance(error, AttributeError) and isinstance(error.obj, Layer):
+            why = _without_attribute(error.name)
+    first = f"{call} raised {type(error).__name__}: {said}"
+    return "\n".join(filter(None, [first, _student_line(error), why]))
+
+
+# A part of an error's type and message, and what may be behind it.
+LIKELY = {
+    "KeyboardInterrupt": "The call was interrupted before it ended. Is there a loop that never "
+    "stops?",
+    "SystemExit": "exit() and quit() end the program: use return to leave a function.",
+    "RecursionError": "The function calls itself and never stops.",
+    "llipsis": "There is a `...` left in your code, or in a function it calls: what belongs there?",
+    "KeyError": "Nothing is kept under that name. What should have made it, and how is it called?",
+    "matmul": "`@` is the matrix product: the columns of the left and the rows of the right have "
+    "to be as many. Should it be one, or should entry be multiplied by entry, with `*`?",
+    "cannot be interpreted as an integer": "A float stands where a whole number is needed: `/` "
+    "always gives a float. Which division should come out whole?",
+    "broadcast": "Two shapes do not fit. Which axes has each of the arrays, and which should "
+    "match?",
+}
 
 
 def _without_attribute(name: str) -> str:

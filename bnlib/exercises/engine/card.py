@@ -52,30 +52,24 @@ class Result:
 
 
 class Text(str):
-    """A hint: a string that a notebook shows as a card."""
+    """A string that a notebook shows as a card: a hint, or code, in a fixed-width font."""
 
-    def __new__(cls, text: str, title: str):
+    def __new__(cls, text: str, title: str, is_code: bool = False):
         self = super().__new__(cls, text)
-        self.title = title
+        self.title, self.is_code = title, is_code
         return self
 
     def __repr__(self) -> str:
         return f"{self.title}\n{self}"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        return _bundle(repr(self), self.title, self, "solid")
+        return _bundle(repr(self), self.title, self, "solid", self.is_code)
 
 
-class Source(Text):
-    """Source code: a string that can be run, shown as a card in a fixed-width font."""
-
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        return _bundle(repr(self), self.title, self, "solid", body="pre")
-
-
-def _bundle(plain: str, title: str, text: str, border: str, body: str = "div") -> dict:
-    space = "pre-wrap" if body == "div" else "pre"
-    shown = _with_code(escape(text)) if body == "div" else escape(text)
+def _bundle(plain: str, title: str, text: str, border: str, is_code: bool = False) -> dict:
+    body, space, shown = "pre", "pre", escape(text)
+    if not is_code:  # what stands between backticks is in the font of code
+        body, space, shown = "div", "pre-wrap", re.sub(r"`([^`\n]+)`", r"<code>\1</code>", shown)
     html = (
         f'{BLANK}<div role="note" style="border:1px solid currentColor; max-width:52em; '
         f'font-size:1.05em; line-height:1.45"><div style="border-left:6px {border} currentColor; '
@@ -84,8 +78,3 @@ def _bundle(plain: str, title: str, text: str, border: str, body: str = "div") -
         f'overflow-x:auto">{shown}</{body}></div></div>'
     )
     return {"text/plain": plain, "text/html": html}
-
-
-def _with_code(html: str) -> str:
-    """What stands between backticks, in the font of code."""
-    return re.sub(r"`([^`\n]+)`", r"<code>\1</code>", html)

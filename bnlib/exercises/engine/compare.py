@@ -61,22 +61,42 @@ class Case:
             getattr(self.got, name), getattr(self.want, name), sentence, self.tol[name]
         )
 
+    def stays(self, names: str, sentence: str, part=..., **changed) -> str | None:
+        """None if these outputs, or that part of them, are the same for the changed arguments.
+
+        Else sentence about an entry of {name}, which goes from {want} to {got}.
+        """
+        later = self.call(**changed)
+        for name in names.split():
+            before, after = getattr(self.got, name)[part], getattr(later, name)[part]
+            if said := self.differ(after, before, sentence, name=name):
+                return said
+        return None
+
     def differ(
         self, got: np.ndarray, want: np.ndarray, sentence: str, tol: float | None = None, **words
     ) -> str | None:
         """None if got agrees with want; else sentence with {got} and {want} of one failing entry.
 
         {at} is the entry's index in brackets, {i} its last number, the column; words fills in more:
-        texts, or arrays of which entry i is shown. tol: ten times the probe's unless given.
+        texts, or arrays of which entry i is shown. tol: ten times what is allowed unless given.
         """
         got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
-        if close(got, want, max(10 * self.probe.tol, 1e-13) if tol is None else tol):
+        if close(got, want, max(10 * max(self.tol.values()), 1e-13) if tol is None else tol):
             return None
         at = failing_entry(got, want)
         i = at[-1] if at else 0
         mine, right = numbers(got[at], want[at])
         shown = {k: w if isinstance(w, str) else number(np.asarray(w)[i]) for k, w in words.items()}
         return sentence.format(at=index(at), i=i, got=mine, want=right, **shown)
+
+
+def said_by(prop: Callable, case: Case) -> object:
+    """What a property says of the case; None where it cannot tell."""
+    try:
+        return prop(case)
+    except CannotTell:
+        return None
 
 
 def failing_entry(got: np.ndarray, want: np.ndarray) -> tuple[int, ...]:
@@ -113,16 +133,15 @@ def not_finite(case: Case) -> str | None:
         bad = ~np.isfinite(got)
         if bad.any():
             at = tuple(int(i) for i in np.argwhere(bad)[0])
-            want = number(getattr(case.want, name)[at])
+            place, want = f"{name}{index(at)}", number(getattr(case.want, name)[at])
             if unassigned(got)[at]:
                 return (
-                    f"{name}{index(at)} is not a number, expected {want}: was it, or something it "
-                    "is computed from, ever assigned? np.empty makes an array, but does not fill "
-                    "it."
+                    f"{place} is not a number, expected {want}: was it, or something it is "
+                    "computed from, ever assigned? np.empty makes an array, but does not fill it."
                 )
             return (
-                f"{name}{index(at)} is {got[at]:g}, expected {want}; {int(bad.sum())} of "
-                f"{bad.size} entries are not finite. Which root or division can go wrong there?"
+                f"{place} is {got[at]:g}, expected {want}; {int(bad.sum())} of {bad.size} entries "
+                "are not finite. Which root or division can go wrong there?"
             )
     return None
 
@@ -168,26 +187,22 @@ def responds_to_arguments(case: Case) -> str | None:
     for name, value in vars(case.given).items():
         other = _changed(value, name)
         got, want = case.call(**{name: other}), case.reference(**{name: other})
+        change = f"changes from {value:g} to {other:g}" if np.ndim(value) == 0 else "changes"
         for out, mine in vars(got).items():
-            before, right = getattr(case.got, out), getattr(case.want, out)
-            later = getattr(want, out)
+            before, right, later = (getattr(of, out) for of in (case.got, case.want, want))
             if mine.shape != later.shape or before.shape != right.shape:
                 raise CannotTell
             must, may = not close(right, later, 1e-6), not close(right, later, 1e-14)
             does = not close(before, mine, 1e-9)
-            change = "changes"
-            if np.ndim(value) == 0:
-                change = f"changes from {value:g} to {other:g}"
+            pair = (right, later) if must else (before, mine)
+            at = failing_entry(*pair)
+            a, b = numbers(*(array[at] for array in pair))
             if must and not does:
-                at = failing_entry(right, later)
-                a, b = numbers(right[at], later[at])
                 return (
                     f"{out} does not change when {name} {change}: {out}{index(at)} stays "
                     f"{number(mine[at])}, expected to go from {a} to {b}."
                 )
             if does and not may:
-                at = failing_entry(before, mine)
-                a, b = numbers(before[at], mine[at])
                 return (
                     f"{out} changes when {name} {change}, but here it should not: "
                     f"{out}{index(at)} goes from {a} to {b}, expected {number(right[at])} both "
@@ -255,3 +270,6 @@ def _some(indices) -> str:
     """A list of indices, cut short where it is long."""
     found = indices.tolist()
     return str(found) if len(found) <= 8 else f"[{', '.join(map(str, found[:6]))}, ...]"
+
+
+OF_NUMBERS = (not_finite, rounded, few_digits_lost, responds_to_arguments)

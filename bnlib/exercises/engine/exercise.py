@@ -19,18 +19,18 @@ import os
 import textwrap
 import warnings
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from types import SimpleNamespace
 
 import numpy as np
 
 from . import compare, sentences
 from .call import attempt, describe_error, text_of
-from .card import Result, Source, Text
-from .compare import CannotTell, Case
+from .card import Result, Text
+from .compare import CannotTell, Case, said_by
 from .function import argument_order, check_function, is_untouched, reads_globals
-from .keep import keep
-from .mistakes import Catalogue, Mistake, read_mistakes
+from .mistakes import Catalogue, Mistake, read_mistakes, read_texts
+from .my_bn import keep
 from .outputs import read_outputs
 from .probes import Probe
 from .single import allowed, rounds
@@ -44,13 +44,16 @@ class Exercise:
     signature and docstring make the stub.  reference: the same values by other means, in float64.
     returns: names of the outputs.  probes: makes the inputs; the designed one comes first.
     properties: functions of a `Case` that return None, or a sentence with the violating numbers.
-    hints: an idea, a plan, nearly the code.  why: what a correct solution buys, in one sentence; a
-    function that makes it where it is read from the ledger.
     feature: what a feature is called here.  hard: for mistakes with `only_on`, see `Catalogue`.
     adapt: where the learner writes something else than a function of arrays (a class, a search):
     makes of it the function of arrays that is judged, with the original as its ``__wrapped__``.
+    last_word: where the outputs are verdicts, a property that says so in words. Those of numbers,
+    like few_digits_lost, say nothing then.
+    why: makes that sentence where it is read from the ledger.
 
-    The mistakes stand in the TOML file beside the solution's file (see mistakes.py).
+    The sentences stand in the TOML file beside the solution's: the mistakes (see mistakes.py), and
+    a table with the name of the exercise. hints: an idea, a plan, nearly the code.  why: what a
+    correct solution buys.  wrong: what is said of an output that no property finds a fault in.
     """
 
     def __init__(
@@ -60,12 +63,12 @@ class Exercise:
         reference: Callable,
         returns: Sequence[str],
         probes: Callable[[], list[Probe]],
-        properties: Sequence[Callable[[Case], str | None]],
-        hints: tuple[str, str, str],
-        why: str | Callable[[], str],
+        properties: Sequence[Callable[[Case], str | None]] = (),
         feature: str = "feature",
         hard: dict[str, Callable[[Case], bool]] | None = None,
         adapt: Callable[[Callable], Callable] | None = None,
+        last_word: Callable[[Case], str | None] | None = None,
+        why: Callable[[], str] | None = None,
     ):
         self.name = solution.__name__
         self.adapt = adapt or (lambda function: function)
@@ -76,16 +79,8 @@ class Exercise:
         self.returns = tuple(returns)
         self.answer, self.reference, self._why = solution, reference, why
         self.log: list[tuple[str, object]] = []  # what was asked, for the report
-        self._make_probes, self._hints = probes, hints
-        self._feature, self._hard = feature, hard or {}
-        self.properties = (
-            compare.not_finite,
-            compare.rounded,
-            compare.few_digits_lost,
-            compare.responds_to_arguments,
-            *properties,
-            compare.pattern_of_difference,
-        )
+        self._make_probes, self._own_properties = probes, tuple(properties)
+        self._feature, self._hard, self._last_word = feature, hard or {}, last_word
 
     # ------------------------------------------------------------ what students call
 
@@ -102,10 +97,11 @@ class Exercise:
                 return self._check(function)
         except (Exception, SystemExit, GeneratorExit) as error:  # only a very strange object
             reason = f"{type(error).__name__}: {text_of(error)}"
-            return self._result("error", f"The check could not judge this function ({reason}).")
+            said = f"The check could not judge this function ({reason})."
+            return self._result("error", None, said)
 
     def keep(self, function: Callable, folder: str | os.PathLike = ".") -> Text:
-        """Write a function that passes into my_bn.py (of this folder); see keep.py."""
+        """Write a function that passes into my_bn.py (of this folder); see my_bn.py."""
         from .. import available
 
         return keep(function, self.name, available, folder)
@@ -123,12 +119,12 @@ class Exercise:
         if level not in (1, 2, 3):
             raise ValueError(f"hint(level) expected level 1, 2 or 3, got {level!r}")
         self.log.append(("hint", level))
-        return Text(self._hints[level - 1], f"{self.name} · Hint {level} of 3")
+        return Text(self.texts["hints"][level - 1], f"{self.name} · Hint {level} of 3")
 
-    def solution(self) -> Source:
+    def solution(self) -> Text:
         """The source code of a solution; a string, shown as a card."""
         self.log.append(("solution", None))
-        return Source(self._source, f"{self.name} · Solution")
+        return Text(self._source, f"{self.name} · Solution", is_code=True)
 
     @property
     def _source(self) -> str:
@@ -159,14 +155,29 @@ class Exercise:
 
     # ------------------------------------------------------------ computed once
 
+    @cached_property
+    def texts(self) -> dict:
+        """hints, why and wrong, from the TOML file."""
+        return read_texts(self.answer)
+
     @property
     def why(self) -> str:
-        return self._why() if callable(self._why) else self._why
+        return self._why() if self._why else self.texts["why"]
+
+    @cached_property
+    def properties(self) -> tuple[Callable[[Case], str | None], ...]:
+        """What is asked of wrong outputs, in this order, until one is violated."""
+        if self._last_word:
+            return *self._own_properties, self._last_word
+        said = [
+            partial(Case.wrong_entry, name=n, sentence=s) for n, s in self.texts["wrong"].items()
+        ]
+        last = compare.pattern_of_difference
+        return *compare.OF_NUMBERS, *self._own_properties, *said, last
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        mistakes = read_mistakes(self.answer, self._feature)
-        return Catalogue(mistakes, self._outputs, self._hard)
+        return Catalogue(read_mistakes(self.answer, self._feature), self._outputs, self._hard)
 
     @property
     def mistakes(self) -> list[Mistake]:
@@ -175,10 +186,11 @@ class Exercise:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """The probes with the reference's outputs."""
+        """The probes with the reference's outputs: two to begin with, small ones, large ones."""
+        probes = self._make_probes()
         return [
             Row(probe, self._expected(probe.args), dict.fromkeys(self.returns, probe.tol))
-            for probe in self._make_probes()
+            for probe in probes[:2] + sorted(probes[2:], key=lambda probe: probe.large)
         ]
 
     def _expected(self, args: dict) -> dict[str, np.ndarray]:
@@ -200,26 +212,26 @@ class Exercise:
     def _check(self, function) -> Result:
         problem = check_function(function, self.name, self.called_with)
         if problem:
-            return self._result("error", problem.message, problem.id)
+            return self._result("error", problem.id, problem.message)
         function = self.adapt(function)
-        first = run(function, self.rows[0])
-        if is_untouched(first.attempt, function):
+        trials, earlier, single = [run(function, self.rows[0])], [], {}
+        if is_untouched(trials[0].attempt, function):
             return self._result(
                 "not attempted",
+                None,
                 f"Replace the `...` in {self.name} by your code, then run the check again. "
                 f"For a start: bnlib.exercises.{self.name}.hint(1)",
             )
-        trials, earlier = self._try_all(function, self.rows, first), []
-        single = {}
+        trials = self._try_all(function, self.rows, trials)
         if any(t.failed for t in trials) and not trials[-1].final:
-            single = rounds(lambda args: self._call(function, args), self._expected, trials)
+            single = rounds(partial(self._call, function), self._expected, trials)
         if single:
             trials, earlier = self._try_all(function, self._in_single(single)), trials
         if trials[-1].final:
             return self._malformed(function, trials[-1:])
         problem = unsound(function, trials, earlier)
         if problem:
-            return self._result("not yet", problem.message, problem.id)
+            return self._result("not yet", problem.id, problem.message)
         if any(t.failed and not t.probe.integers for t in trials):  # integers come last
             trials = [t for t in trials if not t.probe.integers]
         if not any(t.failed for t in trials):
@@ -241,39 +253,29 @@ class Exercise:
     def _in_single(self, rounded: dict[str, set[str]]) -> list[Row]:
         """The rows as they are judged in float32, without those that it cannot represent."""
 
-        def solve(args):
-            return self._outputs(self.answer, args)
-
+        solve = partial(self._outputs, self.answer)
         rows = [(row, allowed(solve, row, rounded)) for row in self.rows]
         return [row.in_single(tol) for row, tol in rows if max(tol.values()) < 0.05]
 
-    def _try_all(self, function, rows, first: Trial | None = None) -> list[Trial]:
-        """The trials of all rows. If one fails on a small row, those of the small rows alone:
-        a wrong function may be a slow one too. Of a call not to be repeated, that trial alone.
+    def _try_all(self, function, rows, tried=()) -> list[Trial]:
+        """The trials of all rows, of which the first were tried already. If one fails, no large row
+        is tried: a wrong function may be a slow one too. After a call not to be repeated, none is.
         """
-        trials: dict[str, Trial] = {}
-        for row in sorted(rows, key=lambda row: row.probe.large and row is not rows[0]):
-            if row.probe.large and any(t.failed for t in trials.values()):
+        trials = list(tried)
+        for row in rows[len(trials) :]:
+            if trials[-1:] and trials[-1].final:
                 break
-            trial = first if first and row is rows[0] else run(function, row)
-            if trial.final:
-                return [trial]
-            trials[row.probe.name] = trial
-        return [trials[row.probe.name] for row in rows if row.probe.name in trials]
+            if not row.probe.large or not any(t.failed for t in trials):
+                trials.append(run(function, row))
+        return trials
+
+    def agreement(self, trials) -> str:
+        """What a correct function is told first."""
+        return sentences.agreement(self.returns, trials, self.rows)
 
     def _correct(self, trials, single: bool) -> Result:
-        agree = "agrees" if len(self.returns) == 1 else "agree"
-        return self._result(
-            "correct",
-            f"{sentences.and_list(self.returns)} {agree} with the reference on "
-            f"{sentences.total(trials, self.rows)} test inputs, among them "
-            f"{trials[1].probe.name}.",
-            None,
-            self.why,
-            sentences.precision(trials, single),
-            sentences.left_out(trials, self.rows, single),
-            sentences.observed(trials[0]),
-        )
+        said = self.agreement(trials), self.why, sentences.precision(trials, single)
+        return self._result("correct", None, *said, sentences.observed(trials[0]))
 
     def _diagnosed(self, function, trials) -> Result | None:
         """The catalogued mistake that gives the same outputs on every probe."""
@@ -285,44 +287,43 @@ class Exercise:
         mistake, names = found
         shown = [t for t in trials if t.failed and (t.attempt.error or {*t.wrong} & {*names})]
         shown = next((t for t in shown if mistake.only_on in t.probe.tags), shown[0])
-        if shown.attempt.error is not None:
-            call = sentences.call(self.name, shown)
-            numbers = describe_error(shown.attempt.error, call, diagnosed=True)
-        elif shown.problem:
-            numbers = f"{shown.problem.message} ({sentences.on(shown)})"
-        else:
-            entry = compare.pattern_of_difference(self._case(None, shown, names))
-            numbers = f"In numbers, {sentences.on(shown)}: {entry}"
+        numbers = self._form(shown, diagnosed=True)
+        if not numbers:
+            entry = self.properties[-1](self._case(None, shown, names))
+            numbers = f"In numbers, for {shown.probe.name}: {entry}"
         return self._result(
             "not yet" if shown.attempt.error is None else "error",
-            mistake.message,
             mistake.id,
+            mistake.message,
             numbers,
-            sentences.also_wrong([n for n in wrong if n not in names]),
-            sentences.right_outputs(self.returns, wrong),
+            sentences.other_outputs(self.returns, wrong, names),
             reads_globals(function),
             sentences.observed(trials[0]),
         )
+
+    def _form(self, trial: Trial, diagnosed: bool = False) -> str:
+        """The exception of a trial, or what is wrong with the form of its outputs; or ""."""
+        if trial.attempt.error is not None:
+            return describe_error(trial.attempt.error, sentences.call(self.name, trial), diagnosed)
+        return f"{trial.problem.message} (for {trial.probe.name})" if trial.problem else ""
 
     def _malformed(self, function, trials) -> Result | None:
         """An exception, or outputs of the wrong form, on some probe."""
         bad = next((t for t in trials if t.failed and (t.attempt.error or t.problem)), None)
         if bad is None:
             return None
-        start = sentences.before(bad, trials[0])
+        said = sentences.before(bad, trials[0]) + self._form(bad)
         if bad.attempt.error is not None:
-            said = describe_error(bad.attempt.error, sentences.call(self.name, bad))
-            return self._undiagnosed(function, trials, "error", None, start + said)
-        said = f"{start}{bad.problem.message} ({sentences.on(bad)})"
-        right = sentences.right_outputs(self.returns, bad.wrong)
+            return self._undiagnosed(function, trials, "error", None, said)
+        right = sentences.other_outputs(self.returns, bad.wrong, bad.wrong)
         return self._undiagnosed(function, trials, "not yet", bad.problem.id, said, right)
 
     def _violated(self, function, trials) -> Result:
         """The first property that does not hold, with numbers."""
-        failed = next(t for t in trials if t.failed)
+        failed, wrong = next(t for t in trials if t.failed), self._wrong_outputs(trials)
         case = self._case(function, failed, self.returns)
-        found = next(filter(None, (_test(p, case) for p in self.properties)))
-        entry = compare.pattern_of_difference(case)
+        found = next(filter(None, (said_by(p, case) for p in self.properties)))
+        entry = self.properties[-1](case)
         first, _, relation = entry.partition(". ")
         example = relation if first.rstrip(".") in found else f"For example, {entry}"
         return self._undiagnosed(
@@ -330,9 +331,9 @@ class Exercise:
             trials,
             "not yet",
             None,
-            f"{found}\nThis is {sentences.on(failed)}.",
+            f"{found}\nThis is for {failed.probe.name}.",
             example if entry not in found else "",
-            sentences.right_outputs(self.returns, self._wrong_outputs(trials)),
+            sentences.other_outputs(self.returns, wrong, wrong),
             sentences.where(trials, self.rows),
             sentences.hard(trials),
         )
@@ -340,10 +341,10 @@ class Exercise:
     def _undiagnosed(self, function, trials, outcome, diagnosis, *said) -> Result:
         """What was found, with the reasons that a look at the function suggests."""
         order = argument_order(function, self.called_with)
-        more = reads_globals(function), sentences.observed(trials[0])
+        said = *said, reads_globals(function), sentences.observed(trials[0])
         if order:
-            return self._result(outcome, order.message, order.id, *said, *more)
-        return self._result(outcome, said[0], diagnosis, *said[1:], *more)
+            return self._result(outcome, order.id, order.message, *said)
+        return self._result(outcome, diagnosis, *said)
 
     def _wrong_outputs(self, trials) -> list[str]:
         return [name for name in self.returns if any(name in t.wrong for t in trials if t.failed)]
@@ -352,41 +353,32 @@ class Exercise:
         """What a property looks at: arguments, outputs and expected outputs in names."""
         args = trial.probe.args
 
-        def changed(changes: dict) -> dict:
-            new = args | changes
-            return {
-                k: np.asarray(v, args[k].dtype) if isinstance(args[k], np.ndarray) else v
-                for k, v in new.items()
-            }
+        def outputs_of(call):
+            def with_changes(**changes):
+                outputs = call(
+                    {
+                        k: np.asarray(v, args[k].dtype) if isinstance(args[k], np.ndarray) else v
+                        for k, v in (args | changes).items()
+                    }
+                )
+                if outputs is None:
+                    raise CannotTell
+                return _namespace(outputs, names)
 
-        def reference(**changes):
-            return _namespace(self._expected(changed(changes)), names)
-
-        def call(**changes):
-            outputs = self._call(function, changed(changes))
-            if outputs is None:
-                raise CannotTell
-            return _namespace(outputs, names)
+            return with_changes
 
         return Case(
             trial.probe,
             SimpleNamespace(**_in_float64(args)),
             _namespace(trial.outputs, names),
             _namespace(trial.row.expected, names),
-            call,
-            reference,
+            outputs_of(partial(self._call, function)),
+            outputs_of(self._expected),
             trial.row.tol,
         )
 
-    def _result(self, outcome: str, message: str, diagnosis: str | None = None, *more) -> Result:
-        return Result(self.name, outcome, "\n".join(filter(None, [message, *more])), diagnosis)
-
-
-def _test(prop, case: Case) -> str | None:
-    try:
-        return prop(case)
-    except CannotTell:
-        return None
+    def _result(self, outcome: str, diagnosis: str | None, *said: str) -> Result:
+        return Result(self.name, outcome, "\n".join(filter(None, said)), diagnosis)
 
 
 def _in_float64(args: dict) -> dict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dis
 import functools
 import inspect
-from types import CodeType, FunctionType
+from types import CodeType
 
 import numpy as np
 
@@ -31,95 +31,80 @@ def reads_globals(function: object) -> str:
     function = plain_function(function)
     if not inspect.isfunction(function):
         return ""
-    space = function.__globals__
-    loaded = {n: space.get(n) for n in loaded_globals(function)}
+    loaded = {n: function.__globals__.get(n) for n in loaded_globals(function.__code__)}
     names = sorted(n for n, v in loaded.items() if isinstance(v, DATA) and not isinstance(v, bool))
     if not names:
         return ""
-    several = len(names) > 1
+    many, word = ("variables", "arguments") if len(names) > 1 else ("a variable", "an argument")
     return (
-        f"Your function reads {', '.join(names)}: {'variables' if several else 'a variable'} of "
-        f"the notebook, not {'arguments' if several else 'an argument'}. Which arguments "
-        f"{'do they' if several else 'does it'} have to be computed from?"
+        f"Your function reads {', '.join(names)}: {many} of the notebook, not {word}. Which "
+        f"arguments {'do they' if len(names) > 1 else 'does it'} have to be computed from?"
     )
 
 
-def loaded_globals(function: FunctionType) -> set[str]:
-    """Names that the function, or a function or comprehension in it, looks up as globals."""
-
-    def loaded(code):
-        names = {s.argval for s in dis.get_instructions(code) if s.opname == "LOAD_GLOBAL"}
-        return names.union(*(loaded(c) for c in code.co_consts if isinstance(c, CodeType)))
-
-    return loaded(function.__code__)
+def loaded_globals(code: CodeType) -> set[str]:
+    """Names that the code, or a function or comprehension in it, looks up as globals."""
+    found = {
+        s.argval for s in dis.get_instructions(code) if s.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
+    return found.union(*(loaded_globals(c) for c in code.co_consts if isinstance(c, CodeType)))
 
 
 def check_function(function: object, name: str, parameters: tuple[str, ...]) -> Problem | None:
     """Is it a function that can be called with these parameters, by position?"""
     call = f"{name}({', '.join(parameters)})"
     if not callable(function):
-        hint = ""
+        kind, hint = type(function).__name__, ""
         if isinstance(function, np.ndarray | list | tuple | float):
             hint = f" Pass the function, not its result: check({name}), not check({call})."
-        kind = _with_article(type(function).__name__)
-        return Problem("not-callable", f"check expected a function, but was given {kind}.{hint}")
-    kind, instead = _no_plain_function(function)
-    if kind:
-        return Problem(
-            "no-plain-function",
-            f"Your function {kind}: a call does not give the result itself. {instead}",
-        )
+        article = "an" if kind[:1] in "aeiou" or kind == "ndarray" else "a"
+        said = f"check expected a function, but was given {article} {kind}.{hint}"
+        return Problem("not-callable", said)
+    for is_odd, kind, instead in (
+        (inspect.iscoroutinefunction, "is an `async def`", "Does it start with `def` alone?"),
+        (inspect.isgeneratorfunction, "contains `yield`", "Should it be `return`?"),
+    ):
+        if is_odd(plain_function(function)):
+            said = f"Your function {kind}: a call does not give the result itself. {instead}"
+            return Problem("no-plain-function", said)
+    theirs = _signature(function)
     try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # some built-in callables have none: the call itself will tell
-        return None
-    try:
-        signature.bind(*parameters)
+        if theirs:
+            theirs.bind(*parameters)
     except TypeError:
         hint = ""
-        if list(signature.parameters)[:1] == ["self"]:
+        if list(theirs.parameters)[:1] == ["self"]:
             hint = " It has a parameter self: pass the method of an object, as in check(Norm().f)."
-        count = f"{len(parameters)} argument{'s' * (len(parameters) > 1)}"
         return Problem(
             "wrong-parameters",
-            f"check calls {call}, by position: {count}. "
-            f"Your function has the parameters {text_of(signature)}, which do not fit.{hint}",
+            f"check calls {call}, by position: {len(parameters)} "
+            f"argument{'s' * (len(parameters) > 1)}. Your function has the parameters "
+            f"{text_of(theirs)}, which do not fit.{hint}",
         )
     return None
 
 
-def _with_article(name: str) -> str:
-    return f"{'an' if name[:1] in 'aeiou' or name == 'ndarray' else 'a'} {name}"
-
-
-def _no_plain_function(function) -> tuple[str, str]:
-    """What an `async def` and a function with yield are, and what to write in their place."""
-    function = plain_function(function)
-    if inspect.iscoroutinefunction(function):
-        return "is an `async def`", "Does it start with `def` alone?"
-    if inspect.isgeneratorfunction(function):
-        return "contains `yield`", "Should it be `return`?"
-    return "", ""
+def _signature(function) -> inspect.Signature | None:
+    """None for some built-in callables: the call itself will tell."""
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
 
 
 def argument_order(function: object, parameters: tuple[str, ...]) -> Problem | None:
     """The right names in another order."""
-    try:
-        theirs = list(inspect.signature(function).parameters)[: len(parameters)]
-    except (TypeError, ValueError):
+    signature = _signature(function)
+    theirs = list(signature.parameters)[: len(parameters)] if signature else []
+    if theirs == list(parameters) or sorted(theirs) != sorted(parameters):
         return None
-    if theirs != list(parameters) and sorted(theirs) == sorted(parameters):
-        return Problem(
-            "argument-order",
-            f"The parameters are in another order: yours are ({', '.join(theirs)}), the exercise "
-            f"has ({', '.join(parameters)}). Arguments are passed by position: which of your "
-            f"variables then holds {parameters[_first_difference(theirs, parameters)]}?",
-        )
-    return None
-
-
-def _first_difference(a, b) -> int:
-    return next(i for i, (p, q) in enumerate(zip(a, b, strict=True)) if p != q)
+    moved = next(right for mine, right in zip(theirs, parameters) if mine != right)
+    return Problem(
+        "argument-order",
+        f"The parameters are in another order: yours are ({', '.join(theirs)}), the exercise has "
+        f"({', '.join(parameters)}). Arguments are passed by position: which of your variables "
+        f"then holds {moved}?",
+    )
 
 
 def does_nothing(function: object) -> bool:

@@ -1,4 +1,4 @@
-"""Named mistakes: read from the TOML files, and recognised by what they compute.
+"""Read the sentences from the TOML files, and recognise mistakes by what they compute.
 
 A mistake is an edit of the solution's source: what stands there, and what the mistaken student
 wrote. Run on the probes, it gives the outputs by which it is recognised.
@@ -7,6 +7,7 @@ wrote. Run on the probes, it gives the outputs by which it is recognised.
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import textwrap
 import tomllib
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .compare import CannotTell, Case
+from .compare import Case, said_by
 from .trial import Row, Trial
 
 KEYS = {"id", "exercise", "say", "edit", "only_on"}
@@ -37,6 +38,22 @@ class Mistake:
     only_on: str = ""
 
 
+def read_texts(solution: Callable) -> dict:
+    """hints, why and wrong (a sentence for an output) of an exercise: its table in its own file.
+
+    A line break is a blank, but before a numbered step it stays. Raises ValueError if a part lacks.
+    """
+    file = Path(inspect.getfile(solution)).with_suffix(".toml")
+    table = {"why": "", "wrong": {}} | _read(file).get(solution.__name__, {})
+    if len(table.get("hints", ())) != 3:
+        raise ValueError(f"{file.name}, [{solution.__name__}]: expected three hints")
+    return {
+        "hints": [re.sub(r"\n(?!\d\. )", " ", hint.strip()) for hint in table["hints"]],
+        "why": _flowing(table["why"]),
+        "wrong": {name: _flowing(said) for name, said in table["wrong"].items()},
+    }
+
+
 def read_mistakes(solution: Callable, feature: str = "feature") -> list[Mistake]:
     """The mistakes that name this solution, in all TOML files of its folder, its own file first.
 
@@ -45,33 +62,36 @@ def read_mistakes(solution: Callable, feature: str = "feature") -> list[Mistake]
     home = Path(inspect.getfile(solution))
     files = sorted(home.parent.glob("*.toml"), key=lambda file: (file.stem != home.stem, file.stem))
     found: dict[str, Mistake] = {}
-    for file in files:
-        for entry in _entries(file):
-            if solution.__name__ not in entry.get("exercise", ()):
-                continue
-            where = f"{file.name}, mistake {entry.get('id', '(without an id)')!r}"
-            if KEYS - {"only_on"} - entry.keys() or entry.keys() - KEYS:
-                raise ValueError(
-                    f"{where}: expected id, exercise, say and edit (and perhaps only_on), got "
-                    f"{', '.join(entry)}"
-                )
-            if entry["id"] in found:
-                raise ValueError(f"{where}: {solution.__name__} has a mistake of that id already")
-            message = " ".join(entry["say"].split()).replace("{feature}", feature)
-            try:
-                function = edited(solution, entry["edit"])
-            except ValueError as error:
-                raise ValueError(f"{where}: {error}") from None
-            found[entry["id"]] = Mistake(entry["id"], message, function, entry.get("only_on", ""))
+    for file, entry in ((f, entry) for f in files for entry in _read(f)["mistake"]):
+        if solution.__name__ not in entry.get("exercise", ()):
+            continue
+        where = f"{file.name}, mistake {entry.get('id', '(without an id)')!r}"
+        if KEYS - {"only_on"} - entry.keys() or entry.keys() - KEYS:
+            raise ValueError(
+                f"{where}: expected id, exercise, say and edit (and perhaps only_on), got "
+                f"{', '.join(entry)}"
+            )
+        if entry["id"] in found:
+            raise ValueError(f"{where}: {solution.__name__} has a mistake of that id already")
+        try:
+            function = edited(solution, entry["edit"])
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
+        message = _flowing(entry["say"]).replace("{feature}", feature)
+        found[entry["id"]] = Mistake(entry["id"], message, function, entry.get("only_on", ""))
     return list(found.values())
 
 
 @cache
-def _entries(file: Path) -> list[dict]:
+def _read(file: Path) -> dict:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8")).get("mistake", [])
+        return {"mistake": []} | tomllib.loads(file.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{file.name} is no valid TOML: {error}") from None
+
+
+def _flowing(text: str) -> str:
+    return " ".join(text.split())
 
 
 def edited(solution: Callable, edits: dict[str, str]) -> Callable:
@@ -129,7 +149,7 @@ class Catalogue:
             tag = mistake.only_on
             failed = [t for t in trials if t.failed and tag not in t.probe.tags]
             there = all(t.row.single or t.nearly_right for t in failed)
-            return wrong if there and self._confirmed(mistake, case) else []
+            return wrong if there and said_by(self._hard[tag], case) else []
         trials = [t for t in trials if not t.probe.tag and not t.probe.may_raise]
         affected: set[str] = set()
         for trial in trials:  # most mistakes are ruled out by the first probe
@@ -140,9 +160,3 @@ class Catalogue:
         # An output may turn out to be affected on a later probe only: so compare all once more.
         alike = all(t.equals(self.outputs(mistake, t.row)[0], affected) for t in trials)
         return [n for n in wrong if n in affected] if alike else []
-
-    def _confirmed(self, mistake: Mistake, case) -> bool:
-        try:
-            return self._hard[mistake.only_on](case)
-        except CannotTell:
-            return False

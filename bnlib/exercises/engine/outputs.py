@@ -24,6 +24,7 @@ def read_outputs(
     parts, problem = _split(value, returns)
     if problem:
         return {}, problem
+    outputs, problems = {}, []
     for name, part in zip(returns, parts, strict=True):
         if _count(part) > LIMIT:
             return {}, Problem(
@@ -32,13 +33,18 @@ def read_outputs(
                 f"shape {expected[name].shape}. Where does it grow: by an outer product, or by an "
                 "axis that was to be summed?",
             )
-    outputs, first = {}, None
-    for name, part in zip(returns, parts, strict=True):
         array, problem = _read_array(part, name, expected)
-        first = first or problem
-        if array is not None:
-            outputs[name] = array
-    return outputs, _other_order(outputs, returns, expected) or first
+        problems += [problem] if problem else []
+        outputs |= {name: array} if array is not None else {}
+    got, want = [o.shape for o in outputs.values()], [expected[name].shape for name in returns]
+    if got != want and sorted(got) == sorted(want):
+        return outputs, Problem(
+            "outputs-order",
+            f"Your function returns arrays of the shapes {', '.join(map(str, got))}, expected "
+            f"{', '.join(map(str, want))}. Are they returned in another order than `return "
+            f"{', '.join(returns)}`?",
+        )
+    return outputs, next(iter(problems), None)
 
 
 def _count(part) -> int:
@@ -48,50 +54,30 @@ def _count(part) -> int:
     return getattr(part, "size", 1) if isinstance(part, np.ndarray) else 1
 
 
-def _other_order(outputs, returns, expected) -> Problem | None:
-    """The right shapes, but in another order."""
-    got = [outputs[name].shape for name in returns if name in outputs]
-    want = [expected[name].shape for name in returns]
-    if got == want or sorted(got) != sorted(want):
-        return None
-    return Problem(
-        "outputs-order",
-        f"Your function returns arrays of the shapes {', '.join(map(str, got))}, expected "
-        f"{', '.join(map(str, want))}. Are they returned in another order than `return "
-        f"{', '.join(returns)}`?",
-    )
-
-
 def _split(value, returns):
-    wanted = ", ".join(returns)
+    wanted, count = ", ".join(returns), len(returns)
     if value is None:
-        return None, Problem(
-            "forgot-return",
-            f"Your function returns None. Does it end with `return {wanted}`?",
-        )
-    if len(returns) == 1:
-        if isinstance(value, tuple):
-            why = "a comma after the value makes a tuple" if len(value) == 1 else "extra values"
-            return None, Problem(
-                "wrong-count",
-                f"Your function returns a tuple of {len(value)}, expected one array {wanted} "
-                f"({why}?).",
-            )
+        said = f"Your function returns None. Does it end with `return {wanted}`?"
+        return None, Problem("forgot-return", said)
+    several = isinstance(value, tuple if count == 1 else tuple | list)
+    if count == 1 and not several:
         return [value], None
-    if isinstance(value, tuple | list) or (isinstance(value, np.ndarray) and value.ndim in (1, 2)):
-        if len(value) == len(returns):
-            return list(value), None
-    if isinstance(value, np.ndarray):
-        got = "one array"
-    elif isinstance(value, tuple | list):
-        got = f"{len(value)} value" + "s" * (len(value) != 1)
+    rows = isinstance(value, np.ndarray) and value.ndim in (1, 2)
+    if count > 1 and (several or rows) and len(value) == count:
+        return list(value), None
+    if several and count == 1:
+        why = "a comma after the value makes a tuple" if len(value) == 1 else "extra values"
+        said = f"a tuple of {len(value)}, expected one array {wanted} ({why}?)."
     else:
-        got = f"one {type(value).__name__}"
-    shape = f" of shape {value.shape}" if isinstance(value, np.ndarray) else ""
-    return None, Problem(
-        "wrong-count",
-        f"Your function returns {got}{shape}, expected {len(returns)} arrays: return {wanted}.",
-    )
+        got = f"{len(value)} value{'s' * (len(value) != 1)}" if several else f"one {_kind(value)}"
+        said = f"{got}, expected {count} arrays: return {wanted}."
+    return None, Problem("wrong-count", f"Your function returns {said}")
+
+
+def _kind(value) -> str:
+    if isinstance(value, np.ndarray):
+        return f"array of shape {value.shape}"
+    return type(value).__name__
 
 
 def _read_array(part, name, expected: dict):
@@ -105,9 +91,8 @@ def _read_array(part, name, expected: dict):
         array, masked = np.array(None), 0
     kind, shape, want = array.dtype.kind, array.shape, expected[name].shape
     if kind not in "fiub":
-        dtype = (
-            f"an array of {array.dtype}" if isinstance(part, np.ndarray) else type(part).__name__
-        )
+        is_array = isinstance(part, np.ndarray)
+        dtype = f"an array of {array.dtype}" if is_array else type(part).__name__
         return None, Problem("wrong-type", f"{name} should be an array of floats, but is {dtype}.")
     if masked:
         return None, Problem(
@@ -115,26 +100,22 @@ def _read_array(part, name, expected: dict):
             f"{masked} of the {array.size} entries of {name} are masked: they count as missing. "
             "Which line masks them, and which numbers should stand there?",
         )
+    problem = None
     if kind == "b":
-        return array.astype(np.float64), Problem("boolean-output", _boolean(array, name, want))
-    if kind in "iu":
-        array = array.astype(np.float64)
-    if shape != want:
-        return array, Problem(
-            "wrong-shape",
-            f"{name} has the shape {shape}, expected {want}." + _shape_hint(shape, want, expected),
-        )
-    if kind in "iu" and shape != ():
-        return array, Problem(
+        problem = Problem("boolean-output", _boolean(array, name, want))
+    elif shape != want:
+        said = f"{name} has the shape {shape}, expected {want}."
+        problem = Problem("wrong-shape", said + _shape_hint(shape, want, expected))
+    elif kind in "iu" and shape != ():
+        problem = Problem(
             "integer-output",
-            f"{name} is an array of {np.array(part).dtype}, expected floats: integers cut off "
-            "everything behind the point. Where did they come from?",
+            f"{name} is an array of {array.dtype}, expected floats: integers cut off everything "
+            "behind the point. Where did they come from?",
         )
-    if array.dtype == np.float16:
-        return array, Problem(
-            "half-precision", f"{name} is float16, which has 3 digits: where are the others lost?"
-        )
-    return array, None
+    elif array.dtype == np.float16:
+        said = f"{name} is float16, which has 3 digits: where are the others lost?"
+        problem = Problem("half-precision", said)
+    return array if kind == "f" else array.astype(np.float64), problem
 
 
 def _masked(part) -> int:
@@ -168,10 +149,7 @@ def _shape_hint(got, want, expected: dict) -> str:
             f" {got[0]} is N: the axis of the batch is left, that of the features is gone. Which "
             "of the two should be summed?"
         )
-    axes = [i for i, (g, w) in enumerate(zip(got, want, strict=True)) if g != w]
-    said = [
-        f" Axis {i} has {got[i]} entr{'y' if got[i] == 1 else 'ies'} and should have {want[i]}:"
-        f" {'where are the others lost?' if got[i] < want[i] else 'where do more come from?'}"
-        for i in axes
-    ]
-    return said[0]
+    i = next(i for i, (g, w) in enumerate(zip(got, want, strict=True)) if g != w)
+    lost = "where are the others lost?" if got[i] < want[i] else "where do more come from?"
+    entries = "entry" if got[i] == 1 else "entries"
+    return f" Axis {i} has {got[i]} {entries} and should have {want[i]}: {lost}"

@@ -92,14 +92,6 @@ CONV = {
 }
 
 
-def _one(a):
-    return np.ones_like(a)
-
-
-def _zero(a):
-    return np.zeros_like(a)
-
-
 def _relu(a):
     return np.maximum(a, 0)
 
@@ -115,16 +107,17 @@ def other_middle(x: np.ndarray) -> np.ndarray:
 
 def _constant_feature(x):
     x[:, -1] = 3.0
+    return x
 
 
 def _outlier(x):
     x[0] += 500.0
+    return x
 
 
-def _in_place_relu(x):
-    x[:] = _relu(x)
-
-
+F32 = {"dtype": np.float32, "tol": 1e-4}
+FAR, FAR32 = ({"tag": "large mean", "tol": tol} for tol in (1e-5, 0.1))
+LESS_FAR = {"tag": "rather large mean", "tol": 1e-5}
 # Name, which of the shapes, eps, and what else: mean and scale of x, a change of x, dtype, Probe's
 # tol and tag. Those named after eps are left out where there is no eps.
 TABLE = (
@@ -144,27 +137,12 @@ TABLE = (
     ("one outlier in a large {batch}", "large", 1e-3, {"change": _outlier}),
     ("only negative inputs", "small", 1e-3, {"mean": -50.0}),
     ("a {batch} of one", "one", 0.1, {}),
-    ("float32", "main", 1e-3, {"dtype": np.float32, "tol": 1e-4}),
-    ("float32, a large {batch}", "large", 1e-5, {"dtype": np.float32, "tol": 5e-4}),
-    (
-        "float32, features of tiny variance",
-        "main",
-        1e-10,
-        {"scale": 1e-5, "dtype": np.float32, "tol": 1e-4},
-    ),
-    (
-        "means near 10,000",
-        "main",
-        1e-3,
-        {"mean": 1e4, "scale": 0.3, "tol": 1e-5, "tag": "rather large mean"},
-    ),
-    (
-        "float32 with means near 10,000",
-        "main",
-        1e-3,
-        {"mean": 1e4, "dtype": np.float32, "tol": 0.1, "tag": "large mean"},
-    ),
-    ("means near 100,000,000", "main", 1e-3, {"mean": 1e8, "tol": 1e-5, "tag": "large mean"}),
+    ("float32", "main", 1e-3, F32),
+    ("float32, a large {batch}", "large", 1e-5, F32 | {"tol": 5e-4}),
+    ("float32, features of tiny variance", "main", 1e-10, {"scale": 1e-5, **F32}),
+    ("means near 10,000", "main", 1e-3, {"mean": 1e4, "scale": 0.3, **LESS_FAR}),
+    ("float32 with means near 10,000", "main", 1e-3, {"mean": 1e4, **F32, **FAR32}),
+    ("means near 100,000,000", "main", 1e-3, {"mean": 1e8, **FAR}),
     ("eps = 1e-7, as small as the variances", "small", 1e-7, {"scale": 3e-4}),
     ("eps = 1e-8, as small as the variances", "small", 1e-8, {"scale": 1e-4}),
     ("eps = 1e-10, as small as the variances", "small", 1e-10, {"scale": 1e-5}),
@@ -172,70 +150,73 @@ TABLE = (
     ("an eps of 40", "small", 40.0, {"scale": 5.0}),
     ("an eps of 1000", "small", 1000.0, {"scale": 30.0}),
     ("one outlier in a huge {batch}", "huge", 1e-3, {"change": _outlier}),
-    ("inputs with many zeros, as behind a ReLU", "small", 1e-3, {"change": _in_place_relu}),
+    ("inputs with many zeros, as behind a ReLU", "small", 1e-3, {"change": _relu}),
 )
 
-# The same batch with other arguments: name, the arguments to replace (all must exist), and by what.
-# Four numbers fit the four features of the designed batch. tol: where the outputs are small.
-VARIANTS = (
-    ("another eps", {"eps": 0.7}, {}),
-    ("a gamma of zero (gamma[1] = 0)", {"gamma": lambda gamma: gamma * [1, 0, 1, 1]}, {}),
-    ("a beta of zero (beta[1] = 0)", {"beta": lambda beta: beta * [1, 0, 1, 1]}, {}),
-    ("gamma = 1", {"gamma": _one}, {}),
-    ("gamma = 1 and beta = 0, where training starts", {"gamma": _one, "beta": _zero}, {}),
-    ("gamma = -1", {"gamma": lambda gamma: -_one(gamma)}, {}),
-    ("small gamma", {"gamma": lambda gamma: gamma * [2e-6, 1e-4, 3e-3, 0.05]}, {"tol": 1e-12}),
-    ("large gamma", {"gamma": lambda gamma: gamma * [4, 30, 2e3, 1e5]}, {}),
-    ("small beta", {"beta": lambda beta: beta * [1e-6, 1e-4, 3e-3, 0.05]}, {}),
-    ("large beta", {"beta": lambda beta: beta * [12, 60, 1e3, 1e5]}, {}),
-    ("large gradients", {"dy": lambda dy: 1e6 * dy}, {}),
-    ("small gradients", {"dy": lambda dy: 1e-6 * dy}, {"tol": 1e-15}),
-    ("gradients that are zero in places, as behind a ReLU", {"dy": _relu}, {}),
-    (
-        "running_mean = 0 and running_var = 1, where training starts",
-        {"running_mean": _zero, "running_var": _one},
-        {},
-    ),
-    ("a running variance of zero", {"running_var": lambda v: v * [1, 0, 1, 1]}, {}),
-    (
-        "a running mean far away",
-        {"running_mean": lambda mean: mean + np.array([10, -100, 1e3, 1e5])},
-        {},
-    ),
-    ("a momentum of 0", {"momentum": 0.0}, {}),
-    ("a momentum of 1e-6", {"momentum": 1e-6}, {}),
-    ("a momentum of 1", {"momentum": 1.0}, {}),
-    (
-        "large running statistics",
-        {
-            "running_mean": lambda m: m * [10, 300, 1e4, 1e5],
-            "running_var": lambda v: v * [10, 1e3, 1e4, 1e6],
-        },
-        {},
-    ),
-    (
-        "a tiny x and tiny running statistics",
-        {
-            "running_mean": lambda m: 1e-7 * m,
-            "running_var": lambda v: 1e-14 * v,
-            "x": lambda x: 1e-7 * x,
-            "momentum": 0.3,
-        },
-        {"tol": 1e-21},
-    ),
-    (
-        "mean = 0 and var = 1, where training starts",
-        {"gamma": _one, "beta": _zero, "mean": _zero, "var": _one},
-        {},
-    ),
-    ("a variance of zero", {"var": lambda v: v * [1, 0, 1, 1]}, {}),
-    ("b = 0", {"b": _zero}, {}),
-    ("large b and mean", {"b": lambda b: 12 * b, "mean": lambda m: m * [-20, 1e3, 1e4, 1]}, {}),
-    ("W = 0", {"W": _zero}, {}),
-    ("large weights", {"W": lambda W: W * np.resize([20, 1e3, 1e4, 1], W.shape[1])}, {}),
-    ("other numbers in the middle of W", {"W": other_middle}, {}),
-    ("other numbers in the middle of x", {"x": other_middle}, {}),
-)
+# The same batch with other arguments, all of which must exist: what is there in place of the old
+# number or numbers, a list of factors, one for each of the designed batch's four features, or a
+# function. tol: where the outputs are small.
+VARIANTS = {
+    "another eps": {"eps": 0.7},
+    "a gamma of zero (gamma[1] = 0)": {"gamma": [1, 0, 1, 1]},
+    "a beta of zero (beta[1] = 0)": {"beta": [1, 0, 1, 1]},
+    "gamma = 1": {"gamma": 1},
+    "gamma = 1 and beta = 0, where training starts": {"gamma": 1, "beta": 0},
+    "gamma = -1": {"gamma": -1},
+    "small gamma": {"gamma": [2e-6, 1e-4, 3e-3, 0.05], "tol": 1e-12},
+    "large gamma": {"gamma": [4, 30, 2e3, 1e5]},
+    "small beta": {"beta": [1e-6, 1e-4, 3e-3, 0.05]},
+    "large beta": {"beta": [12, 60, 1e3, 1e5]},
+    "large gradients": {"dy": [1e6]},
+    "small gradients": {"dy": [1e-6], "tol": 1e-15},
+    "gradients that are zero in places, as behind a ReLU": {"dy": _relu},
+    "running_mean = 0 and running_var = 1, where training starts": {
+        "running_mean": 0,
+        "running_var": 1,
+    },
+    "a running variance of zero": {"running_var": [1, 0, 1, 1]},
+    "a running mean far away": {"running_mean": lambda m: np.add(m, [10, -100, 1e3, 1e5])},
+    "a momentum of 0": {"momentum": 0.0},
+    "a momentum of 1e-6": {"momentum": 1e-6},
+    "a momentum of 1": {"momentum": 1.0},
+    "large running statistics": {
+        "running_mean": [10, 300, 1e4, 1e5],
+        "running_var": [10, 1e3, 1e4, 1e6],
+    },
+    "a tiny x and tiny running statistics": {
+        **{"running_mean": [1e-7], "running_var": [1e-14], "x": [1e-7], "momentum": 0.3},
+        "tol": 1e-21,
+    },
+    "mean = 0 and var = 1, where training starts": {"gamma": 1, "beta": 0, "mean": 0, "var": 1},
+    "a variance of zero": {"var": [1, 0, 1, 1]},
+    "b = 0": {"b": 0},
+    "large b and mean": {"b": [12], "mean": [-20, 1e3, 1e4, 1]},
+    "W = 0": {"W": 0},
+    "large weights": {"W": lambda W: W * np.resize([20, 1e3, 1e4, 1], W.shape[1])},
+    "other numbers in the middle of W": {"W": other_middle},
+    "other numbers in the middle of x": {"x": other_middle},
+}
+
+
+def _changed(old, change):
+    """What VARIANTS says of an argument."""
+    if callable(change):
+        return change(old)
+    if isinstance(change, list):
+        return old * np.array(change)
+    return np.full_like(old, change) if isinstance(old, np.ndarray) else change
+
+
+def arguments(names: str) -> Callable:
+    """A `complete` for dense_probes and conv_probes that makes these arguments, in this order."""
+    made = {
+        "x": lambda rng, x, eps: x,
+        "dy": lambda rng, x, eps: gradients(rng, x),
+        "gamma": lambda rng, x, eps: gammas(rng, x.shape[1]),
+        "beta": lambda rng, x, eps: betas(rng, x.shape[1]),
+        "eps": lambda rng, x, eps: eps,
+    }
+    return lambda rng, x, eps: {name: made[name](rng, x, eps) for name in names.split()}
 
 
 def dense_probes(
@@ -259,10 +240,10 @@ def conv_probes(complete: Callable) -> list[Probe]:
     return _probes(complete, CONV, ("batch", "x", "N = C = H = W"), "may raise")
 
 
-def _probes(complete, named_shapes, called, one):
+def _probes(complete, shapes, called, one):
     shapes = {
         name: [tuple(map(int, shape.split("x"))) for shape in text.split()]
-        for name, text in named_shapes.items()
+        for name, text in shapes.items()
     }
     rng = np.random.default_rng(1502_03167)
     found = []
@@ -270,7 +251,7 @@ def _probes(complete, named_shapes, called, one):
     def add(name, shape, eps, *, mean=0.0, scale=1.0, dtype=np.float64, change=None, **more):
         x = batch(rng, shape, mean, scale)
         if change is not None:
-            change(x)
+            x = change(x)
         args = complete(rng, x.astype(dtype), eps)
         args = {k: v.astype(dtype) if isinstance(v, np.ndarray) else v for k, v in args.items()}
         single = x.size == x.shape[1]  # of each feature
@@ -292,10 +273,11 @@ def _probes(complete, named_shapes, called, one):
     args, designed = found[0].args, f"the designed {called[0]}"
     columns = {k: np.asfortranarray(v) if isinstance(v, np.ndarray) else v for k, v in args.items()}
     found.insert(2, Probe(f"{designed} in column-major memory", columns))
-    for name, changes, more in VARIANTS:
-        if changes.keys() <= args.keys():
-            new = {k: c(args[k]) if callable(c) else c for k, c in changes.items()}
-            found.append(Probe(f"{designed} with {name}", args | new, **more))
+    for name, changes in VARIANTS.items():
+        tol, names = changes.get("tol", 1e-10), changes.keys() - {"tol"}
+        if names <= args.keys():
+            new = {k: _changed(args[k], changes[k]) for k in names}
+            found.append(Probe(f"{designed} with {name}", args | new, tol))
     return found
 
 

@@ -21,60 +21,79 @@ def rows(a: np.ndarray) -> np.ndarray:
     return np.moveaxis(a, 1, -1).reshape(-1, a.shape[1])
 
 
-def _in_layout_of(a, its_rows):
+def in_layout_of(a, its_rows):
     """What rows(a) undoes: the rows as an array of the shape of a."""
     shape = np.moveaxis(a, 1, -1).shape
     return np.moveaxis(its_rows.reshape(shape), -1, 1)
 
 
-def _shuffled(a, order):
-    """The rows of a in another order, in a's own layout."""
-    return _in_layout_of(a, rows(a)[order])
-
-
 def _words(case) -> dict:
-    dense = case.given.x.ndim == 2
+    given = vars(case.given)
+    dense = next(iter(given.values())).ndim == 2
+    count, axes = (
+        ("N", "") if dense else ("N * H * W", ", and are its sums taken over axes 0, 2 and 3")
+    )
     return {
         "column": "column" if dense else "channel",
-        "output": "that" if hasattr(case.got, "instead_of_xhat") else "your output",
-        "entry": "x[0, 0]" if dense else "x[0, 0, 0, 0]",
-        "count": "N" if dense else "N * H * W",
-        "axes": "" if dense else ", and are its sums taken over axes 0, 2 and 3",
+        "output": "that"
+        if hasattr(case.got, "instead_of_xhat")
+        else "dx"
+        if "dy" in given
+        else "your output",
+        "first": "[0, 0]" if dense else "[0, 0, 0, 0]",
+        "count": count,
+        "axes": axes,
+        "factor": "gamma^2 * " if "gamma" in given else "",
+        "slope": "gamma" if "gamma" in given else "1",
+        "mean": "beta" if "beta" in given else "0",
+        "paths": "Which part of dy has to go so that the sum is 0?"
+        if "xhat" in given
+        else "So the three paths must cancel: one of them is wrong. Does it use x - mean where it "
+        f"should, the right std and the right {count}{axes}?",
+        "path": "part of dy along xhat taken out, once and not more"
+        if "xhat" in given
+        else f"path through the variance complete, with the right gamma, std and {count}{axes}",
     }
 
 
-def _output(case, of):
-    """The output of an exercise that has one."""
+def _output(of):
+    """The output of an exercise that has one; else the first."""
     return next(iter(vars(of).values()))
 
 
-# ---------------------------------------------------------------- of y (or xhat)
-
-
 def columns_are_independent(case: Case) -> str | None:
-    """Changing one feature of x changes only that column of the output."""
-    if case.given.x.shape[1] < 2:
-        return None
-    x = case.given.x.copy()
-    first = (0,) * x.ndim
-    x[first] += 1.0 + abs(x[first])
-    return case.differ(
-        rows(_output(case, case.call(x=x)))[:, 1:],
-        rows(_output(case, case.got))[:, 1:],
-        "Changing {entry}, which is in {column} 0, changes another {column} of {output}, from "
-        "{want} to {got} in one entry: each {column} should depend on that {column} of x alone. Is "
-        "there a sum or a mean without its axis?",
-        **_words(case),
-    )
+    """A column of the output (y, xhat, dx) depends on that column of each batch that is given."""
+    batches = {name: v for name, v in vars(case.given).items() if np.ndim(v) > 1}
+    for name, other in batches.items():
+        other = other.copy()
+        other.flat[0] += 1.0 + abs(other.flat[0])
+        said = other.shape[1] > 1 and case.differ(
+            rows(_output(case.call(**{name: other})))[:, 1:],
+            rows(_output(case.got))[:, 1:],
+            f"Changing {name}{{first}}, which is in {{column}} 0, changes another {{column}} of "
+            "{output}, from {want} to {got} in one entry: each {column} should depend on that "
+            f"{{column}} of {name} alone. Is there a sum or a mean without its axis?",
+            **_words(case),
+        )
+        if said:
+            return said
+    return None
+
+
+# ---------------------------------------------------------------- of y (or xhat)
 
 
 def positions_share_statistics(case: Case) -> str | None:
     """Numbers of a channel can change places between images and positions: y follows them."""
     x = case.given.x
     order = np.random.default_rng(0).permutation(rows(x).shape[0])
+
+    def shuffled(a):
+        return in_layout_of(a, rows(a)[order])
+
     return case.differ(
-        _output(case, case.call(x=_shuffled(x, order))),
-        _shuffled(_output(case, case.got), order),
+        _output(case.call(x=shuffled(x))),
+        shuffled(_output(case.got)),
         "When the numbers of each channel change places between images and positions, their "
         "outputs should move along unchanged, but one changes from {want} to {got} (now at {at}): "
         "do all N * H * W numbers of a channel share one mean and one variance?",
@@ -85,10 +104,9 @@ def column_means(case: Case) -> str | None:
     """The column means of xhat are 0, those of y are beta."""
     beta = getattr(case.given, "beta", np.zeros(case.given.x.shape[1]))
     return case.differ(
-        rows(_output(case, case.got)).mean(0),
+        rows(_output(case.got)).mean(0),
         beta,
-        "The {column} means of {output} are not {name}: {column} {i} has {got}, expected {want}.",
-        name="beta" if hasattr(case.given, "beta") else "0",
+        "The {column} means of {output} are not {mean}: {column} {i} has {got}, expected {want}.",
         **_words(case),
     )
 
@@ -98,11 +116,10 @@ def column_variances(case: Case) -> str | None:
     var, eps = rows(case.given.x).var(0), case.given.eps
     gamma = getattr(case.given, "gamma", np.ones_like(var))
     return case.differ(
-        rows(_output(case, case.got)).var(0),
+        rows(_output(case.got)).var(0),
         gamma**2 * var / (var + eps),
         "The variance of {column} {i} of {output} is {got}, expected {factor}var / (var + eps) "
         "= {want} (the variance of that {column} of x is {var}).",
-        factor="gamma^2 * " if hasattr(case.given, "gamma") else "",
         var=var,
         **_words(case),
     )
@@ -110,9 +127,7 @@ def column_variances(case: Case) -> str | None:
 
 def straight_line(case: Case) -> str | None:
     """Within a column, the output is a straight line in x with slope gamma / sqrt(var + eps)."""
-    x, got, want = (
-        rows(a) for a in (case.given.x, _output(case, case.got), _output(case, case.want))
-    )
+    x, got, want = (rows(a) for a in (case.given.x, _output(case.got), _output(case.want)))
     low, high, columns = x.argmin(0), x.argmax(0), np.arange(x.shape[1])
     run = x[high, columns] - x[low, columns]
     run = np.where(run == 0, 1.0, run)
@@ -121,7 +136,6 @@ def straight_line(case: Case) -> str | None:
         (want[high, columns] - want[low, columns]) / run,
         "From the smallest to the largest x of {column} {i}, {output} rises by {got} for each "
         "unit of x, expected {slope} / sqrt(var + eps) = {want}.",
-        slope="gamma" if hasattr(case.given, "gamma") else "1",
         **_words(case),
     )
 
@@ -135,7 +149,7 @@ def variance_loses_digits(case: Case) -> bool:
     """
     data = rows(case.given.x)
     columns = (data - data.mean(0)) / data.std(0)
-    x = _in_layout_of(case.given.x, columns)
+    x = in_layout_of(case.given.x, columns)
     return grows_with_the_square(
         lambda mean, dtype: error_of(case, x=(x + mean).astype(dtype).astype(np.float64))
     )
@@ -173,9 +187,12 @@ FORWARD = (columns_are_independent, column_means, column_variances, straight_lin
 
 def _normalised(case):
     """dy, gamma, var + eps and xhat of a backward exercise, laid out as rows."""
-    x, eps = rows(case.given.x), case.given.eps
-    var = x.var(0) + eps
-    return rows(case.given.dy), case.given.gamma, var, (x - x.mean(0)) / np.sqrt(var)
+    given, dy = case.given, rows(case.given.dy)
+    if hasattr(given, "xhat"):
+        return dy, given.gamma, given.inv_std**-2, given.xhat
+    x = rows(given.x)
+    var = x.var(0) + given.eps
+    return dy, given.gamma, var, (x - x.mean(0)) / np.sqrt(var)
 
 
 def dbeta_is_a_sum(case: Case) -> str | None:
@@ -199,15 +216,15 @@ def xhat_behind_dgamma(case: Case) -> str | None:
     one_row = [np.zeros_like(dy) for _ in dy]
     for i, array in enumerate(one_row):
         array[i] = 1.0
-    xhat = np.array([case.call(dy=_in_layout_of(x, a)).dgamma for a in one_row])
+    xhat = np.array([case.call(dy=in_layout_of(x, a)).dgamma for a in one_row])
     if not close((dy * xhat).sum(0), case.got.dgamma, 1e-9):
         return None
     want = _normalised(case)[-1]
     forward = replace(
         case,
         given=SimpleNamespace(x=x, eps=case.given.eps),
-        got=SimpleNamespace(instead_of_xhat=_in_layout_of(x, xhat)),
-        want=SimpleNamespace(xhat=_in_layout_of(x, want)),
+        got=SimpleNamespace(instead_of_xhat=in_layout_of(x, xhat)),
+        want=SimpleNamespace(xhat=in_layout_of(x, want)),
     )
     said = column_means(forward) or column_variances(forward) or straight_line(forward)
     return said and f"Your dgamma is a sum of dy times something other than xhat. {said}"
@@ -221,28 +238,6 @@ def dgamma_is_a_sum(case: Case) -> str | None:
         "beta[{i}], and each entry contributes.",
         **_words(case),
     )
-
-
-def dx_columns_are_independent(case: Case) -> str | None:
-    """dx in a column depends on that column of dy and x alone."""
-    if case.given.x.shape[1] < 2:
-        return None
-    words = _words(case)
-    for name in ("dy", "x"):
-        other = getattr(case.given, name).copy()
-        first = (0,) * other.ndim
-        other[first] += 1.0 + abs(other[first])
-        said = case.differ(
-            rows(case.call(**{name: other}).dx)[:, 1:],
-            rows(case.got.dx)[:, 1:],
-            "Changing {entry}, which is in {column} 0, changes another {column} of dx, from {want} "
-            "to {got} in one entry: they should not influence each other. Is there a sum or a mean "
-            "without its axis?",
-            **(words | {"entry": words["entry"].replace("x", name)}),
-        )
-        if said:
-            return said
-    return None
 
 
 def dx_is_linear_in_dy(case: Case) -> str | None:
@@ -260,10 +255,9 @@ def dx_sums_to_zero(case: Case) -> str | None:
     return case.differ(
         rows(case.got.dx).sum(0),
         np.zeros(case.got.dx.shape[1]),
-        "The {column} sums of dx are not zero: {column} {i} sums to {got}, expected 0. (Adding a "
-        "constant to a {column} of x changes no y, so the three paths must cancel: one of them is "
-        "wrong. Does it use x - mean where it should, the right std and the right {count}{axes}?)",
-        10 * largest * case.probe.tol,
+        "The {column} sums of dx are not zero: {column} {i} sums to {got}, expected 0. Adding a "
+        "constant to a {column} of x changes no y. {paths}",
+        10 * largest * case.tol["dx"],
         **_words(case),
     )
 
@@ -291,7 +285,7 @@ def dx_factor(case: Case) -> str | None:
     largest, columns = np.abs(want).argmax(0), np.arange(want.shape[1])
     top = want[largest, columns]
     factors = np.where(top == 0, 1.0, got[largest, columns] / np.where(top == 0, 1.0, top))
-    if len(want) < 3 or not close(got, factors * want, 10 * case.probe.tol):
+    if len(want) < 3 or not close(got, factors * want, 10 * case.tol["dx"]):
         return None
     _, gamma, var, _ = _normalised(case)
     return case.differ(
@@ -312,22 +306,23 @@ def dx_against_xhat(case: Case) -> str | None:
     dy, gamma, var, xhat = _normalised(case)
     return case.differ(
         (rows(case.got.dx) * xhat).sum(0),
-        gamma / np.sqrt(var) * (dy * xhat).sum(0) * case.given.eps / var,
+        gamma / np.sqrt(var) * (dy * xhat).sum(0) * (1 - (xhat**2).mean(0)),
         "The sum of dx * xhat over {column} {i} is {got}, expected gamma / std * sum(dy * xhat) * "
-        "eps / (var + eps) = {want}. (Stretching a {column} of x hardly changes y: is the path "
-        "through the variance complete, with the right gamma, std and {count}{axes}?)",
+        "eps / (var + eps) = {want}. (Stretching a {column} of x hardly changes y: is the "
+        "{path}?)",
         **_words(case),
     )
 
 
-BACKWARD = (
-    dbeta_is_a_sum,
-    xhat_behind_dgamma,
-    dgamma_is_a_sum,
-    dx_columns_are_independent,
+OF_DX = (
+    columns_are_independent,
     dx_is_linear_in_dy,
-    dx_is_zero_where_gamma_is,
     dx_factor,
     dx_sums_to_zero,
     dx_against_xhat,
+)
+BACKWARD = (
+    *(dbeta_is_a_sum, xhat_behind_dgamma, dgamma_is_a_sum),
+    *(columns_are_independent, dx_is_linear_in_dy, dx_is_zero_where_gamma_is),
+    *(dx_factor, dx_sums_to_zero, dx_against_xhat),
 )

@@ -5,17 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import os
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
-from .keep import kept
+from .my_bn import kept
 
 HEAD = ("exercise", "passed", "kept", "checks", "hints", "solution", "mistakes on the way")
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(NamedTuple):
     """One exercise: what was done since the kernel started, in words, in the order of HEAD.
 
     passed: "yes", "no", or "-" if nothing was tried.  kept: "yes" if my_bn.py holds it, from an
@@ -30,11 +30,6 @@ class Done:
     solution: str
     mistakes: str
 
-    @property
-    def is_begun(self) -> bool:
-        """Something was tried, asked for or kept."""
-        return {*astuple(self)[1:]} != {"-", "0"}
-
 
 @dataclass(frozen=True)
 class Report:
@@ -42,22 +37,23 @@ class Report:
 
     rows: tuple[Done, ...]
 
+    @property
+    def _begun(self) -> list[Done]:
+        """Those of which something was tried, asked for or kept."""
+        return [row for row in self.rows if {*row[1:]} != {"-", "0"}]
+
+    @property
+    def _others(self) -> str:
+        others = [row.exercise for row in self.rows if row not in self._begun]
+        return f"Not begun: {', '.join(others)}." if others else ""
+
     def __str__(self) -> str:
         table = [HEAD, *self._begun]
         widths = [max(map(len, column)) for column in zip(*table)]
         lines = ("  ".join(t.ljust(w) for t, w in zip(row, widths)).rstrip() for row in table)
-        return "\n".join([*lines, *([self._others] if self._others else [])])
+        return "\n".join(filter(None, [*lines, self._others]))
 
     __repr__ = __str__
-
-    @property
-    def _begun(self) -> list[tuple[str, ...]]:
-        return [astuple(row) for row in self.rows if row.is_begun]
-
-    @property
-    def _others(self) -> str:
-        others = [row.exercise for row in self.rows if not row.is_begun]
-        return f"Not begun: {', '.join(others)}." if others else ""
 
     @property
     def html(self) -> str:
@@ -85,7 +81,7 @@ class Report:
         path = Path(path)
         if path.suffix == ".csv":
             out = io.StringIO()
-            csv.writer(out, lineterminator="\n").writerows([HEAD, *map(astuple, self.rows)])
+            csv.writer(out, lineterminator="\n").writerows([HEAD, *self.rows])
             text = out.getvalue()
         elif path.suffix == ".html":
             text = f'<!doctype html><meta charset="utf-8"><title>Exercises</title>{self.html}\n'

@@ -10,16 +10,11 @@ from .call import text_of
 from .trial import Row, Trial
 
 
-def on(trial: Trial) -> str:
-    return f"for {trial.probe.name}"
-
-
 def before(bad: Trial, first: Trial) -> str:
     """What is known of the designed probe, where the fault that is told is on another."""
     if bad is first:
         return ""
-    state = "wrong already" if first.failed else "right"
-    but = "And on another input" if first.failed else "But"
+    state, but = ("wrong already", "And on another input") if first.failed else ("right", "But")
     return f"Your function is {state} for {first.probe.name}. {but}:\n"
 
 
@@ -37,49 +32,47 @@ def and_list(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
-def right_outputs(returns: Sequence[str], wrong: Sequence[str]) -> str:
-    right = [name for name in returns if name not in wrong]
-    return f"{and_list(right)} {'is' if len(right) == 1 else 'are'} right." if right else ""
+def other_outputs(returns: Sequence[str], wrong: Sequence[str], named: Sequence[str]) -> str:
+    """Those that what was said does not speak of (named): they may be wrong because of those."""
+    said = []
+    for names, then in (
+        ([n for n in wrong if n not in named], "wrong too: look again once this is right."),
+        ([n for n in returns if n not in wrong], "right."),
+    ):
+        if names:
+            said.append(f"{and_list(names)} {'is' if len(names) == 1 else 'are'} {then}")
+    return "\n".join(said)
 
 
-def also_wrong(others: Sequence[str]) -> str:
-    """Outputs that the diagnosis does not speak of: they may be computed from the wrong one."""
-    if not others:
-        return ""
-    verb = "is" if len(others) == 1 else "are"
-    return f"{and_list(others)} {verb} wrong too: look again once this is right."
-
-
-def total(trials: list[Trial], rows: list[Row]) -> str:
-    """All 80 (test inputs), or 78 of 80 where some were left out."""
-    return f"all {len(rows)}" if len(trials) == len(rows) else f"{len(trials)} of {len(rows)}"
-
-
-def left_out(trials: list[Trial], rows: list[Row], single: bool) -> str:
-    """Why some of the test inputs do not count for a calculation in float32."""
-    missing = len(rows) - len(trials)
-    if not single or not missing or any(t.failed for t in trials):
-        return ""
-    return (
-        f"{missing} of {len(rows)} test inputs, with large means, do not fit into a float32 and "
-        "are not counted."
+def agreement(returns: Sequence[str], trials: list[Trial], rows: list[Row]) -> str:
+    """On how many test inputs they agree. Those that do not fit into a float32 were left out."""
+    agree, missing = "agrees" if len(returns) == 1 else "agree", len(rows) - len(trials)
+    count = f"{len(trials)} of {len(rows)}" if missing else f"all {len(rows)}"
+    said = (
+        f"{and_list(returns)} {agree} with the reference on {count} test inputs, among them "
+        f"{trials[1].probe.name}."
     )
+    if missing:
+        said += (
+            f"\n{missing} of {len(rows)} test inputs, with large means, do not fit into a float32 "
+            "and are not counted."
+        )
+    return said
 
 
 def where(trials: list[Trial], rows: list[Row]) -> str:
     """On which probes the function is right: often the pointer to the fault."""
     right = [t for t in trials if not t.failed]
-    wrong = [t for t in trials if t.failed]
+    wrong = [t.probe.name for t in trials if t.failed]
     tried = "test inputs" if len(trials) == len(rows) else "inputs tried"  # the small ones
     if not right:
         return "It is wrong on every input tried."
-    named = "; ".join(t.probe.name for t in wrong[:3]) + ("; ..." if len(wrong) > 3 else ".")
-    if right[0] is trials[0] or len(wrong) <= 3:
-        return (
-            f"It is right on {len(right)} of {len(trials)} {tried}, among them "
-            f"{right[0].probe.name}, but wrong for {named}"
-        )
-    return f"It is wrong on {len(wrong)} of {len(trials)} {tried}."
+    if right[0] is not trials[0] and len(wrong) > 3:
+        return f"It is wrong on {len(wrong)} of {len(trials)} {tried}."
+    return (
+        f"It is right on {len(right)} of {len(trials)} {tried}, among them {right[0].probe.name}, "
+        f"but wrong for {'; '.join(wrong[:3])}{'; ...' if len(wrong) > 3 else '.'}"
+    )
 
 
 def hard(trials: list[Trial]) -> str:
@@ -100,13 +93,12 @@ def hard(trials: list[Trial]) -> str:
 
 def observed(trial: Trial) -> str:
     """What the call printed and warned."""
-    done, said = trial.attempt, []
-    if done.printed.strip():
-        lines = text_of(done.printed, 1000).splitlines()
+    lines, said = text_of(trial.attempt.printed, 1000).splitlines(), []
+    if lines:
         more = ["(more lines)"] if len(lines) > 10 else []
         said += ["Your code printed in the first call:", *lines[:10], *more]
-    if done.warned:
-        said.append("Your code caused a warning in the first call: " + "; ".join(done.warned))
+    if warned := trial.attempt.warned:
+        said.append("Your code caused a warning in the first call: " + "; ".join(warned))
     return "\n".join(said)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class Row:
     def in_single(self, allowed: dict[str, float]) -> Row:
         """The same, with more allowed for the outputs that are calculated in float32."""
         tol = {name: max(tol, allowed.get(name, 0.0)) for name, tol in self.tol.items()}
-        return Row(self.probe, self.expected, tol, single=True)
+        return replace(self, tol=tol, single=True)
 
     def right(self, name: str, value: np.ndarray) -> bool:
         """Is value the expected one, within the error that is allowed for that output?"""
@@ -89,14 +89,15 @@ class Trial:
             for n in names
         )
 
-    def returned_arrays(self) -> dict[str, np.ndarray]:
-        """The arrays themselves that the call returned, by name (outputs holds copies)."""
-        if not self.outputs:
-            return {}
-        returns = list(self.row.tol)
-        values = [self.attempt.value] if len(returns) == 1 else self.attempt.value
-        named = zip(returns, values, strict=True)
-        return {n: v for n, v in named if n in self.outputs and isinstance(v, np.ndarray)}
+    @property
+    def overwritten(self) -> bool:
+        """The arrays that the call returned hold other numbers by now (outputs are copies)."""
+        values = [self.attempt.value] if len(self.row.tol) == 1 else self.attempt.value
+        return bool(self.outputs) and any(
+            not close(np.asarray(self.outputs[n], float), np.asarray(value, float), 0.0)
+            for n, value in zip(self.row.tol, values)
+            if n in self.outputs and isinstance(value, np.ndarray)
+        )
 
 
 def _finite_or_nan(array):
@@ -126,8 +127,7 @@ def unsound(function: Callable, trials: list[Trial], earlier: list[Trial]) -> Pr
     earlier: the same calls, made before.
     """
     for trial in trials:
-        if trial.attempt.changed:
-            names = trial.attempt.changed
+        if names := trial.attempt.changed:
             name, several = names[0], "s" * (len(names) > 1)
             return Problem(
                 "modifies-input",
@@ -137,33 +137,26 @@ def unsound(function: Callable, trials: list[Trial], earlier: list[Trial]) -> Pr
                 f"{name}? (`{name} -= ...` writes into the array, `{name} = {name} - ...` makes a "
                 "new one.)",
             )
-    for trial in trials:
-        for name, value in trial.returned_arrays().items():
-            now = np.asarray(value, np.float64)
-            if not close(np.asarray(trial.outputs[name], np.float64), now, 0.0):
-                return Problem(
-                    "shared-output",
-                    f"The array that your function returned for {trial.probe.name} was overwritten "
-                    f"by later calls: they share one array. Where is it created?",
-                )
+        if trial.overwritten:
+            return Problem(
+                "shared-output",
+                f"The array that your function returned for {trial.probe.name} was overwritten "
+                f"by later calls: they share one array. Where is it created?",
+            )
     calls = {trial.probe.name: trial for trial in trials}
-    again = run(function, trials[0].row)
-    for old, new in [(t, calls.get(t.probe.name)) for t in earlier] + [(trials[0], again)]:
-        for name, before in old.outputs.items() if new else ():
+    pairs = [(old, calls[old.probe.name]) for old in earlier if old.probe.name in calls]
+    for old, new in [*pairs, (trials[0], run(function, trials[0].row))]:
+        for name, before in old.outputs.items():
             after = new.outputs.get(name)
             if after is None or not close(after, before, 1e-12):
+                said = ""
+                if after is not None and after.shape == before.shape:
+                    at = failing_entry(after, before)
+                    first, second = numbers(before[at], after[at])
+                    said = f" {name}{index(at)} was {first} the first time and is now {second}."
                 return Problem(
                     "not-deterministic",
-                    "Called again with the same arguments, your function gives another answer."
-                    f"{_two_answers(name, before, after)} Does it draw random numbers, or keep "
-                    "something between calls?",
+                    f"Called again with the same arguments, your function gives another answer."
+                    f"{said} Does it draw random numbers, or keep something between calls?",
                 )
     return None
-
-
-def _two_answers(name, before, after) -> str:
-    if after is None or after.shape != before.shape:
-        return ""
-    at = failing_entry(after, before)
-    first, second = numbers(before[at], after[at])
-    return f" {name}{index(at)} was {first} the first time and is now {second}."

@@ -1,4 +1,4 @@
-"""Write a function that passed its check into my_bn.py, the learner's own library.
+"""my_bn.py, the learner's own library: write a function that passed its check, and read them.
 
 The file is a list of blocks, one a kept function, between two comment lines; what stands outside
 of them is the learner's and stays. A block holds all that the function needs from the notebook.
@@ -9,21 +9,23 @@ what was edited by hand and is replaced stays in a copy of the file, my_bn.py.be
 from __future__ import annotations
 
 import ast
-import importlib
+import importlib.util
 import inspect
 import os
 import re
 import sys
 import textwrap
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FunctionType, ModuleType
 
 import numpy as np
 
+from .call import text_of
 from .card import Text
 from .function import loaded_globals, plain_function
+from .sentences import and_list
 
 HEAD = '''"""My batch normalization: functions that passed their checks, kept from the notebooks.
 
@@ -31,6 +33,9 @@ Edit what you like: `keep` replaces the block of the function that is kept, and 
 """
 '''
 CONSTANTS = int | float | complex | str | bool | None
+BLOCK = re.compile(
+    r"^# ---- (\w+) -+\n(.*?)\n# ---- end of \1(?:, kept as (\w+))?$", re.DOTALL | re.MULTILINE
+)
 
 
 class NotKept(Exception):
@@ -62,8 +67,7 @@ def kept(path: Path) -> set[str]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return set()
-    names = re.findall(r"^# ---- end of (\w+)(?:, kept as \w+)?$", text, re.MULTILINE)
-    return {name for name in names if _block(text, name) is not None}
+    return set(_blocks(text))
 
 
 def _keep(function, name, exercises, path) -> str:
@@ -83,22 +87,29 @@ def _keep(function, name, exercises, path) -> str:
         ) from None
     blocks: dict[str, str] = {}
     _collect(function, name, exercises, blocks)
-    after, replaced = before, ""
+    after, replaced = before, set()
     for owner, code in blocks.items():
-        if owner != name and _block(after, owner) not in (None, code):
+        old = _blocks(after).get(owner)
+        if old and old[2] == code:
+            continue
+        if old and owner != name:
             raise NotKept(
                 f"{name} calls {owner}, but {path.name} holds another {owner} than the notebook. "
                 f"Keep {owner} first, then {name}."
             )
-        after, changed = _with_block(after, owner, code)
-        replaced = max(replaced, changed, key=["", "kept", "edited"].index)
+        block = f"# ---- {owner} {'-' * 60}\n{code}\n# ---- end of {owner}, kept as {_mark(code)}"
+        if old:
+            replaced.add("kept" if old[3] == _mark(old[2]) else "edited")
+            after = after[: old.start()] + block + after[old.end() :]
+        else:
+            after = f"{after.rstrip()}\n\n\n{block}\n"
     _refuse_clashes(after, path.name)
     _try_out(after, name, exercises, path.name)
     if after == before:
         return f"{path.name} has this {name} already."
     copy = path.with_name(f"{path.name}.before")
     # A later state that was not edited does not take the place of one that was.
-    copied = replaced == "edited" or (replaced and not copy.exists())
+    copied = "edited" in replaced or (replaced and not copy.exists())
     if copied:
         _write(copy, before)
     _write(path, after)
@@ -120,9 +131,7 @@ def _collect(function, name, exercises, blocks) -> None:
     """Add the block of function, and those of the exercises' functions that it calls."""
     imports, parts = {}, {}
     _add(function, name, exercises, blocks, imports, parts)
-    blocks[name] = "\n\n".join(
-        [*(["\n".join(imports.values())] if imports else []), *parts.values()]
-    )
+    blocks[name] = "\n\n".join(filter(None, ["\n".join(imports.values()), *parts.values()]))
 
 
 def _add(function, name, exercises, blocks, imports, parts) -> None:
@@ -134,9 +143,8 @@ def _add(function, name, exercises, blocks, imports, parts) -> None:
             "margin of a cell."
         )
     source, space = _source(function, name), _functions(function)[0].__globals__
-    for needed in sorted(_loaded(function, source) - {function.__name__}):
-        if needed not in space:  # a builtin, or a name that is missing: it is tried
-            continue
+    loaded = loaded_globals(compile(source, name, "exec")) - {function.__name__, "__name__"}
+    for needed in sorted(loaded & space.keys()):  # others: builtins, or missing; it is tried
         value = space[needed]
         if needed in exercises and value is exercises[needed].answer:
             raise NotKept(
@@ -145,15 +153,14 @@ def _add(function, name, exercises, blocks, imports, parts) -> None:
             )
         if _home(value) == "my_bn":  # it stands in the file already
             continue
+        called = getattr(value, "__name__", "")
+        renamed = "" if called == needed else f" as {needed}"
         if isinstance(value, ModuleType):
-            imports[needed] = f"import {value.__name__} as {needed}"
-            if value.__name__ == needed:
-                imports[needed] = f"import {needed}"
+            imports[needed] = f"import {called}{renamed}"
         elif isinstance(value, CONSTANTS):
             parts[needed] = f"{needed} = {value!r}"
-        elif getattr(sys.modules.get(_home(value)), getattr(value, "__name__", ""), 0) is value:
-            renamed = "" if value.__name__ == needed else f" as {needed}"
-            imports[needed] = f"from {_home(value)} import {value.__name__}{renamed}"
+        elif getattr(sys.modules.get(_home(value)), called, 0) is value:
+            imports[needed] = f"from {_home(value)} import {called}{renamed}"
         elif isinstance(value, FunctionType) and needed in exercises:
             if not exercises[needed].judge(value).passed:
                 raise NotKept(f"{name} calls {needed}, which does not pass its own check.")
@@ -181,13 +188,6 @@ def _functions(kept) -> list[FunctionType]:
     return [f for f in vars(kept).values() if isinstance(f, FunctionType)]
 
 
-def _loaded(kept, source) -> set[str]:
-    """The names that it looks up; for a class also those of its bases and defaults."""
-    if not isinstance(kept, type):
-        return loaded_globals(kept)
-    return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
-
-
 def _home(value) -> str:
     """The module that a thing was imported from; "" for what the notebook itself defines."""
     # NumPy 2.0's ufuncs (np.sqrt) do not say where they are from.
@@ -196,69 +196,32 @@ def _home(value) -> str:
     return "" if module == "__main__" else module
 
 
-def _source(function, name) -> str:
-    """The source of a function or a class, called name."""
+def _source(kept, name) -> str:
+    """The source of a function or a class, called name, without decorators."""
     try:
-        if isinstance(function, type):
-            source = _source_of_class(function)
-        else:
-            source = textwrap.dedent(inspect.getsource(function)).strip()
-        node = ast.parse(source).body[0]
-    except (OSError, TypeError, SyntaxError, IndexError):
-        node = None
-    if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+        lines, line = inspect.findsource(_functions(kept)[0])  # inspect finds no class of a notebook
+        text = "".join(lines)
+        nodes = [n for n in ast.walk(ast.parse(text)) if getattr(n, "name", "") == kept.__name__]
+        node = min(nodes, key=lambda n: abs(n.lineno - line))
+        source = textwrap.dedent(ast.get_source_segment(text, node, padded=True)).strip()
+    except (OSError, TypeError, SyntaxError, ValueError, LookupError):
         raise NotKept(
             f"The source of {name} cannot be found: define it with `def` (or `class`) in a cell."
-        )
-    if node.name != name:
-        source += f"\n\n\n{name} = {node.name}"
-    return source
-
-
-def _source_of_class(kept) -> str:
-    """Its lines in the file of its methods: inspect finds no class of a notebook."""
-    text = "".join(inspect.findsource(_functions(kept)[0])[0])
-    nodes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ClassDef)]
-    node = [n for n in nodes if n.name == kept.__name__][-1]
-    return textwrap.dedent(ast.get_source_segment(text, node, padded=True)).strip()
+        ) from None
+    return source if kept.__name__ == name else f"{source}\n\n\n{name} = {kept.__name__}"
 
 
 # ---------------------------------------------------------------- the text of the file
 
 
-def _marks(name) -> tuple[str, str]:
-    return f"# ---- {name} " + "-" * 60, f"# ---- end of {name}"
+def _blocks(text) -> dict[str, re.Match]:
+    """By name: 2 is the code, 3 the mark that it had when it was kept."""
+    return {found[1]: found for found in BLOCK.finditer(text)}
 
 
-def _pattern(name) -> re.Pattern:
-    start, end = map(re.escape, _marks(name))
-    return re.compile(f"^{start}\n(.*?)\n{end}(?:, kept as (\\w+))?$", re.DOTALL | re.MULTILINE)
-
-
-def _fingerprint(code) -> str:
+def _mark(code) -> str:
     """By which a block that was edited by hand is told from one that is as it was kept."""
     return f"{zlib.crc32(code.encode()):08x}"
-
-
-def _block(text, name) -> str | None:
-    found = _pattern(name).search(text)
-    return found[1] if found else None
-
-
-def _with_block(text, name, code) -> tuple[str, str]:
-    """The text with the block in its place, or at the end; and whether that replaced another.
-
-    The second is "edited" if the other was edited by hand, "kept" if not, "" if there was none.
-    """
-    old = _pattern(name).search(text)
-    if old and old[1] == code:
-        return text, ""
-    start, end = _marks(name)
-    block = f"{start}\n{code}\n{end}, kept as {_fingerprint(code)}"
-    if not old:
-        return f"{text.rstrip()}\n\n\n{block}\n", ""
-    replaced = "kept" if old[2] == _fingerprint(old[1]) else "edited"
-    return _pattern(name).sub(lambda _: block, text), replaced
 
 
 def _refuse_clashes(text, file) -> None:
@@ -302,3 +265,58 @@ def _write(path, text) -> None:
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+# ---------------------------------------------------------------- reading it
+
+
+class Library(Text):
+    """What `library` returns: a card that says whose functions they are, and the functions.
+
+    functions: in the order of the names asked for.  missing: the names that my_bn.py lacks.
+    """
+
+    functions: tuple[Callable, ...]
+    missing: tuple[str, ...]
+
+
+def library(names: Sequence[str], exercises: dict, folder: str | os.PathLike = ".") -> Library:
+    """Take each function of ``names`` from folder's my_bn.py if it passes its check there.
+
+    exercises: all of them by name. The file may have been edited by hand, so all are checked.
+    """
+    module, trouble = _load(Path(folder) / "my_bn.py")
+    own = {name: getattr(module, name, None) for name in names}
+    wrong = [n for n, f in own.items() if f is not None and not exercises[n].judge(f).passed]
+    missing = [n for n, f in own.items() if f is None or n in wrong]
+    said = [trouble] if trouble else []
+    if yours := [name for name in names if name not in missing]:
+        said.append(f"From your my_bn.py: {and_list(yours)}.")
+    if wrong:
+        said.append(f"In my_bn.py, but no longer passing: {and_list(wrong)}. Edited since?")
+    if missing:
+        said.append(f"bnlib's in place of yours: {and_list(missing)}.")
+    result = Library("\n".join(said), "my_bn.py")
+    result.functions = tuple(
+        exercises[name].answer if name in missing else own[name] for name in names
+    )
+    result.missing = tuple(missing)
+    return result
+
+
+def _load(path: Path):
+    """(module, "") or (None, why not); (None, "") where there is no file.
+
+    Read anew each time: it grows while the kernel runs.
+    """
+    if not path.exists():
+        return None, ""
+    spec = importlib.util.spec_from_file_location("my_bn", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["my_bn"] = module  # so that `import my_bn` gives the same functions
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules["my_bn"]
+        return None, f"my_bn.py cannot be imported: {type(error).__name__}: {text_of(error)}."
+    return module, ""
