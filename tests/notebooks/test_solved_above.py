@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 import refresh
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from solved_above import Exercise, Snippet, attempts, copied, passing, snippets
+from solved_above import Exercise, Snippet, attempts, computing, copied, snippets
 
 import bnlib.exercises
 
@@ -56,8 +56,8 @@ def test_nothing_above_solves_the_exercise(path, name):
 
     tried = [*attempts(here), *(a for other in earlier for a in attempts_in(other))]
     for snippet in tried:
-        how = passing(snippet, task)
-        assert not how, f"{name} is passed by {snippet.where}, with {how}"
+        how = computing(snippet, task)
+        assert not how, f"{name} is computed by {snippet.where}, with {how}"
 
     code = [*here, *(snippet for other in earlier for _, snippet in seen_in(other))]
     before = [other for other in dict.fromkeys(n for _, n in CASES[: CASES.index((path, name))])]
@@ -74,7 +74,7 @@ def notebook(*cells):
 
 
 def solved(nb, name):
-    found = (passing(s, exercise(name)) for s in attempts([s for _, s in snippets(nb, "nb")]))
+    found = (computing(s, exercise(name)) for s in attempts([s for _, s in snippets(nb, "nb")]))
     return next(filter(None, found), None)
 
 
