@@ -145,13 +145,6 @@ class bn_backward:
 
 
 class bn_backward_closed:
-    def in_place(dy, xhat, gamma, inv_std):
-        dx = xhat * (-(dy * xhat).sum(axis=0) / len(xhat))
-        dx += dy
-        dx -= dy.mean(axis=0)
-        dx *= gamma * inv_std
-        return dx
-
     def projection_matrices(dy, xhat, gamma, inv_std):
         n, d = dy.shape
         dx = np.zeros((n, d))
@@ -228,14 +221,6 @@ class update_running:
             new_var[j] = (1 - momentum) * running_var[j] + momentum * var
         return new_mean, new_var
 
-    def in_place_on_copies(running_mean, running_var, x, momentum):
-        mean, var = running_mean.copy(), running_var.copy()
-        mean *= 1 - momentum
-        mean += momentum * x.mean(0)
-        var *= 1 - momentum
-        var += momentum * x.std(0, ddof=1) ** 2
-        return [mean, var]
-
     def covariance(running_mean, running_var, x, momentum):
         var = np.atleast_1d(np.diag(np.atleast_2d(np.cov(x.T))))
         return (
@@ -277,10 +262,6 @@ class fold_bn:
                 W2[i, j] = W[i, j] * scale
             b2[j] = (b[j] - mean[j]) * scale + beta[j]
         return W2, b2
-
-    def transposed(W, b, gamma, beta, mean, var, eps):
-        scale = (gamma / np.sqrt(var + eps)).reshape(-1, 1)
-        return (W.T * scale).T, ((b - mean)[:, None] * scale)[:, 0] + beta
 
 
 class fold_bn_before:
@@ -369,17 +350,6 @@ class bn_conv_forward:
 
 
 class bn_conv_backward:
-    def staged(dy, x, gamma, eps):
-        axes, count = (0, 2, 3), x.size // x.shape[1]
-        centred = x - x.mean(axes, keepdims=True)
-        var = (centred**2).mean(axes, keepdims=True)
-        dxhat = dy * gamma[None, :, None, None]
-        dvar = (dxhat * centred).sum(axes, keepdims=True) * -0.5 * (var + eps) ** -1.5
-        dmean = -(dxhat / np.sqrt(var + eps)).sum(axes, keepdims=True)
-        dx = dxhat / np.sqrt(var + eps) + dvar * 2 * centred / count + dmean / count
-        xhat = centred / np.sqrt(var + eps)
-        return dx, (dy * xhat).sum(axes), dy.sum(axes)
-
     def loop_over_channels(dy, x, gamma, eps):
         dx = np.zeros_like(x)
         dgamma, dbeta = np.zeros(x.shape[1]), np.zeros(x.shape[1])
@@ -597,11 +567,6 @@ class tune_baseline:
 
 
 class stable_variance:
-    def shifted_twice(x):
-        d = x - x[-1:]
-        d = d - d.mean(axis=0, keepdims=True)
-        return np.einsum("nd,nd->d", d, d) / len(d)
-
     def welford(x):
         mean, total = np.zeros(x.shape[1]), np.zeros(x.shape[1])
         for n, row in enumerate(x.astype(np.float64), start=1):
