@@ -1,5 +1,7 @@
 """Recorder and Recording: each number against a plain NumPy computation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cases import close, snapshot

@@ -86,6 +86,10 @@ PER_CHANNEL = {"axis": (0, 2, 3), "keepdims": True}
 
 
 PARAMETERS = {n: list(e.parameters) for n, e in exercises.available.items()}
+# The exercises whose solution is a function of arrays: no verdict, no class, no search.
+FUNCTIONS = [
+    n for n, e in exercises.available.items() if type(e) is exercises.Exercise and not e.adapted
+]
 
 
 def at(name, parameter, change):

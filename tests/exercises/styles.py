@@ -1,10 +1,16 @@
 """Correct solutions in many styles. Every one of them must be accepted.
 
-They are also what the random wrong programs of `variants.py` are made from, so each function
-stands on its own: NumPy as `np`, and nothing else. (Not so the layers and searches at the end.)
+`written` are by hand: other mathematics than the solution's, or another idiom of NumPy. They are
+also what the random wrong programs of `variants.py` are made from, so each function stands on its
+own: NumPy as `np`, and nothing else. (Not so the layers and searches at the end.) `derived` are
+built on those of an earlier exercise, as students build them, and `converted` are what a student
+does to the arguments or the result of a right calculation.
 """
 
+from functools import partial
+
 import numpy as np
+from exercises.programs import FUNCTIONS
 
 import bnlib
 from bnlib import exercises
@@ -13,11 +19,6 @@ from bnlib.layers import Layer
 
 
 class standardize:
-    def keepdims(x, eps):
-        mean = np.mean(x, axis=0, keepdims=True)
-        var = np.var(x, axis=0, keepdims=True)
-        return (x - mean) / np.sqrt(var + eps)
-
     def loops(x, eps):
         xhat = np.empty(x.shape)
         for j in range(x.shape[1]):
@@ -54,18 +55,6 @@ class standardize:
         rows = x.T
         return ((rows - rows.mean(1)[:, None]) / np.sqrt(rows.var(1) + eps)[:, None]).T
 
-    def calculates_in_float32(x, eps):
-        x = x.astype(np.float32)
-        return (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + eps)
-
-    def calculates_in_float32_returns_float64(x, eps):
-        x = x.astype(np.float32)
-        return ((x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + eps)).astype(np.float64)
-
-    def calculates_in_float64(x, eps):
-        x = np.asarray(x, dtype=np.float64)
-        return (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + eps)
-
     def lists_of_floats(x, eps):
         columns = []
         for column in x.T.tolist():
@@ -81,75 +70,19 @@ class standardize:
 
 
 class bn_forward:
-    def keepdims(x, gamma, beta, eps):
-        mean = np.mean(x, axis=0, keepdims=True)
-        var = np.var(x, axis=0, keepdims=True)
-        return gamma * (x - mean) / np.sqrt(var + eps) + beta
-
-    def loops(x, gamma, beta, eps):
-        y = np.zeros(x.shape)
-        for j in range(x.shape[1]):
-            mean, std = x[:, j].mean(), np.sqrt(x[:, j].var() + eps)
-            for n in range(len(x)):
-                y[n, j] = gamma[j] * (x[n, j] - mean) / std
-                y[n, j] += beta[j]
-        return y
-
-    def einsum(x, gamma, beta, eps):
-        centred = x - np.einsum("nd->d", x) / len(x)
-        var = np.einsum("nd,nd->d", centred, centred) / len(x)
-        return np.einsum("nd,d,d->nd", centred, 1 / np.sqrt(var + eps), gamma) + beta
-
-    def in_place_on_a_copy(x, gamma, beta, eps):
-        y = np.array(x)
-        y -= y.mean(axis=0)
-        y /= np.sqrt(y.var(axis=0) + eps)
-        y *= gamma
-        y += beta
-        return y
-
     def scale_and_offset(x, gamma, beta, eps):
         scale = gamma / np.sqrt(x.var(0) + eps)
         return (x - x.mean(0)) * scale + beta
 
-    def calculates_in_float32(x, gamma, beta, eps):
-        x, gamma, beta = (a.astype(np.float32) for a in (x, gamma, beta))
-        return gamma * (x - x.mean(0)) / np.sqrt(x.var(0) + np.float32(eps)) + beta
-
     def only_x_in_float32(x, gamma, beta, eps):
         x = x.astype(np.float32)
         return gamma * (x - x.mean(0)) / np.sqrt(x.var(0) + eps) + beta
-
-    def row_vectors(x, gamma, beta, eps):
-        gamma, beta = gamma.reshape(1, -1), beta[None, :]
-        mean = x.sum(axis=0)[None] / x.shape[0]
-        var = np.square(x - mean).sum(axis=0)[None] / x.shape[0]
-        return np.add(np.multiply(gamma, (x - mean) / np.sqrt(var + eps)), beta)
-
-    def returns_a_list(x, gamma, beta, eps):
-        xhat = (x - x.mean(0)) / np.sqrt(x.var(0) + eps)
-        return [list(gamma * row + beta) for row in xhat]
 
     def diagonal_matrix(x, gamma, beta, eps):
         return (x - x.mean(0)) @ np.diag(gamma / np.sqrt(x.var(0) + eps)) + beta
 
 
 class bn_backward:
-    def staged(dy, x, gamma, eps):
-        n = x.shape[0]
-        mean = x.mean(axis=0)
-        centred = x - mean
-        var = (centred**2).mean(axis=0)
-        std = np.sqrt(var + eps)
-        xhat = centred / std
-        dbeta = dy.sum(axis=0)
-        dgamma = (dy * xhat).sum(axis=0)
-        dxhat = dy * gamma
-        dvar = (dxhat * centred * -0.5 * (var + eps) ** -1.5).sum(axis=0)
-        dmean = (-dxhat / std).sum(axis=0) + dvar * (-2 * centred).mean(axis=0)
-        dx = dxhat / std + dvar * 2 * centred / n + dmean / n
-        return dx, dgamma, dbeta
-
     def graph_node_by_node(dy, x, gamma, eps):
         n, d = x.shape
         centred = x - x.mean(0)
@@ -174,13 +107,6 @@ class bn_backward:
         dgamma, dbeta = (dy * xhat).sum(0), dy.sum(0)
         return (gamma * inv / n) * (n * dy - dbeta - xhat * dgamma), dgamma, dbeta
 
-    def keepdims(dy, x, gamma, eps):
-        std = np.sqrt(x.var(0, keepdims=True) + eps)
-        xhat = (x - x.mean(0, keepdims=True)) / std
-        g = dy * gamma
-        dx = g - g.mean(0, keepdims=True) - xhat * (g * xhat).mean(0, keepdims=True)
-        return dx / std, (dy * xhat).sum(0), dy.sum(0)
-
     def projection_matrices(dy, x, gamma, eps):
         n, d = x.shape
         dx = np.zeros((n, d))
@@ -191,15 +117,6 @@ class bn_backward:
             dx[:, j] = gamma[j] / std * jacobian @ dy[:, j]
         xhat = (x - x.mean(0)) / np.sqrt(x.var(0) + eps)
         return dx, (dy * xhat).sum(0), dy.sum(0)
-
-    def einsum(dy, x, gamma, eps):
-        n = len(x)
-        centred = x - np.einsum("nd->d", x) / n
-        inv = (np.einsum("nd,nd->d", centred, centred) / n + eps) ** -0.5
-        xhat = centred * inv
-        dgamma, dbeta = np.einsum("nd,nd->d", dy, xhat), np.einsum("nd->d", dy)
-        inner = dy - dbeta / n - np.einsum("nd,d->nd", xhat, dgamma) / n
-        return np.einsum("nd,d,d->nd", inner, gamma, inv), dgamma, dbeta
 
     def loops(dy, x, gamma, eps):
         n, d = x.shape
@@ -226,40 +143,8 @@ class bn_backward:
         dx *= gamma / std
         return dx, dgamma, dbeta
 
-    def returns_a_list(dy, x, gamma, eps):
-        std = np.sqrt(x.var(0) + eps)
-        xhat = (x - x.mean(0)) / std
-        dx = gamma / std * (dy - dy.mean(0) - xhat * (dy * xhat).mean(0))
-        return [dx, (dy * xhat).sum(0).tolist(), dy.sum(0).tolist()]
-
-    def calculates_in_float32(dy, x, gamma, eps):
-        dy, x, gamma = (a.astype(np.float32) for a in (dy, x, gamma))
-        std = np.sqrt(x.var(0) + eps)
-        xhat = (x - x.mean(0)) / std
-        dx = gamma / std * (dy - dy.mean(0) - xhat * (dy * xhat).mean(0))
-        return dx, (dy * xhat).sum(0), dy.sum(0)
-
 
 class bn_backward_closed:
-    def one_line(dy, xhat, gamma, inv_std):
-        return gamma * inv_std * (dy - dy.mean(0) - xhat * (dy * xhat).mean(0))
-
-    def sums(dy, xhat, gamma, inv_std):
-        n = len(dy)
-        dgamma, dbeta = (dy * xhat).sum(0), dy.sum(0)
-        return gamma * inv_std / n * (n * dy - dbeta - xhat * dgamma)
-
-    def in_place(dy, xhat, gamma, inv_std):
-        dx = xhat * (-(dy * xhat).sum(axis=0) / len(xhat))
-        dx += dy
-        dx -= dy.mean(axis=0)
-        dx *= gamma * inv_std
-        return dx
-
-    def from_dxhat(dy, xhat, gamma, inv_std):
-        g = dy * gamma
-        return (g - g.mean(axis=0) - xhat * (g * xhat).mean(axis=0)) * inv_std
-
     def projection_matrices(dy, xhat, gamma, inv_std):
         n, d = dy.shape
         dx = np.zeros((n, d))
@@ -281,19 +166,6 @@ class bn_backward_closed:
 
 
 class gradient_check:
-    def with_slope(forward, backward, x):
-        def slope(f, a, h=1e-5):
-            result = np.zeros(a.shape)
-            for i in np.ndindex(a.shape):
-                step = np.zeros(a.shape)
-                step[i] = h
-                result[i] = (f(a + step) - f(a - step)) / (2 * h)
-            return result
-
-        dy = np.random.default_rng(0).normal(size=forward(x).shape)
-        measured = slope(lambda a: np.sum(dy * forward(a)), x)
-        return np.max(np.abs(backward(dy, x) - measured)) / np.max(np.abs(measured))
-
     def random_directions(forward, backward, x):
         rng = np.random.default_rng(11)
         dy = rng.standard_normal(np.shape(forward(x)))
@@ -304,17 +176,6 @@ class gradient_check:
             measured, claimed = np.sum(dy * (above - below)) / 2e-5, np.sum(dx * v)
             worst = max(worst, abs(measured - claimed) / max(abs(measured), abs(claimed)))
         return worst
-
-    def unseeded(forward, backward, x):
-        dy = np.random.default_rng().normal(size=np.shape(forward(x)))
-        h, measured = 1e-5, np.zeros_like(x)
-        for i in range(x.shape[0]):
-            for j in range(x.shape[1]):
-                above, below = x.copy(), x.copy()
-                above[i, j] += h
-                below[i, j] -= h
-                measured[i, j] = (np.sum(forward(above) * dy) - np.sum(forward(below) * dy)) / 2 / h
-        return np.linalg.norm(backward(dy, x) - measured) / np.linalg.norm(measured)
 
     def sum_of_both_sizes(forward, backward, x):
         dy = np.random.default_rng(1).uniform(-1, 1, forward(x).shape)
@@ -344,11 +205,6 @@ class gradient_check:
 
 
 class update_running:
-    def towards_the_batch(running_mean, running_var, x, momentum):
-        new_mean = running_mean + momentum * (x.mean(0) - running_mean)
-        new_var = running_var + momentum * (x.var(0, ddof=1) - running_var)
-        return new_mean, new_var
-
     def corrected_by_hand(running_mean, running_var, x, momentum):
         n = x.shape[0]
         mean = np.mean(x, axis=0)
@@ -365,38 +221,6 @@ class update_running:
             new_var[j] = (1 - momentum) * running_var[j] + momentum * var
         return new_mean, new_var
 
-    def einsum(running_mean, running_var, x, momentum):
-        mean = np.einsum("nd->d", x) / len(x)
-        var = np.einsum("nd,nd->d", x - mean, x - mean) / (len(x) - 1)
-        return (
-            running_mean * (1 - momentum) + mean * momentum,
-            running_var * (1 - momentum) + var * momentum,
-        )
-
-    def in_place_on_copies(running_mean, running_var, x, momentum):
-        mean, var = running_mean.copy(), running_var.copy()
-        mean *= 1 - momentum
-        mean += momentum * x.mean(0)
-        var *= 1 - momentum
-        var += momentum * x.std(0, ddof=1) ** 2
-        return [mean, var]
-
-    def keepdims(running_mean, running_var, x, momentum):
-        mean = x.mean(0, keepdims=True)
-        var = ((x - mean) ** 2).sum(0, keepdims=True) / (x.shape[0] - 1)
-        new_mean = (1 - momentum) * running_mean + momentum * mean
-        new_var = (1 - momentum) * running_var + momentum * var
-        return new_mean[0], new_var.squeeze(0)
-
-    def sums_of_quotients(running_mean, running_var, x, momentum):
-        new_mean, new_var = running_mean * (1 - momentum), running_var * (1 - momentum)
-        mean, var = np.zeros_like(running_mean), np.zeros_like(running_var)
-        for row in x:
-            mean += row / len(x)
-        for row in x:
-            var += (row - mean) ** 2 / (len(x) - 1)
-        return new_mean + momentum * mean, new_var + momentum * var
-
     def covariance(running_mean, running_var, x, momentum):
         var = np.atleast_1d(np.diag(np.atleast_2d(np.cov(x.T))))
         return (
@@ -404,19 +228,8 @@ class update_running:
             np.average([running_var, var], axis=0, weights=[1 - momentum, momentum]),
         )
 
-    def calculates_in_float32(running_mean, running_var, x, momentum):
-        running_mean, running_var = running_mean.astype("f4"), running_var.astype("f4")
-        x = x.astype(np.float32)
-        new_mean = (1 - momentum) * running_mean + momentum * x.mean(0)
-        return new_mean, (1 - momentum) * running_var + momentum * x.var(0, ddof=1)
-
 
 class bn_inference:
-    def two_lines(gamma, beta, running_mean, running_var, eps):
-        slope = gamma / np.sqrt(running_var + eps)
-        offset = beta - slope * running_mean
-        return slope, offset
-
     def the_formula_at_zero(gamma, beta, running_mean, running_var, eps):
         def y(x):
             return gamma * (x - running_mean) / np.sqrt(running_var + eps) + beta
@@ -430,37 +243,13 @@ class bn_inference:
             offset.append(beta[j] - running_mean[j] * slope[j])
         return slope, offset
 
-    def einsum(gamma, beta, running_mean, running_var, eps):
-        slope = gamma * (running_var + eps) ** -0.5
-        return slope, beta - np.einsum("d,d->d", slope, running_mean)
-
-    def as_rows(gamma, beta, running_mean, running_var, eps):
-        inv_std = 1 / np.sqrt(running_var[None, :] + eps)
-        slope = gamma[None, :] * inv_std
-        return slope[0], (beta - running_mean * slope).squeeze(0)
-
-    def in_place_on_copies(gamma, beta, running_mean, running_var, eps):
-        slope, offset = gamma.copy(), beta.copy()
-        slope /= np.sqrt(running_var + eps)
-        offset -= slope * running_mean
-        return [slope, offset]
-
     def xhat_of_zero(gamma, beta, running_mean, running_var, eps):
         s = np.sqrt(running_var + eps)
         xhat = (np.zeros_like(running_mean) - running_mean) / s
         return np.divide(gamma, s), np.add(np.multiply(gamma, xhat), beta)
 
-    def calculates_in_float32(gamma, beta, running_mean, running_var, eps):
-        gamma, mean, var = (a.astype(np.float32) for a in (gamma, running_mean, running_var))
-        slope = gamma / np.sqrt(var + np.float32(eps))
-        return slope, (beta - slope * mean).astype(np.float32)
-
 
 class fold_bn:
-    def one_scale(W, b, gamma, beta, mean, var, eps):
-        scale = gamma / np.sqrt(var + eps)
-        return W * scale, b * scale - mean * scale + beta
-
     def diagonal_matrix(W, b, gamma, beta, mean, var, eps):
         scale = np.diag(gamma / np.sqrt(var + eps))
         return W @ scale, (b - mean) @ scale + beta
@@ -474,41 +263,8 @@ class fold_bn:
             b2[j] = (b[j] - mean[j]) * scale + beta[j]
         return W2, b2
 
-    def einsum(W, b, gamma, beta, mean, var, eps):
-        scale = gamma * (var + eps) ** -0.5
-        return np.einsum("id,d->id", W, scale), np.einsum("d,d->d", b - mean, scale) + beta
-
-    def transposed(W, b, gamma, beta, mean, var, eps):
-        scale = (gamma / np.sqrt(var + eps)).reshape(-1, 1)
-        return (W.T * scale).T, ((b - mean)[:, None] * scale)[:, 0] + beta
-
-    def in_place_on_copies(W, b, gamma, beta, mean, var, eps):
-        W, b = W.copy(), np.array(b)
-        scale = gamma / np.sqrt(var + eps)
-        W *= scale
-        b -= mean
-        b *= scale
-        b += beta
-        return [W, b]
-
-    def returns_lists(W, b, gamma, beta, mean, var, eps):
-        scale = gamma / np.sqrt(var + eps)
-        return (W * scale).tolist(), ((b - mean) * scale + beta).tolist()
-
-    def calculates_in_float32(W, b, gamma, beta, mean, var, eps):
-        W, b, gamma, beta, mean, var = (
-            a.astype(np.float32) for a in (W, b, gamma, beta, mean, var)
-        )
-        scale = gamma / np.sqrt(var + np.float32(eps))
-        return W * scale, (b - mean) * scale + beta
-
 
 class fold_bn_before:
-    def slope_and_offset(W, b, gamma, beta, mean, var, eps):
-        slope = gamma / np.sqrt(var + eps)
-        offset = beta - slope * mean
-        return (W.T * slope).T, b + offset @ W
-
     def diagonal_matrix(W, b, gamma, beta, mean, var, eps):
         slope = np.diag(gamma / np.sqrt(var + eps))
         return slope @ W, (beta - slope @ mean) @ W + b
@@ -522,10 +278,6 @@ class fold_bn_before:
                 b2[j] += (beta[i] - slope * mean[i]) * W[i, j]
         return W2, b2
 
-    def einsum(W, b, gamma, beta, mean, var, eps):
-        slope = gamma * (var + eps) ** -0.5
-        return np.einsum("i,io->io", slope, W), np.einsum("i,io->o", beta - mean * slope, W) + b
-
     def new_weights_first(W, b, gamma, beta, mean, var, eps):
         W2 = W * (gamma / np.sqrt(var + eps)).reshape(-1, 1)
         return W2, beta @ W - mean @ W2 + b
@@ -537,46 +289,11 @@ class fold_bn_before:
         slope = gamma[:, None] / np.sqrt(var + eps)[:, None]
         return slope * W, both(np.zeros_like(mean))
 
-    def in_place_on_copies(W, b, gamma, beta, mean, var, eps):
-        W2, b2, slope = W.copy(), b.copy(), gamma / np.sqrt(var + eps)
-        W2 *= np.expand_dims(slope, 1)
-        b2 += W.T @ (beta - mean * slope)
-        return [W2, b2]
-
-    def returns_lists(W, b, gamma, beta, mean, var, eps):
-        slope = gamma / np.sqrt(var + eps)
-        offset = (beta - mean * slope).reshape(1, -1)
-        return (slope.reshape(-1, 1) * W).tolist(), ((offset @ W)[0] + b).tolist()
-
 
 class layer_norm:
-    def transposed(x, gamma, beta, eps):
-        columns = x.T
-        xhat = (columns - columns.mean(0)) / np.sqrt(columns.var(0) + eps)
-        return gamma * xhat.T + beta
-
     def new_axes(x, gamma, beta, eps):
         mean, std = x.mean(1), np.sqrt(x.var(1) + eps)
         return (x - mean[:, None]) / std[:, None] * gamma[None, :] + beta[None, :]
-
-    def loops(x, gamma, beta, eps):
-        rows = []
-        for row in x:
-            mean = sum(row) / len(row)
-            var = sum((value - mean) ** 2 for value in row) / len(row)
-            rows.append([(v - mean) / (var + eps) ** 0.5 for v in row])
-        return gamma * np.array(rows) + beta
-
-    def einsum(x, gamma, beta, eps):
-        d = x.shape[1]
-        centred = x - np.einsum("nd->n", x).reshape(-1, 1) / d
-        var = np.einsum("nd,nd->n", centred, centred) / d
-        return np.einsum("nd,n,d->nd", centred, 1 / np.sqrt(var + eps), gamma) + beta
-
-    def std_squared(x, gamma, beta, eps):
-        std = x.std(axis=-1, keepdims=True)
-        scale = gamma / np.sqrt(std**2 + eps)
-        return x * scale + (beta - x.mean(axis=-1, keepdims=True) * scale)
 
 
 class group_norm:
@@ -587,33 +304,6 @@ class group_norm:
         xhat = ((g - mean) / np.sqrt(var + eps)).reshape(n, c, h, w)
         return xhat * gamma[:, None, None] + beta[:, None, None]
 
-    def loop_over_groups(x, num_groups, gamma, beta, eps):
-        y = np.empty_like(x)
-        size = x.shape[1] // num_groups
-        for g in range(num_groups):
-            part = x[:, g * size : (g + 1) * size]
-            axes = (1, 2, 3)
-            centred = part - part.mean(axis=axes, keepdims=True)
-            scale = 1 / np.sqrt((centred**2).mean(axis=axes, keepdims=True) + eps)
-            y[:, g * size : (g + 1) * size] = centred * scale
-        return gamma.reshape(-1, 1, 1) * y + beta.reshape(-1, 1, 1)
-
-    def split_and_joined(x, num_groups, gamma, beta, eps):
-        parts = []
-        for part in np.split(x, num_groups, axis=1):
-            mean = part.mean((1, 2, 3)).reshape(-1, 1, 1, 1)
-            std = np.sqrt(part.var((1, 2, 3)) + eps).reshape(-1, 1, 1, 1)
-            parts.append((part - mean) / std)
-        return (
-            np.concatenate(parts, axis=1) * gamma[None, :, None, None] + beta[None, :, None, None]
-        )
-
-    def rows_of_groups(x, num_groups, gamma, beta, eps):
-        rows = x.reshape(x.shape[0] * num_groups, -1)
-        rows = rows - rows.mean(1)[:, None]
-        rows = rows / np.sqrt(np.square(rows).mean(1) + eps)[:, None]
-        return np.einsum("nchw,c->nchw", rows.reshape(x.shape), gamma) + beta[:, None, None]
-
 
 class rms_norm_backward:
     def through_r(dy, x, gamma, eps):
@@ -622,11 +312,6 @@ class rms_norm_backward:
         dxhat = dy * gamma
         dr = -(dxhat * x).sum(1, keepdims=True) / r**2
         return dxhat / r + dr * x / (d * r), (dy * x / r).sum(0)
-
-    def inverse_root(dy, x, gamma, eps):
-        inv = 1 / np.sqrt(np.square(x).mean(-1, keepdims=True) + eps)
-        g = dy * gamma
-        return inv * g - inv**3 * x * (g * x).mean(-1, keepdims=True), np.sum(dy * x * inv, axis=0)
 
     def loop_over_examples(dy, x, gamma, eps):
         dx, dgamma = np.zeros_like(x), np.zeros(x.shape[1])
@@ -647,12 +332,6 @@ class rms_norm_backward:
 
 
 class bn_conv_forward:
-    def transposed_to_rows(x, gamma, beta, eps):
-        n, c, h, w = x.shape
-        flat = x.transpose(0, 2, 3, 1).reshape(-1, c)
-        xhat = (flat - flat.mean(0)) / np.sqrt(flat.var(0) + eps)
-        return (gamma * xhat + beta).reshape(n, h, w, c).transpose(0, 3, 1, 2)
-
     def loop_over_channels(x, gamma, beta, eps):
         y = np.empty(x.shape)
         for c in range(x.shape[1]):
@@ -669,59 +348,8 @@ class bn_conv_forward:
         scale = gamma * (var + eps) ** -0.5
         return np.einsum("nchw,c->nchw", centred, scale) + beta[:, None, None]
 
-    def keepdims(x, gamma, beta, eps):
-        mean = np.mean(x, axis=(0, 2, 3), keepdims=True)
-        var = np.var(x, axis=(0, 2, 3), keepdims=True)
-        xhat = (x - mean) / np.sqrt(var + eps)
-        return gamma[None, :, None, None] * xhat + beta[None, :, None, None]
-
-    def in_place_on_a_copy(x, gamma, beta, eps):
-        y = x.copy()
-        y -= y.mean(axis=(0, 2, 3)).reshape(1, -1, 1, 1)
-        y /= np.sqrt(np.square(y).mean(axis=(0, 2, 3)) + eps).reshape(1, -1, 1, 1)
-        y *= gamma.reshape(1, -1, 1, 1)
-        y += beta.reshape(1, -1, 1, 1)
-        return y
-
-    def swapped_axes(x, gamma, beta, eps):
-        rows = x.swapaxes(0, 1).reshape(x.shape[1], -1)
-        centred = rows - rows.mean(1, keepdims=True)
-        y = centred / np.sqrt((centred**2).mean(1, keepdims=True) + eps)
-        y = y * gamma[:, None] + beta[:, None]
-        return y.reshape(x.swapaxes(0, 1).shape).swapaxes(0, 1)
-
-    def returns_a_list(x, gamma, beta, eps):
-        mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3))
-        scale = gamma / np.sqrt(var + eps)
-        return [[(i[c] - mean[c]) * scale[c] + beta[c] for c in range(len(i))] for i in x]
-
-    def calculates_in_float32(x, gamma, beta, eps):
-        x, gamma, beta = (a.astype(np.float32) for a in (x, gamma, beta))
-        mean, var = x.mean((0, 2, 3), keepdims=True), x.var((0, 2, 3), keepdims=True)
-        return gamma[:, None, None] * (x - mean) / np.sqrt(var + eps) + beta[:, None, None]
-
 
 class bn_conv_backward:
-    def transposed_to_rows(dy, x, gamma, eps):
-        n, c, h, w = x.shape
-        x, dy = (a.transpose(0, 2, 3, 1).reshape(-1, c) for a in (x, dy))
-        std = np.sqrt(x.var(0) + eps)
-        xhat = (x - x.mean(0)) / std
-        dx = gamma / std * (dy - dy.mean(0) - xhat * (dy * xhat).mean(0))
-        dx = dx.reshape(n, h, w, c).transpose(0, 3, 1, 2)
-        return dx, (dy * xhat).sum(0), dy.sum(0)
-
-    def staged(dy, x, gamma, eps):
-        axes, count = (0, 2, 3), x.size // x.shape[1]
-        centred = x - x.mean(axes, keepdims=True)
-        var = (centred**2).mean(axes, keepdims=True)
-        dxhat = dy * gamma[None, :, None, None]
-        dvar = (dxhat * centred).sum(axes, keepdims=True) * -0.5 * (var + eps) ** -1.5
-        dmean = -(dxhat / np.sqrt(var + eps)).sum(axes, keepdims=True)
-        dx = dxhat / np.sqrt(var + eps) + dvar * 2 * centred / count + dmean / count
-        xhat = centred / np.sqrt(var + eps)
-        return dx, (dy * xhat).sum(axes), dy.sum(axes)
-
     def loop_over_channels(dy, x, gamma, eps):
         dx = np.zeros_like(x)
         dgamma, dbeta = np.zeros(x.shape[1]), np.zeros(x.shape[1])
@@ -733,32 +361,6 @@ class bn_conv_backward:
             dx[:, c] = gamma[c] / std * (g - g.mean() - xhat * (g * xhat).mean())
         return dx, dgamma, dbeta
 
-    def einsum(dy, x, gamma, eps):
-        count = x[:, 0].size
-        centred = x - (np.einsum("nchw->c", x) / count)[:, None, None]
-        inv = (np.einsum("nchw,nchw->c", centred, centred) / count + eps) ** -0.5
-        xhat = np.einsum("nchw,c->nchw", centred, inv)
-        dgamma, dbeta = np.einsum("nchw,nchw->c", dy, xhat), np.einsum("nchw->c", dy)
-        inner = dy - (dbeta / count)[:, None, None] - xhat * (dgamma / count)[:, None, None]
-        return np.einsum("nchw,c->nchw", inner, gamma * inv), dgamma, dbeta
-
-    def returns_a_list(dy, x, gamma, eps):
-        axes, shape = (0, 2, 3), (1, -1, 1, 1)
-        std = np.sqrt(x.var(axes) + eps)
-        xhat = (x - x.mean(axes).reshape(shape)) / std.reshape(shape)
-        dgamma, dbeta = (dy * xhat).sum(axes), dy.sum(axes)
-        count = x.size / x.shape[1]
-        dx = dy - dbeta.reshape(shape) / count - xhat * dgamma.reshape(shape) / count
-        return [dx * (gamma / std).reshape(shape), dgamma, dbeta]
-
-    def calculates_in_float32(dy, x, gamma, eps):
-        dy, x, gamma = (a.astype(np.float32) for a in (dy, x, gamma))
-        axes = (0, 2, 3)
-        std = np.sqrt(x.var(axes, keepdims=True) + eps)
-        xhat = (x - x.mean(axes, keepdims=True)) / std
-        dx = dy - dy.mean(axes, keepdims=True) - xhat * (dy * xhat).mean(axes, keepdims=True)
-        return gamma[:, None, None] / std * dx, (dy * xhat).sum(axes), dy.sum(axes)
-
 
 class init_std:
     def one_line(fan_in):
@@ -767,15 +369,9 @@ class init_std:
     def numpy(fan_in):
         return np.sqrt(2.0) / np.sqrt(fan_in)
 
-    def zero_dimensional_array(fan_in):
-        return np.array(np.sqrt(2.0 / fan_in))
-
     def by_logarithms(fan_in):
         variance = 2 / fan_in
         return np.exp(0.5 * np.log(variance))
-
-    def calculates_in_float32(fan_in):
-        return np.float32(np.sqrt(2 / fan_in))
 
 
 class saturated_fraction:
@@ -795,35 +391,8 @@ class saturated_fraction:
         s = 1 / (1 + np.exp(-z))
         return (s * (1 - s) < 0.05 * 0.25).mean()
 
-    def a_python_float(z):
-        s = 1 / (1 + np.exp(-z))
-        return float(np.count_nonzero(s - s**2 < 0.0125)) / (z.shape[0] * z.shape[1])
-
-    def a_list_of_booleans(z):
-        s = (1 / (1 + np.exp(-z))).ravel().tolist()
-        below = [v * (1 - v) < 0.0125 for v in s]
-        return sum(below) / len(below)
-
-    def calculates_in_float32(z):
-        s = 1 / (1 + np.exp(-z.astype(np.float32)))
-        return np.mean(s * (1 - s) < 0.0125, dtype=np.float32)
-
 
 class shift:
-    def loops(mean, std, floor):
-        steps, units = mean.shape
-        moved, relative = np.zeros(steps), np.zeros(steps)
-        for t in range(steps):
-            for k in range(units):
-                distance = abs(mean[t, k] - mean[0, k])
-                moved[t] += distance / units
-                relative[t] += distance / max(std[0, k], floor) / units
-        return moved, relative
-
-    def clipped(mean, std, floor):
-        distance = np.sqrt((mean - mean[:1]) ** 2)
-        return distance.mean(1), (distance / std[0].clip(floor, None)).mean(1)
-
     def where(mean, std, floor):
         spread = np.where(std[0] < floor, floor, std[0])
         return (
@@ -841,16 +410,6 @@ class shift:
     def transposed(mean, std, floor):
         units = abs(mean.T - mean.T[:, [0]])
         return np.mean(units, axis=0), np.mean(units / np.maximum(std.T[:, [0]], floor), axis=0)
-
-    def a_list_a_step(mean, std, floor):
-        spread = [max(s, floor) for s in std[0]]
-        far = [np.abs(row - mean[0]) for row in mean]
-        return [f.mean() for f in far], [(f / spread).mean() for f in far]
-
-    def calculates_in_float32(mean, std, floor):
-        mean, std = mean.astype(np.float32), std.astype(np.float32)
-        distance = np.abs(mean - mean[0])
-        return distance.mean(1), (distance / np.maximum(std[0], np.float32(floor))).mean(1)
 
 
 class BatchNormLayer:
@@ -929,41 +488,6 @@ class NoisyBatchNorm:
         def backward(self, dy):
             return super().backward(dy * self.scale if self.training else dy)
 
-    class ones_at_test(bnlib.BatchNorm):
-        def __init__(self, D, rng):
-            super().__init__(num_features=D)
-            self.rng, self.stretch = rng, np.ones(D)
-
-        def forward(self, x):
-            D = x.shape[1]
-            self.stretch, move = np.ones(D), np.zeros(D)
-            if self.training:
-                self.stretch = 0.5 + self.rng.random(D)
-                move = self.rng.normal(loc=0.5, scale=0.5, size=D)
-            return self.stretch[None, :] * bnlib.BatchNorm.forward(self, x) + move[None, :]
-
-        def backward(self, dy):
-            return bnlib.BatchNorm.backward(self, np.multiply(dy, self.stretch))
-
-    class unit_by_unit(bnlib.BatchNorm):
-        def __init__(self, num_features, generator):
-            self.generator = generator
-            super().__init__(num_features)
-
-        def forward(self, x):
-            out = super().forward(x)
-            self.scales = [1.0] * x.shape[1]
-            if not self.training:
-                return out
-            self.scales = [self.generator.uniform(0.5, 1.5) for _ in range(x.shape[1])]
-            shifts = [self.generator.normal(0.5, 0.5) for _ in range(x.shape[1])]
-            for k in range(x.shape[1]):
-                out[:, k] = self.scales[k] * out[:, k] + shifts[k]
-            return out
-
-        def backward(self, dy):
-            return super().backward(np.array(self.scales) * dy)
-
     class by_the_parameters(bnlib.BatchNorm):
         def __init__(self, num_features, rng):
             super().__init__(num_features)
@@ -990,17 +514,6 @@ class NoisyBatchNorm:
 
 
 class paired:
-    def one_line(a, b):
-        return np.mean(a - b), np.std(a - b, ddof=1) / len(a) ** 0.5
-
-    def loops(a, b):
-        n, total, squares = len(a), 0.0, 0.0
-        for i in range(n):
-            total += float(a[i] - b[i]) / n
-        for i in range(n):
-            squares += (float(a[i] - b[i]) - total) ** 2
-        return total, (squares / (n * (n - 1))) ** 0.5
-
     def covariance(a, b):
         spread = np.cov(np.stack([a - b, a - b]))[0, 1]
         return (a - b).mean(), np.sqrt(spread / a.size)
@@ -1013,11 +526,6 @@ class paired:
         d = np.subtract(a, b)
         mean = a.mean() - b.mean()
         return mean, np.sqrt(np.square(d - d.mean()).sum() / (len(d) - 1) / len(d))
-
-    def lists(a, b):
-        d = [float(x) - float(y) for x, y in zip(a, b)]
-        mean = sum(d) / len(d)
-        return [mean, (sum((v - mean) ** 2 for v in d) / (len(d) - 1) / len(d)) ** 0.5]
 
 
 class tune_baseline:
@@ -1059,21 +567,6 @@ class tune_baseline:
 
 
 class stable_variance:
-    def shifted_one_pass(x):
-        d = x - x[0]
-        return np.mean(d * d, axis=0) - np.mean(d, axis=0) ** 2
-
-    def two_passes(x):
-        return ((x - x.mean(axis=0)) ** 2).mean(axis=0)
-
-    def shifted_twice(x):
-        d = x - x[-1:]
-        d = d - d.mean(axis=0, keepdims=True)
-        return np.einsum("nd,nd->d", d, d) / len(d)
-
-    def numpy_var(x):
-        return np.var(x, axis=0)
-
     def welford(x):
         mean, total = np.zeros(x.shape[1]), np.zeros(x.shape[1])
         for n, row in enumerate(x.astype(np.float64), start=1):
@@ -1082,40 +575,12 @@ class stable_variance:
             total = total + step * (row - mean)
         return total / len(x)
 
-    def loops(x):
-        var = []
-        for j in range(x.shape[1]):
-            s1 = s2 = 0.0
-            for i in range(x.shape[0]):
-                d = float(x[i, j]) - float(x[0, j])
-                s1 += d
-                s2 += d * d
-            var.append(s2 / len(x) - (s1 / len(x)) ** 2)
-        return var
-
     def pairs(x):
         d = x[:, None] - x[None]
         return (d * d).mean(axis=(0, 1)) / 2
 
-    def in_place_on_a_copy(x):
-        d = np.array(x)
-        d -= x[len(x) // 2]
-        square = d.mean(axis=0) ** 2
-        d *= d
-        return d.mean(axis=0) - square
-
-    def calculates_in_float32(x):
-        x = x.astype(np.float32)
-        d = x - x[0]
-        return (d**2).mean(axis=0) - d.mean(axis=0) ** 2
-
 
 class sync_statistics:
-    def around_the_first_worker(counts, means, variances):
-        n = counts.sum()
-        step = counts @ (means - means[0]) / n
-        return n, means[0] + step, counts @ (variances + (means - means[0] - step) ** 2) / n
-
     def sums_of_squares(counts, means, variances):
         c = counts.reshape(-1, 1)
         mean = np.average(means, axis=0, weights=counts)
@@ -1130,20 +595,6 @@ class sync_statistics:
             mean, n = a * mean + b * mu, n + m
         return n, mean, var
 
-    def loops(counts, means, variances):
-        k, c = means.shape
-        n = sum(float(v) for v in counts)
-        mean = [sum(float(counts[i] * means[i, j]) for i in range(k)) / n for j in range(c)]
-        var = [
-            sum(
-                float(counts[i] * (variances[i, j] + (means[i, j] - mean[j]) ** 2))
-                for i in range(k)
-            )
-            / n
-            for j in range(c)
-        ]
-        return n, mean, var
-
     def pairs(counts, means, variances):
         p = counts / counts.sum()
         apart = (means[:, None] - means[None]) ** 2
@@ -1151,6 +602,70 @@ class sync_statistics:
         return counts.sum(), p @ means, p @ variances + between
 
 
-def of(name):
-    """The correct solutions of an exercise: a dictionary of functions by style."""
+# ---------------------------------------------------------------- the same, of another function
+
+
+def rows(a):
+    """(N, C, H, W) -> (N * H * W, C)"""
+    return a.transpose(0, 2, 3, 1).reshape(-1, a.shape[1])
+
+
+def maps(a, shape):
+    """What rows undoes, for maps of this shape."""
+    n, c, h, w = shape
+    return a.reshape(n, h, w, c).transpose(0, 3, 1, 2)
+
+
+def _conv_backward(backward, dy, x, gamma, eps):
+    dx, dgamma, dbeta = backward(rows(dy), rows(x), gamma, eps)
+    return maps(dx, x.shape), dgamma, dbeta
+
+
+def _group_norm(standardize, x, num_groups, gamma, beta, eps):
+    groups = x.reshape(len(x) * num_groups, -1)
+    xhat = np.transpose(standardize(groups.T, eps)).reshape(x.shape)
+    return xhat * gamma[:, None, None] + beta[:, None, None]
+
+
+# exercise -> the one whose styles it is built on, and how
+DERIVED = {
+    "bn_forward": ("standardize", lambda f, x, gamma, beta, eps: gamma * f(x, eps) + beta),
+    "layer_norm": ("standardize", lambda f, x, g, b, eps: g * np.transpose(f(x.T, eps)) + b),
+    "group_norm": ("standardize", _group_norm),
+    "bn_conv_forward": (
+        "standardize",
+        lambda f, x, gamma, beta, eps: maps(gamma * f(rows(x), eps) + beta, x.shape),
+    ),
+    "bn_conv_backward": ("bn_backward", _conv_backward),
+}
+
+
+def _lists(found):
+    return [np.asarray(a).tolist() for a in found]
+
+
+CONVERTED = {
+    "calculates_in_float64": lambda f, *args: f(
+        *(a.astype(np.float64) if isinstance(a, np.ndarray) else a for a in args)
+    ),
+    "returns_lists": lambda f, *args: (
+        _lists(f(*args)) if isinstance(f(*args), tuple) else np.asarray(f(*args)).tolist()
+    ),
+}
+
+
+def written(name):
+    """The correct solutions of an exercise by hand: a dictionary of functions by style."""
     return {k: f for k, f in vars(globals()[name]).items() if not k.startswith("__")}
+
+
+def of(name):
+    """All correct solutions of an exercise: a dictionary of functions by style."""
+    found = written(name)
+    if name in DERIVED:
+        base, built = DERIVED[name]
+        found |= {f"{base}_{k}": partial(built, f) for k, f in written(base).items()}
+    if name in FUNCTIONS:
+        answer = exercises.available[name].answer
+        found |= {k: partial(converted, answer) for k, converted in CONVERTED.items()}
+    return found

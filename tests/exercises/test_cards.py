@@ -5,79 +5,47 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from html import escape
 
 import numpy as np
 import pytest
 from exercises.programs import xh
-from exercises.test_functions import only_dots
 
 from bnlib import exercises
-from bnlib.exercises import bn_forward, standardize
+from bnlib.exercises import standardize
 
 
-def test_the_card_says_in_plain_text_what_it_says_in_html():
-    for function in (xh, only_dots, lambda x, eps: x, lambda x, eps: 1 / 0):
-        result = standardize.check(function)
-        bundle = result._repr_mimebundle_()
-        assert set(bundle) == {"text/plain", "text/html"}
-        assert bundle["text/plain"] == str(result) == repr(result)
-        assert result.headline in bundle["text/html"]
-        for line in result.message.splitlines():
-            assert line in bundle["text/plain"]
+def raises(x, eps):
+    print("<b>printed</b>")
+    raise ValueError("<script>alert('x')</script> & `more`")
 
 
-def test_outcomes_can_be_told_without_colour():
-    cards = [
-        standardize.check(f)._repr_mimebundle_()["text/html"]
-        for f in (xh, only_dots, lambda x, eps: x, lambda x, eps: 1 / 0)
-    ]
-    for card, word, border in zip(
-        cards,
-        ("Correct", "Not attempted yet", "Not yet", "Error"),
-        ("solid", "dotted", "dashed", "double"),
-        strict=True,
-    ):
-        assert word in card
-        assert f"border-left:6px {border} currentColor" in card
-        assert "#" not in card.split(">")[0]
+CARDS = [
+    (xh, "Correct", "solid"),
+    (lambda x, eps: ..., "Not attempted yet", "dotted"),
+    (lambda x, eps: x, "Not yet", "dashed"),
+    (raises, "Error", "double"),
+    (lambda x, eps: type("<img src=x>", (), {})(), "Not yet", "dashed"),
+]
 
 
-def test_student_text_is_escaped():
-    def raises(x, eps):
-        print("<b>printed</b>")
-        raise ValueError("<script>alert('x')</script> & more")
-
-    bundle = standardize.check(raises)._repr_mimebundle_()
-    assert "<script>" not in bundle["text/html"]
-    assert "<b>" not in bundle["text/html"]
-    assert "&lt;script&gt;" in bundle["text/html"]
-    assert "<script>" in bundle["text/plain"]
-
-    odd = type("<img src=x>", (), {})
-    html = standardize.check(odd())._repr_mimebundle_()["text/html"]
-    assert "<img" not in html
-    html = standardize.check(lambda x, eps: odd())._repr_mimebundle_()["text/html"]
-    assert "<img" not in html
-
-
-def test_code_in_a_card_has_the_font_of_code():
-    result = standardize.check(lambda x, eps: ...)
-    card = result._repr_mimebundle_()
-    assert "Replace the <code>...</code> in" in card["text/html"]
-    assert "`" not in card["text/html"]
-    assert "Replace the `...` in" in card["text/plain"]
-    html = bn_forward.check(lambda *args: print("`<b>`") or args[0])._repr_mimebundle_()[
-        "text/html"
-    ]
-    assert "<code>&lt;b&gt;</code>" in html
-
-
-def test_the_left_border_is_inside_the_box():
-    html = standardize.check(lambda x, eps: ...)._repr_mimebundle_()["text/html"]
+@pytest.mark.parametrize(("function", "word", "border"), CARDS)
+def test_a_card_says_the_same_in_plain_text_and_html_without_colour(function, word, border):
+    result = standardize.check(function)
+    bundle = result._repr_mimebundle_()
+    assert set(bundle) == {"text/plain", "text/html"}
+    assert bundle["text/plain"] == str(result) == repr(result)
+    assert result.headline == f"standardize · {word}"
+    html = bundle["text/html"]
+    assert result.headline in html
     outer, inner = re.findall(r'<div[^>]*style="([^"]*)"', html)[:2]
-    assert "border:1px solid" in outer
-    assert "border-left" not in outer
-    assert "border-left:6px dotted currentColor" in inner
+    assert "border:1px solid" in outer and "border-left" not in outer
+    assert f"border-left:6px {border} currentColor" in inner
+    assert "#" not in html.split(">")[0]
+    assert not re.search("<(script|b|img)[ >]|`", html), "escaped, and code as code"
+    for line in result.message.splitlines():
+        assert line in bundle["text/plain"]
+        assert re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(line)) in html
 
 
 def test_hint_and_solution_are_cards_and_strings():
@@ -141,14 +109,17 @@ def test_the_mistake_in_contributing_is_a_true_one(section, root):
 
 
 @pytest.mark.parametrize("name", list(exercises.available))
-def test_the_example_is_the_designed_batch_and_reproduces_a_failure_by_hand(name):
+def test_the_example_is_the_designed_batch_and_correct_says_what_it_buys(name):
     exercise = exercises.available[name]
     args = exercise.example()
     assert len(args) == len(exercise.parameters)
     for array in args:
         if isinstance(array, np.ndarray):
             array[...] = 0.0  # a copy: the check does not notice
-    assert exercise.check(exercise.answer).passed
+    result = exercise.check(exercise.answer)
+    assert result.passed
+    assert exercise.why in result.message
+    assert exercise.why.endswith(".") and 40 < len(exercise.why) < 200
     wrong = exercise.mistakes[0]
     message = exercise.check(wrong.function).message
     found = re.search(rf"designed .*: {exercise.returns[0]}(\[.*?\])? is (\S+), expected", message)
@@ -156,10 +127,3 @@ def test_the_example_is_the_designed_batch_and_reproduces_a_failure_by_hand(name
         output = wrong.function(*exercise.example())
         output = output[0] if isinstance(output, tuple) else output
         assert f"{output[tuple(eval(found[1] or '()'))]:.3g}" == found[2]
-
-
-@pytest.mark.parametrize("name", list(exercises.available))
-def test_correct_says_in_one_sentence_what_it_buys(name):
-    exercise = exercises.available[name]
-    assert exercise.why in exercise.check(exercise.answer).message
-    assert exercise.why.endswith(".") and 40 < len(exercise.why) < 200

@@ -24,9 +24,9 @@ def bn_forward(x, gamma, beta, eps):
 """
 
 
-def cells(*sources, name="__main__"):
+def cells(*sources, **given):
     """The names that notebook cells define, each cell with a source that inspect can find."""
-    space = {"__name__": name}
+    space = {"__name__": "__main__", **given}
     for i, source in enumerate(sources):
         file = f"<cell {i} {abs(hash(source))}>"
         linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
@@ -39,13 +39,18 @@ def file(tmp_path):
     return tmp_path / "my_bn.py"
 
 
+def keep(file, *sources, name="standardize"):
+    """What `keep` says of the exercise's function that these cells define."""
+    return exercises.available[name].keep(cells(IMPORT, *sources)[name], file.parent)
+
+
 def kept(file):
     """The names of the file, run by itself."""
     return runpy.run_path(str(file))
 
 
 def test_what_passes_is_kept_source_and_all(file):
-    said = standardize.keep(cells(IMPORT, STANDARDIZE)["standardize"], file.parent)
+    said = keep(file, STANDARDIZE)
     assert "Kept" in said.title
     assert "from my_bn import standardize" in said
     assert STANDARDIZE.strip() in file.read_text(encoding="utf-8")
@@ -53,10 +58,10 @@ def test_what_passes_is_kept_source_and_all(file):
 
 
 def test_what_does_not_pass_is_not_kept_and_changes_nothing(file):
-    standardize.keep(cells(IMPORT, STANDARDIZE)["standardize"], file.parent)
+    keep(file, STANDARDIZE)
     before = file.read_bytes()
     for wrong in (STANDARDIZE.replace("+ eps", "- eps"), STANDARDIZE.split("return")[0] + "..."):
-        said = standardize.keep(cells(IMPORT, wrong)["standardize"], file.parent)
+        said = keep(file, wrong)
         assert "Not kept" in said.title
         assert "standardize · Not" in said
     assert file.read_bytes() == before
@@ -67,7 +72,7 @@ def test_a_function_that_is_called_is_kept_with_it(file):
     helper = "from numpy import mean, sqrt as root\nHALF = 0.5\ndef power(a):\n    return root(a)\n"
     helper = helper.replace("root(a)", "root(mean([a, a], 0)) ** (HALF + HALF)")
     forward = FORWARD.replace("standardize(x, eps)", "(x - x.mean(0)) / power(x.var(0) + eps)")
-    bn_forward.keep(cells(IMPORT, helper, forward)["bn_forward"], file.parent)
+    keep(file, helper, forward, name="bn_forward")
     assert bn_forward.check(kept(file)["bn_forward"]).passed
     text = file.read_text(encoding="utf-8")
     for line in ("from numpy import mean\n", "from numpy import sqrt as root\n", "HALF = 0.5\n"):
@@ -89,15 +94,11 @@ def test_an_exercise_that_is_called_gets_a_block_of_its_own(file):
 
 
 def test_another_name_and_an_array_of_the_notebook(file):
-    renamed = cells(IMPORT, STANDARDIZE.replace("def standardize", "def mine"))["mine"]
-    standardize.keep(renamed, file.parent)
-    assert (
-        kept(file)["standardize"] is kept(file)["mine"]
-        or standardize.check(kept(file)["standardize"]).passed
-    )
+    mine = cells(IMPORT, STANDARDIZE.replace("def standardize", "def mine"))["mine"]
+    standardize.keep(mine, file.parent)
+    assert standardize.check(kept(file)["standardize"]).passed
     before = file.read_bytes()
-    array = cells(IMPORT, "one = np.ones(1)", STANDARDIZE.replace("return", "return one *"))
-    said = standardize.keep(array["standardize"], file.parent)
+    said = keep(file, "one = np.ones(1)", STANDARDIZE.replace("return", "return one *"))
     assert "uses one, a variable of the notebook (of type ndarray)" in said
     assert file.read_bytes() == before
 
@@ -105,13 +106,13 @@ def test_another_name_and_an_array_of_the_notebook(file):
 def test_a_second_keep_replaces_the_block_and_leaves_one_copy_of_what_was_edited(file):
     def replace(source):
         before = file.read_text(encoding="utf-8")
-        said = standardize.keep(cells(IMPORT, source)["standardize"], file.parent)
+        said = keep(file, source)
         assert source.strip() in file.read_text(encoding="utf-8")
         return said, before
 
     copy = file.with_name("my_bn.py.before")
     other = STANDARDIZE.replace("x.var(0)", "x.std(0) ** 2")
-    standardize.keep(cells(IMPORT, STANDARDIZE)["standardize"], file.parent)
+    keep(file, STANDARDIZE)
     assert not copy.exists()
     said, before = replace(other)
     assert copy.name in said
@@ -128,7 +129,7 @@ def test_a_second_keep_replaces_the_block_and_leaves_one_copy_of_what_was_edited
         assert copy.read_text(encoding="utf-8") == by_hand
     assert "MINE = 3  # my own line" in file.read_text(encoding="utf-8")
     assert sorted(os.listdir(file.parent)) == ["my_bn.py", copy.name]
-    assert "already" in standardize.keep(cells(IMPORT, STANDARDIZE)["standardize"], file.parent)
+    assert "already" in keep(file, STANDARDIZE)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_a_second_keep_replaces_the_block_and_leaves_one_copy_of_what_was_edited
 )
 def test_a_file_edited_by_hand_is_never_written_over(file, by_hand, says):
     file.write_text(by_hand, encoding="utf-8")
-    said = standardize.keep(cells(IMPORT, STANDARDIZE)["standardize"], file.parent)
+    said = keep(file, STANDARDIZE)
     assert "Not kept" in said.title
     assert says in said
     assert file.read_text(encoding="utf-8") == by_hand
@@ -150,11 +151,11 @@ def test_a_file_edited_by_hand_is_never_written_over(file, by_hand, says):
 def test_two_helpers_of_one_name_are_not_mixed_up(file):
     helper = "def root(a):\n    return a**0.5\n"
     mine = STANDARDIZE.replace("np.sqrt", "root")
-    standardize.keep(cells(IMPORT, helper, mine)["standardize"], file.parent)
+    keep(file, helper, mine)
     before = file.read_bytes()
     other = helper.replace("a**0.5", "np.sqrt(a)")
     forward = FORWARD.replace("standardize(x, eps)", "(x - x.mean(0)) / root(x.var(0) + eps)")
-    said = bn_forward.keep(cells(IMPORT, other, forward)["bn_forward"], file.parent)
+    said = keep(file, other, forward, name="bn_forward")
     assert "two different things called root" in said
     assert file.read_bytes() == before
 
@@ -249,22 +250,21 @@ class BatchNormLayer(Layer):
 FOUR = ("bn_forward", "bn_backward", "bn_inference", "update_running")
 
 
-def keep_solution(name, folder):
-    exercise = exercises.available[name]
-    return exercise.keep(cells(IMPORT, exercise.solution())[name], folder)
+def keep_solution(name, file):
+    return keep(file, exercises.available[name].solution(), name=name)
+
+
+def keep_layer(file):
+    """(the layer of the library's functions, what `keep` says of it)"""
+    mine = exercises.library(*FOUR, folder=file.parent)
+    layer = cells(IMPORT, LAYER, **dict(zip(FOUR, mine.functions)))["BatchNormLayer"]
+    return layer, exercises.BatchNormLayer.keep(layer, file.parent)
 
 
 def test_a_layer_of_kept_functions_is_kept_and_works_in_a_network(file):
     for name in FOUR:
-        keep_solution(name, file.parent)
-    mine = exercises.library(*FOUR, folder=file.parent)
-    assert mine.missing == ()
-    space = cells(IMPORT)
-    space.update(zip(FOUR, mine.functions))
-    name = "<the layer's cell>"
-    linecache.cache[name] = (len(LAYER), None, LAYER.splitlines(keepends=True), name)
-    exec(compile(LAYER, name, "exec"), space)
-    said = exercises.BatchNormLayer.keep(space["BatchNormLayer"], file.parent)
+        keep_solution(name, file)
+    _, said = keep_layer(file)
     assert "Kept" in said.title, said
     assert "my_bn import" not in file.read_text(encoding="utf-8")  # the functions stand there
     kept_layer = kept(file)["BatchNormLayer"]
@@ -276,22 +276,15 @@ def test_a_layer_of_kept_functions_is_kept_and_works_in_a_network(file):
 
 
 def test_a_layer_of_the_librarys_functions_is_not_kept_as_ones_own(file):
-    mine = exercises.library(*FOUR, folder=file.parent)
-    assert mine.missing == FOUR
-    space = cells(IMPORT)
-    space.update(zip(FOUR, mine.functions))
-    name = "<the layer's cell>"
-    linecache.cache[name] = (len(LAYER), None, LAYER.splitlines(keepends=True), name)
-    exec(compile(LAYER, name, "exec"), space)
-    assert exercises.BatchNormLayer.check(space["BatchNormLayer"]).passed
-    said = exercises.BatchNormLayer.keep(space["BatchNormLayer"], file.parent)
+    layer, said = keep_layer(file)
+    assert exercises.BatchNormLayer.check(layer).passed
     assert "Not kept" in said.title
     assert "is bnlib's, not yours" in said
     assert not file.exists()
 
 
 def test_the_library_says_which_functions_are_whose(file):
-    keep_solution("bn_forward", file.parent)
+    keep_solution("bn_forward", file)
     mine = exercises.library("bn_forward", "bn_backward", folder=file.parent)
     assert mine.missing == ("bn_backward",)
     assert "From your my_bn.py: bn_forward." in mine
@@ -301,7 +294,7 @@ def test_the_library_says_which_functions_are_whose(file):
 
 
 def test_the_library_takes_nothing_that_does_not_pass(file):
-    keep_solution("bn_forward", file.parent)
+    keep_solution("bn_forward", file)
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace("gamma * xhat + beta", "gamma * xhat - beta"), encoding="utf-8")
     mine = exercises.library("bn_forward", folder=file.parent)
@@ -322,9 +315,9 @@ def test_what_is_kept_can_be_imported_at_once(file, monkeypatch):
     """Though the notebook has imported my_bn before: the card says `from my_bn import ...`."""
     monkeypatch.syspath_prepend(str(file.parent))
     try:
-        standardize.keep(cells(IMPORT, STANDARDIZE)["standardize"], file.parent)
+        keep(file, STANDARDIZE)
         assert exercises.library("standardize", folder=file.parent).missing == ()
-        bn_forward.keep(cells(IMPORT, STANDARDIZE, FORWARD)["bn_forward"], file.parent)
+        keep(file, STANDARDIZE, FORWARD, name="bn_forward")
         space = {}
         exec("from my_bn import bn_forward", space)
         assert bn_forward.check(space["bn_forward"]).passed

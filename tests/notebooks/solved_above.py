@@ -1,83 +1,71 @@
 """Does anything that stands above an exercise solve it?
 
-Two questions about each exercise and all code that a reader of the notebooks has seen by then:
-visible cells, code blocks in the text, source code that a cell prints.
-
-`passing`: run as the learner's function body, with its variables renamed to the arguments, does it
-pass the exercise's check? Every value that the code computes on the way counts as returned: the
-exercise's designed batch goes in, and where all outputs of the solution come up, the check decides.
-
-`copied`: do the lines of the solution stand there, whatever their variables are called?
+A reader has seen visible cells, code blocks in the text, and source code that a cell prints. Run
+with the arguments of the exercise in place of its variables, none of it may compute all that the
+solution returns (`computing`); and of the solution's lines, whatever their variables are called, no
+more than half may stand there (`copied`).
 """
 
 import ast
 import builtins
 import copy
-import functools
-import inspect
 import itertools
 import math
 import re
 import warnings
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-# Ways to give the arguments to the variables of one cell, to those of several cells in a row, and
-# to a function that a cell defines.
-MAX_MAPPINGS, MAX_MAPPINGS_JOINED, MAX_ORDERS = 200, 40, 120
+# Ways to give the arguments to the variables of one cell, and to those of several in a row.
+MAX_MAPPINGS, MAX_MAPPINGS_JOINED = 200, 40
 LONGEST = 3  # cells in a row that are tried together; beyond that, all cells of the notebook
 SIGNIFICANT = 3  # operations in a line of a solution that is no commonplace
 ALLOWED = (
     "abs all any bool dict divmod enumerate float int isinstance len list map max min pow range "
-    "reversed round set slice sorted sum tuple zip ArithmeticError Exception ValueError"
+    "reversed round set slice sorted sum tuple zip ArithmeticError Exception ValueError "
+    "__import__"  # NumPy calls it, when some of its functions run for the first time
 )
-NAMESPACE = {
-    "__builtins__": {name: getattr(builtins, name) for name in ALLOWED.split()},
-    "np": np,
-    "numpy": np,
-    "math": math,
-}
+BUILTINS = {name: getattr(builtins, name) for name in ALLOWED.split()}
+NAMESPACE = {"__builtins__": BUILTINS, "np": np, "numpy": np, "math": math}
+SKIPPED = (ast.Import, ast.ImportFrom, ast.While, ast.ClassDef)
 OPERATIONS = (ast.BinOp, ast.UnaryOp, ast.Call, ast.Subscript)
 ARRAY = set(dir(np.ndarray))
-
-
-def stored_names(node):
-    return {
-        n.id for n in ast.walk(node) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)
-    } | {n.name for n in ast.walk(node) if isinstance(n, ast.FunctionDef)}
-
-
-def loaded_names(node):
-    """Names that are looked up; what is augmented (x -= mean) is read too."""
-    names = {
-        n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
-    }
-    for n in ast.walk(node):
-        if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name):
-            names.add(n.target.id)
-    local = {a.arg for n in ast.walk(node) if isinstance(n, ast.arguments) for a in n.args}
-    return names - local - set(NAMESPACE) - set(NAMESPACE["__builtins__"])
 
 
 # --- code above ---------------------------------------------------------------------------------
 
 
-@dataclass
+def names(node, context):
+    """The names that are looked up (ast.Load) or given a value (ast.Store) in it.
+
+    What is augmented (x -= mean) is both.
+    """
+    found = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+    also = [n.target for n in ast.walk(node) if isinstance(n, ast.AugAssign)]
+    return {n.id for n in found if isinstance(n.ctx, context)} | {
+        n.id for n in also if isinstance(n, ast.Name)
+    }
+
+
 class Step:
-    """One statement, and the expressions in it that compute something."""
+    """One statement, and the expressions in it that compute something, as far as they can be run.
 
-    code: object
-    expressions: list
-    loads: set
-    stores: set
+    reads, makes: the names that what can be run looks up, and those that it gives a value.
+    """
 
-    @property
-    def reads(self):
-        """The names that what can be run of it looks up."""
-        whole = self.loads if self.code else set()
-        return whole.union(*(loads for _, loads in self.expressions))
+    def __init__(self, node, strange):
+        local = {a.arg for n in ast.walk(node) if isinstance(n, ast.arguments) for a in n.args}
+        known = local | NAMESPACE.keys() | BUILTINS.keys()
+        self.code, self.makes, self.expressions = None, set(), []
+        for n in ast.walk(node):
+            reads = names(n, ast.Load) - known
+            if isinstance(n, ast.BinOp | ast.Call) and not reads & strange:
+                self.expressions.append((compile(ast.Expression(n), "<above>", "eval"), reads))
+        self.reads = set().union(*(reads for _, reads in self.expressions))
+        if not (names(node, ast.Load) - known) & strange:
+            self.code = compile(ast.Module([node], []), "<above>", "exec")
+            self.reads, self.makes = names(node, ast.Load) - known, names(node, ast.Store)
 
 
 class Snippet:
@@ -100,61 +88,45 @@ class Snippet:
 
     @cached_property
     def steps(self):
-        """What can be run with NumPy alone, on arrays."""
-        wrong = (ast.Import, ast.ImportFrom, ast.While, ast.ClassDef)
-        found = [step(node) for node in self.body if not isinstance(node, wrong)]
-        made = set().union(*(one.stores for one in found)) if found else set()
-        tree = ast.Module(self.body, [])
-        strange = {
-            n.value.id
-            for n in ast.walk(tree)
-            if isinstance(n, ast.Attribute)
-            and isinstance(n.value, ast.Name)
-            and n.attr not in ARRAY
-        } | {name for name in called_names(tree) if name not in made}
-        for one in found:
-            one.expressions = [(c, loads) for c, loads in one.expressions if not loads & strange]
-            if one.loads & strange:
-                one.code = None
-        return [one for one in found if one.code or one.expressions]
+        """What NumPy alone can run, on arrays; functions as if their statements stood here."""
+        nodes = list(flat(copy.deepcopy(self.body)))
+        strange = set()  # names that are called, or have attributes that no array has
+        for n in ast.walk(ast.Module(self.body, [])):
+            if (
+                isinstance(n, ast.Call)
+                and isinstance(n.func, ast.Name)
+                and n.func.id not in BUILTINS
+            ):
+                strange.add(n.func.id)
+            if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name):
+                if n.attr not in ARRAY and n.value.id not in NAMESPACE:
+                    strange.add(n.value.id)
+        found = [Step(node, strange) for node in nodes]
+        return [step for step in found if step.code or step.expressions]
 
     @cached_property
     def made(self):
-        """The names that it gives a value."""
-        return set().union(*(one.stores for one in self.steps if one.code))
-
-    @cached_property
-    def reads(self):
-        """The names that it looks up."""
-        return set().union(*(one.reads for one in self.steps))
+        return {name for step in self.steps for name in step.makes}
 
     @cached_property
     def variables(self):
-        """What an argument could stand for: names that are read and not called."""
-        read = dict.fromkeys(name for one in self.steps for name in sorted(one.reads))
-        called = called_names(ast.Module(self.body, []))
-        # What the code does not make itself comes first: that is what it would get.
-        return sorted((name for name in read if name not in called), key=lambda n: n in self.made)
+        """What an argument could stand for: names that are read.
+
+        What the code does not make itself comes first: that is what it would get.
+        """
+        read = dict.fromkeys(name for step in self.steps for name in sorted(step.reads))
+        return sorted(read, key=lambda name: name in self.made)
 
     @cached_property
     def reach(self):
         """Of how many variables the deepest of its values is made: a bound, cheap to have."""
         sources, most = {}, 0
-        for one in self.steps:
-            made_of = one.reads.union(*(sources.get(name, ()) for name in one.reads))
-            most = max(most, len(made_of & set(self.variables)))
-            for name in one.stores:
+        for step in self.steps:
+            made_of = step.reads.union(*(sources.get(name, ()) for name in step.reads))
+            most = max(most, len(made_of))
+            for name in step.makes:
                 sources[name] = sources.get(name, set()) | made_of
         return most
-
-    @cached_property
-    def functions(self):
-        """The functions that it defines, as far as NumPy alone defines them."""
-        space = dict(NAMESPACE)
-        for one in self.steps:
-            if one.code and one.loads <= space.keys():
-                try_to(exec, one.code, space)
-        return {n: f for n, f in space.items() if inspect.isfunction(f) and n not in NAMESPACE}
 
     @cached_property
     def lines(self):
@@ -162,27 +134,14 @@ class Snippet:
         return {line for line, _ in canonical_lines(ast.Module(self.body, []), parts=True)}
 
 
-def called_names(tree):
-    return {
-        n.func.id
-        for n in ast.walk(tree)
-        if isinstance(n, ast.Call)
-        and isinstance(n.func, ast.Name)
-        and n.func.id not in NAMESPACE["__builtins__"]
-    }
-
-
-def step(node):
-    found = [n for n in ast.walk(node) if isinstance(n, (ast.BinOp, ast.Call))]
-    return Step(
-        compile(ast.Module([node], []), "<above>", "exec"),
-        [
-            (compile(ast.Expression(n), "<above>", "eval"), loaded_names(n))
-            for n in ([] if isinstance(node, ast.FunctionDef) else found)
-        ],
-        loaded_names(node),
-        stored_names(node),
-    )
+def flat(body):
+    for node in body:
+        if isinstance(node, ast.FunctionDef):
+            yield from flat(node.body)
+        elif isinstance(node, ast.Return):
+            yield ast.copy_location(ast.Expr(node.value or ast.Constant(None)), node)
+        elif not any(isinstance(n, (*SKIPPED, ast.Return)) for n in ast.walk(node)):
+            yield node
 
 
 def snippets(nb, name):
@@ -205,80 +164,36 @@ def attempts(above):
     yield from above
     for length in range(2, LONGEST + 1):
         for at in range(len(above) - length + 1):
-            first, *others, last = above[at : at + length]
-            made = first.made.union(*(other.made for other in others))
-            # Pieces that have nothing to do with each other are tried one by one already.
-            if last.reads & made and first.made & last.reads.union(*(o.reads for o in others)):
-                yield Snippet.joined(above[at : at + length])
+            *before, last = above[at : at + length]
+            if {*last.variables} & set().union(*(piece.made for piece in before)):
+                yield Snippet.joined([*before, last])
     if len(above) > LONGEST:
         yield Snippet.joined(above)
 
 
-# --- does it pass? ------------------------------------------------------------------------------
+# --- does it compute the same? ------------------------------------------------------------------
 
 
 class Exercise:
-    """What this module has to know of one: `check` and the source of `solution()`."""
+    """What this module has to know of one."""
 
     def __init__(self, name, exercise):
-        self.name, self.check = name, exercise.check
+        self.name, self._exercise = name, exercise
         self.source = str(exercise.solution())
-        self.tree = next(
-            n for n in ast.parse(self.source).body if isinstance(n, (ast.FunctionDef, ast.ClassDef))
-        )
-        self.is_function = isinstance(self.tree, ast.FunctionDef)
+        self.parameters = list(exercise.parameters)
 
     @cached_property
-    def function(self):
-        space = {"np": np, "math": math}
-        exec(self.source, space)
-        return space[self.tree.name]
-
-    @cached_property
-    def parameters(self):
-        return [a.arg for a in self.tree.args.args]
-
-    @cached_property
-    def example(self):
-        """(arguments, outputs) of the first batch that the check tries."""
-        calls = []
-
-        @functools.wraps(self.function)
-        def spy(*args):
-            calls.append(copy.deepcopy(args))
-            return self.function(*args)
-
-        self.check(spy)
-        with np.errstate(all="ignore"):
-            return calls[0], outputs(self.function(*copy.deepcopy(calls[0])))
-
-    @cached_property
-    def needs(self):
-        """The largest number of arguments that one of the outputs depends on."""
-        arguments, expected = self.example
-        depends = [0] * len(expected)
-        for i, argument in enumerate(arguments):
-            changed = copy.deepcopy(list(arguments))
-            try:
-                changed[i] = np.asarray(argument) * 1.01 + 0.01
-                with np.errstate(all="ignore"):
-                    now = outputs(self.function(*changed))
-            except Exception:
-                now = [None] * len(expected)  # no number: count it as needed
-            for k, (new, old) in enumerate(zip(now, expected)):
-                depends[k] += not equal(new, old)
-        return max(depends)
+    def rows(self):
+        """The batches that its check tries; none of a class or a search, which is not run."""
+        rows = [] if self._exercise.adapted else self._exercise.rows
+        return [row for row in rows if not row.probe.may_raise and not row.probe.large]
 
     @cached_property
     def lines(self):
         """The significant lines of the solution, in the form that `copied` compares."""
-        found = dict(canonical_lines(self.tree))
+        found = dict(canonical_lines(ast.parse(self.source)))
         least = min(SIGNIFICANT, max(found.values(), default=0))
         return {line for line, operations in found.items() if operations >= max(1, least)}
-
-
-def outputs(returned):
-    return list(returned) if isinstance(returned, tuple) else [returned]
 
 
 def bare(name):
@@ -295,40 +210,30 @@ def mappings(snippet, parameters):
     same |= {p: p for p in parameters if p in variables}
     others = [p for p in parameters if p not in same]
     free = [v for v in variables if v not in same.values()]
-    # The names that agree are kept first; then everything is tried, as far as the bound allows.
-    kept = (
-        same | dict(zip(others, chosen)) for chosen in itertools.permutations(free, len(others))
-    )
-    rest = (
-        dict(zip(parameters, chosen))
-        for chosen in itertools.permutations(variables, len(parameters))
-    )
+    kept = (same | dict(zip(others, some)) for some in itertools.permutations(free, len(others)))
+    every = itertools.permutations(variables, len(parameters))
+    rest = (dict(zip(parameters, some)) for some in every)
     most = MAX_MAPPINGS_JOINED if snippet.is_joined else MAX_MAPPINGS
     return itertools.islice(itertools.chain(kept, rest), most)
 
 
-def values_of(snippet, given):
-    """Run the code on {variable: value}; yield (place, value) of all it computes from them."""
-    space = dict(NAMESPACE, **given)
-    first = next((v for v in given.values() if np.ndim(v)), None)
-    if first is not None:  # sizes that an earlier cell would have set
-        for name in ("N", "n", "m"):
-            space.setdefault(name, len(first))
-        space.setdefault("D", np.shape(first)[-1])
-    derived = set(given)
-    for k, one in enumerate(snippet.steps):
-        uses = one.loads & derived
-        if one.stores & set(given) and not uses:
+def values(snippet, given):
+    """Run the code on {variable: value}; yield all it computes from them."""
+    first = next((v for v in given.values() if np.ndim(v)), np.zeros((1, 1)))
+    sizes = {"N": len(first), "n": len(first), "m": len(first), "D": np.shape(first)[-1]}
+    space, derived = NAMESPACE | sizes | given, set(given)
+    for step in snippet.steps:
+        uses = step.reads & derived
+        if step.makes & given.keys() and not uses:
             continue  # the cell makes its own x here: the argument stands in its place
-        for j, (code, loads) in enumerate(one.expressions):
-            if loads & derived and loads <= space.keys():
-                yield from parts((k, j), try_to(eval, code, space))
-        if one.code and one.loads <= space.keys():
-            try_to(exec, one.code, space)
-            if uses:
-                derived |= one.stores
-                for name in sorted(one.stores):
-                    yield from parts((k, name), space.get(name))
+        for code, reads in step.expressions if uses else ():
+            if reads & derived and reads <= space.keys():
+                yield try_to(eval, code, space)
+        if step.code and step.reads <= space.keys():
+            try_to(exec, step.code, space)
+        if uses:
+            derived |= step.makes
+            yield from (space.get(name) for name in step.makes)
 
 
 def try_to(run, *args):
@@ -339,69 +244,31 @@ def try_to(run, *args):
         return None
 
 
-def parts(place, value):
-    """The value, and what a tuple of results holds, each with its place."""
-    yield place, value
-    if isinstance(value, (tuple, list)) and len(value) < 10:
-        for i, part in enumerate(value):
-            yield (*place, i), part
-
-
-def equal(value, expected):
+def is_output(value, row, name):
     try:
-        if np.shape(value) != np.shape(expected):
-            return False
-        return bool(np.all(np.abs(value - expected) <= 1e-12 + 1e-9 * np.abs(expected)))
+        return row.right(name, np.asarray(value))
     except Exception:
         return False
 
 
-def programs(snippet, exercise):
-    """What a learner tries: (how to say it, a function from arguments to (place, value) pairs)."""
-    for name, function in snippet.functions.items() if not snippet.is_joined else ():
-        orders = itertools.permutations(range(len(exercise.parameters)))
-        for order in itertools.islice(orders, MAX_ORDERS):
-            said = f"{name}({', '.join(exercise.parameters[i] for i in order)})"
+def computing(snippet, exercise):
+    """The renaming {parameter: variable} with which the code computes all outputs, or None."""
 
-            def call(args, function=function, order=order):
-                yield from parts(("call",), try_to(function, *(args[i] for i in order)))
+    def computes(mapping, row):
+        given = {mapping[p]: copy.deepcopy(value) for p, value in row.probe.args.items()}
+        missing = list(row.expected)
+        for value in values(snippet, given):
+            missing = [name for name in missing if not is_output(value, row, name)]
+        return not missing
 
-            yield said, call
-    if snippet.reach < exercise.needs:
-        return
-    for mapping in mappings(snippet, exercise.parameters):
-
-        def body(args, mapping=mapping):
-            given = dict(zip(exercise.parameters, args))
-            yield from values_of(snippet, {v: given[p] for p, v in mapping.items()})
-
-        yield ", ".join(f"{v} = {p}" for p, v in mapping.items()), body
-
-
-def passing(snippet, exercise):
-    """How the code passes the exercise's check (a function called, or a renaming), or None."""
-    if not exercise.is_function or not snippet.steps:
+    # All but one of the arguments come together in one output.
+    if not exercise.rows or snippet.reach < len(exercise.parameters) - 1:
         return None
-    arguments, expected = exercise.example
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # means of nothing, and the like
-        for said, program in programs(snippet, exercise):
-            places = [None] * len(expected)
-            for place, value in program(copy.deepcopy(arguments)):
-                for i, output in enumerate(expected):
-                    if places[i] is None and equal(value, output):
-                        places[i] = place
-            if None in places:
-                continue
-
-            @functools.wraps(exercise.function)
-            def candidate(*args, program=program, places=places):
-                computed = dict(program(args))
-                result = tuple(computed[place] for place in places)
-                return result if len(result) > 1 else result[0]
-
-            if exercise.check(candidate).passed:
-                return said
+        for mapping in mappings(snippet, exercise.parameters):
+            if all(computes(mapping, row) for row in exercise.rows):
+                return mapping
     return None
 
 
@@ -415,12 +282,12 @@ def canonical_lines(tree, parts=False):
     stands inside a line, as in print(...) or np.allclose(...).
     """
     for node in ast.walk(tree):
-        if not isinstance(node, (ast.Assign, ast.AugAssign, ast.Return, ast.Expr, ast.AnnAssign)):
+        if not isinstance(node, ast.Assign | ast.AugAssign | ast.Return | ast.Expr | ast.AnnAssign):
             continue
         value = node.value
         whole = value.elts if isinstance(value, ast.Tuple) else [value]
         inside = ast.walk(value) if parts and value else ()
-        for expression in [*whole, *(n for n in inside if isinstance(n, (ast.BinOp, ast.Call)))]:
+        for expression in [*whole, *(n for n in inside if isinstance(n, ast.BinOp | ast.Call))]:
             if expression is None or isinstance(expression, ast.Constant):
                 continue
             operations = sum(isinstance(n, OPERATIONS) for n in ast.walk(expression))
@@ -429,8 +296,7 @@ def canonical_lines(tree, parts=False):
 
 
 def canonical(expression):
-    tree = copy.deepcopy(expression)
-    names = {}
+    tree, names = copy.deepcopy(expression), {}
     for node in ordered(tree):
         if isinstance(node, ast.Name) and node.id not in NAMESPACE:
             node.id = names.setdefault(node.id, f"v{len(names)}")

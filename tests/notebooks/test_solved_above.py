@@ -6,7 +6,8 @@ from functools import cache
 import pytest
 import refresh
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from solved_above import Exercise, Snippet, attempts, copied, passing, snippets
+from solved_above import Exercise, Snippet, attempts, computing, copied, snippets
+from test_solutions import all_exercises, exercises_of
 
 import bnlib.exercises
 
@@ -15,18 +16,6 @@ NOTEBOOKS = sorted(refresh.NOTEBOOKS.glob("*.ipynb"))
 
 def exercise(name):
     return Exercise(name, getattr(bnlib.exercises, name))
-
-
-def exercises_in(nb):
-    """{name: position of the cell to fill in} of the exercises that the notebook checks."""
-    code = [cell.source if cell.cell_type == "code" else "" for cell in nb.cells]
-    found = {}
-    for name, argument in re.findall(r"exercises\.(\w+)\.check\((\w+)\)", "\n".join(code)):
-        stub = re.compile(rf"^(def|class) {argument}\b", re.MULTILINE)
-        for position, source in enumerate(code):
-            if stub.search(source):
-                found.setdefault(name, position)
-    return found
 
 
 @cache
@@ -44,20 +33,20 @@ def places(code):
     return {line: snippet.where for snippet in reversed(code) for line in snippet.lines}
 
 
-CASES = [(path, name) for path in NOTEBOOKS for name in exercises_in(refresh.read(path))]
+CASES = all_exercises()
 
 
 @pytest.mark.parametrize(("path", "name"), CASES, ids=lambda case: getattr(case, "stem", case))
 def test_nothing_above_solves_the_exercise(path, name):
     task = exercise(name)
     earlier = NOTEBOOKS[: NOTEBOOKS.index(path)]
-    position = exercises_in(refresh.read(path))[name]
+    position = exercises_of(refresh.read(path))[name]
     here = [snippet for at, snippet in seen_in(path) if at < position]
 
     tried = [*attempts(here), *(a for other in earlier for a in attempts_in(other))]
     for snippet in tried:
-        how = passing(snippet, task)
-        assert not how, f"{name} is passed by {snippet.where}, with {how}"
+        how = computing(snippet, task)
+        assert not how, f"{name} is computed by {snippet.where}, with {how}"
 
     code = [*here, *(snippet for other in earlier for _, snippet in seen_in(other))]
     before = [other for other in dict.fromkeys(n for _, n in CASES[: CASES.index((path, name))])]
@@ -74,7 +63,7 @@ def notebook(*cells):
 
 
 def solved(nb, name):
-    found = (passing(s, exercise(name)) for s in attempts([s for _, s in snippets(nb, "nb")]))
+    found = (computing(s, exercise(name)) for s in attempts([s for _, s in snippets(nb, "nb")]))
     return next(filter(None, found), None)
 
 
