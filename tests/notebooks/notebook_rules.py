@@ -1,4 +1,4 @@
-"""The rules a notebook keeps: one function a rule, each yielding what is wrong, in words.
+"""The rules a notebook keeps: each is_... and has_... yields what is wrong, in words.
 
 `rule(nb, name)` takes the notebook as read by `refresh.read` and its file name. CONTRIBUTING.md
 explains the rules to an author; test_notebooks.py proves that each one can fail.
@@ -27,6 +27,7 @@ MIN_ALT_WORDS = 8
 # The sections at the end, in this order; the notebook that holds no exercise needs no recall.
 ENDING = ("Summary", "Recall", "Going deeper", "Further reading")
 WITHOUT_RECALL = ("00",)
+WIDGET = r"<?(VBox|HBox|Box|Stack|Output|Axes|\w*Slider|LiveFigure|Film)\b"
 # What must not stand somewhere: where, the pattern, and what to do.
 FORBIDDEN = [
     ("anywhere", PRIVATE, "a private path or an address"),
@@ -148,7 +149,7 @@ def is_one_sitting(nb, name):
         yield f"{reading:.1f} + {exercises} minutes, at most {MAX_SITTING}: see outline.py"
 
 
-def goes_deeper_briefly(nb, name):
+def has_brief_digressions(nb, name):
     deeper = sum(s.reading for s in outline.sections(nb) if s.title == "Going deeper")
     reading, _ = outline.minutes(nb)
     if deeper > (reading + deeper) / 3:
@@ -230,15 +231,10 @@ def has_known_tags(nb, name):
             yield f"{cell.id}: tag {tag!r} has no reason in CONTRIBUTING.md"
 
 
-def is_picture(bundle):
-    """A widget's or pyplot's PNG, or the <img> of bnlib.figures.show."""
-    return "image/png" in bundle or "<img" in bundle.get("text/html", "")
-
-
 def has_captions(nb, name):
     numbers = []
     for cell, after in zip(nb.cells, [*nb.cells[1:], None], strict=True):
-        if not any(map(is_picture, bundles(cell))):
+        if not any("image/png" in b or "<img" in b.get("text/html", "") for b in bundles(cell)):
             continue
         is_text = after is not None and after.cell_type == "markdown"
         caption = FIGURE.match(after.source) if is_text else None
@@ -262,10 +258,14 @@ def has_alt_text(nb, name):
                     yield f"{cell.id}: alt text {alt!r}: expected a sentence of what it shows"
                 seen.add(alt)
             text = bundle.get("text/plain", "")
-            if "image/png" in bundle and (len(text.split()) < 4 or not text.endswith(".")):
+            if (
+                ("image/png" in bundle and (len(text.split()) < 4 or not text.endswith(".")))
+                or re.match(WIDGET, text)
+                or (WIDGET_VIEW in bundle and "image/png" not in bundle)
+            ):
                 yield (
-                    f"{cell.id}: a widget or figure whose text/plain is no sentence: "
-                    f"{text[:60]!r}; end a cell with bnlib.figures.show(fig, ...)"
+                    f"{cell.id}: shows {text[:60]!r} where there is no kernel: no sentence, or no "
+                    "picture; end a cell with bnlib.figures.show(fig, ...)"
                 )
 
 
@@ -274,16 +274,6 @@ def has_checked_equations(nb, name):
         if cell.cell_type == "markdown" and "$$" in cell.source:
             if after is None or after.cell_type != "code":
                 yield f"{cell.id}: a displayed equation, and no code cell after it checks it"
-
-
-def has_widget_fallbacks(nb, name):
-    for cell in code_cells(nb):
-        for bundle in bundles(cell):
-            text = bundle.get("text/plain", "")
-            if re.match(
-                r"<?(VBox|HBox|Box|Stack|Output|Axes|\w*Slider|LiveFigure|Film)\b", text
-            ) or (WIDGET_VIEW in bundle and "image/png" not in bundle):
-                yield f"{cell.id}: shows {text[:30]!r}, no picture, where there is no kernel"
 
 
 def has_predictions(nb, name):
@@ -307,7 +297,7 @@ def has_predictions(nb, name):
 MEASURED = re.compile(r"\d[.,]\d|\d of|[=:] *-?\d|\d %")
 
 
-def folded_outputs_give_nothing_away(nb, name):
+def has_closed_folds(nb, name):
     """JupyterLab shows the first line of a folded output that is not empty, HTML as it is."""
     for cell in code_cells(nb):
         if not cell.metadata.get("jupyter", {}).get("outputs_hidden") or not cell.outputs:
@@ -344,26 +334,4 @@ def has_nothing_forbidden(nb, name):
                     yield f"{cell.id}: {line.strip()!r}: {remedy}"
 
 
-RULES = [
-    is_valid,
-    is_in_normal_form,
-    is_small,
-    is_executed,
-    has_no_errors,
-    has_skeleton,
-    is_one_sitting,
-    goes_deeper_briefly,
-    has_recall,
-    has_few_numbered_exercises,
-    has_stubs_and_checks,
-    has_one_blas_thread,
-    has_known_tags,
-    has_captions,
-    has_alt_text,
-    has_checked_equations,
-    has_widget_fallbacks,
-    has_predictions,
-    folded_outputs_give_nothing_away,
-    has_short_cells,
-    has_nothing_forbidden,
-]
+RULES = [f for name, f in list(globals().items()) if name.startswith(("is_", "has_"))]
