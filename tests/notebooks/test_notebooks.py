@@ -45,22 +45,17 @@ def test_notebook_is_stored_as_refresh_stores_it(path):
     assert refresh.check(path), f"run: python tests/notebooks/refresh.py notebooks/{path.name}"
 
 
-def mapped(readme):
-    """(file, title, minutes) of each notebook in the README's map."""
-    row = r"^\| \[(.*?)\]\((?:\./)?notebooks/([\w.]+\.ipynb)\) \| (.*?) \|"
-    return [(file, title, time) for title, file, time in re.findall(row, readme, re.MULTILINE)]
-
-
 def row_of(path):
-    """What the README's map must say of a notebook: file, title, minutes (reading + exercises)."""
+    """What the README's map must say of a notebook: title, file, minutes (reading + exercises)."""
     nb = refresh.read(path)
     title = nb.cells[0].source.splitlines()[0].removeprefix("# ").replace(" · ", " ").split(":")[0]
     reading, exercises = outline.minutes(nb)
-    return path.name, title, f"{reading:.0f} + {exercises}" if exercises else f"{reading:.0f}"
+    return title, path.name, f"{reading:.0f} + {exercises}" if exercises else f"{reading:.0f}"
 
 
 def test_readme_maps_the_notebooks_that_exist(root):
-    rows = mapped((root / "README.md").read_text(encoding="utf-8"))
+    row = r"^\| \[(.*?)\]\(notebooks/([\w.]+\.ipynb)\) \| (.*?) \|"
+    rows = re.findall(row, (root / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert rows == [row_of(path) for path in NOTEBOOKS]
 
 
@@ -405,23 +400,18 @@ def folded(nb):
 
 
 def test_answers_to_predictions_are_folded_and_nothing_else():
-    nb = refresh.normalise(good())
-    assert folded(nb) == ["run-which"]
-    cell(nb, "check").metadata["jupyter"] = {"outputs_hidden": True, "source_hidden": True}
-    cell(nb, "predict-which").source = "Which is larger?"
-    nb = refresh.normalise(nb)
-    assert folded(nb) == []
-    assert cell(nb, "check").metadata["jupyter"] == {"source_hidden": True}
-
-
-def test_all_that_runs_before_the_answer_is_folded():
     nb = good()
     at = nb.cells.index(cell(nb, "answer-which"))
     nb.cells.insert(at, new_code_cell("plot()", id="plot-which"))
     nb.cells.insert(at + 1, new_markdown_cell("*Figure 1.* One dot a unit.", id="caption-which"))
-    assert folded(refresh.normalise(nb)) == ["run-which", "plot-which"]
+    cell(nb, "check").metadata["jupyter"] = {"outputs_hidden": True, "source_hidden": True}
+    made = refresh.normalise(nb)
+    assert folded(made) == ["run-which", "plot-which"]
+    assert cell(made, "check").metadata["jupyter"] == {"source_hidden": True}
     remove(nb, "answer-which")
     assert folded(refresh.normalise(nb)) == ["run-which", "plot-which"], "up to the next text"
+    cell(nb, "predict-which").source = "Which is larger?"
+    assert folded(refresh.normalise(nb)) == []
 
 
 def test_perturb_tells_an_output_that_depends_on_rounding(stored, capfd):
