@@ -4,12 +4,11 @@ python .ci/cpu.py newer    the values for NPY_DISABLE_CPU_FEATURES that this CPU
 python .ci/cpu.py check    exit 1 unless NumPy and OpenBLAS obey the environment
 """
 
-import ctypes
 import os
 import sys
-from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_info
 
 MATH = np._core._multiarray_umath
 # OpenBLAS has one set of kernels for all of these, and reports the first name of the list.
@@ -23,14 +22,8 @@ def newer():
 
 def openblas_core():
     """The kernels that the OpenBLAS of this NumPy has chosen."""
-    libraries = sorted((Path(np.__file__).parents[1] / "numpy.libs").glob("*openblas*"))
-    for library in map(ctypes.CDLL, libraries):
-        for name in ("scipy_openblas_get_corename64_", "openblas_get_corename64_"):
-            if hasattr(library, name):
-                function = getattr(library, name)
-                function.restype = ctypes.c_char_p
-                return function().decode()
-    sys.exit(".ci/cpu.py: found no OpenBLAS in this NumPy")
+    found = [lib["architecture"] for lib in threadpool_info() if lib["internal_api"] == "openblas"]
+    return found[0] if found else sys.exit(".ci/cpu.py: found no OpenBLAS in this NumPy")
 
 
 def main(action):

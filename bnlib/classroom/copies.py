@@ -7,7 +7,11 @@ import inspect
 import re
 import shutil
 import sys
+from collections import defaultdict
 from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_markdown_cell
 
 import bnlib
 from bnlib import museum
@@ -21,39 +25,29 @@ NOTE = re.compile(r"^- `(\d\d) ([a-z0-9-]+)`: (.+)$", re.MULTILINE)
 PERSONAL = re.compile(r"\bexercises\.(\w+\.(check|keep|hint)|library|report)\(|\bmuseum\.check\(")
 # Where a reader sets verdicts beside the ledger's (11), the ledger's come with the run.
 LEDGER = re.compile(r"\bshow\(\"|\bledger(\(\))?\[|\.beside\(")
-SOLUTION = re.compile(r"\.solution\(|\bmuseum\.exhibits\[.*\]\.mended")
-FOLDED_SOLUTION = re.compile(
-    r"<details[^>]*>\s*<summary>[^<]*\bsolution\b.*?</details>\s*", re.IGNORECASE | re.DOTALL
-)
 NOTICE = """\
 > **Instructor's edition.** Solutions are filled in, answers are open, and the teaching guide's
 > notes stand below their cells. Not for students."""
 
 
-def run(out: Path, notebooks: Path | None = None) -> int:
-    """Write both editions of all notebooks. Returns the exit code."""
-    try:
-        import nbformat
-    except ImportError:
-        print("nbformat, a part of JupyterLab, is missing: pip install nbformat", file=sys.stderr)
-        return 1
-    source = notebooks or BESIDE
+def run(out: Path, source: Path) -> None:
+    """Write both editions of all notebooks of the folder source.
+
+    Raises SystemExit where there are none, and where an edition would be overwritten.
+    """
     paths = sorted(source.glob("[0-9][0-9]_*.ipynb"))
     if not paths:
-        print(f"no notebooks in {source}: give their folder with --notebooks", file=sys.stderr)
-        return 1
-    for edition in ("student", "instructor"):
-        if (out / edition).exists():
-            print(
-                f"{out / edition} is there already, and somebody may have worked in it: give "
-                "another folder, or remove this one",
-                file=sys.stderr,
+        sys.exit(f"no notebooks in {source}: give their folder with --notebooks")
+    for edition in (out / "student", out / "instructor"):
+        if edition.exists():
+            sys.exit(
+                f"{edition} is there already, and somebody may have worked in it: give another "
+                "folder, or remove this one"
             )
-            return 1
     guide = source / GUIDE
     notes = notes_of(guide.read_text("utf-8")) if guide.exists() else {}
-    for edition in ("student", "instructor"):
-        (out / edition).mkdir(parents=True)
+    for edition in (out / "student", out / "instructor"):
+        edition.mkdir(parents=True)
     for path in paths:
         nb = nbformat.read(path, as_version=4)
         nbformat.write(student(nb), out / "student" / path.name)
@@ -63,23 +57,18 @@ def run(out: Path, notebooks: Path | None = None) -> int:
     else:
         print(f"no {GUIDE} in {source}: the instructor's edition is without its notes")
     print(f"{len(paths)} notebooks, twice: hand out {out / 'student'}, keep {out / 'instructor'}")
-    return 0
 
 
 def student(nb):
     """The notebook without what gives an answer away; the argument is left alone.
 
     Outputs that the stored form folds, between a prediction and its answer, those of checks are
-    gone, and in 11 the ledger's. Cells that show a solution, and folded ones in the text, are gone
-    altogether.
+    gone, and in 11 the ledger's.
     """
     nb = copy.deepcopy(nb)
-    nb.cells = [c for c in nb.cells if c.cell_type != "code" or not SOLUTION.search(c.source)]
     asked = any(".beside(" in cell.source for cell in nb.cells)
     for cell in nb.cells:
-        if cell.cell_type == "markdown":
-            cell.source = FOLDED_SOLUTION.sub("", cell.source)
-        elif cell.cell_type == "code":
+        if cell.cell_type == "code":
             tells = _unfold(cell) or PERSONAL.search(cell.source)
             if tells or (asked and LEDGER.search(cell.source)):
                 cell.outputs, cell.execution_count = [], None
@@ -93,8 +82,6 @@ def instructor(nb, notes: dict[str, str]):
     notes: cell id -> text in Markdown.  The argument nb is left alone.
     Raises ValueError for a note whose cell is not there.
     """
-    from nbformat.v4 import new_markdown_cell
-
     nb, answers = copy.deepcopy(nb), solutions()
     if missing := notes.keys() - {cell.id for cell in nb.cells}:
         raise ValueError(f"the guide has notes for cells that are not there: {sorted(missing)}")
@@ -106,8 +93,7 @@ def instructor(nb, notes: dict[str, str]):
         elif cell.cell_type == "code":
             _unfold(cell)
             answer = answers.get(cell.source.strip())
-            if answer:
-                cell.source = answer
+            cell.source = answer or cell.source
             if answer or PERSONAL.search(cell.source):
                 cell.outputs, cell.execution_count = [], None
         if cell.id in notes:
@@ -130,16 +116,12 @@ def solutions() -> dict[str, str]:
 
 def notes_of(guide: str) -> dict[str, dict[str, str]]:
     """notebook number -> cell id -> note."""
-    found: dict[str, dict[str, str]] = {}
+    found = defaultdict(dict)
     for number, cell, text in NOTE.findall(guide):
-        found.setdefault(number, {})[cell] = text
+        found[number][cell] = text
     return found
 
 
 def _unfold(cell) -> bool:
     """Show the cell's outputs; was it folded?"""
-    flags = cell.metadata.get("jupyter", {})
-    folded = flags.pop("outputs_hidden", False)
-    if folded and not flags:
-        del cell.metadata["jupyter"]
-    return folded
+    return cell.metadata.get("jupyter", {}).pop("outputs_hidden", False)

@@ -1,10 +1,10 @@
 """Judge one handed-in file: its code runs in a process of its own, the judgement is made here.
 
-The student's process is asked twice. First it makes the check itself, which knows more about a
-function than its numbers (does it change its arguments? which mistake is it?); a bad answer is
-believed. A good one is not: the same check runs here, with only the arguments and the answers
-going over, so the file can neither print a result nor replace the check. For each input, in each
-call, it has to give the right numbers.
+There (student.py) the checks are made first: they know more about a function than its numbers (does
+it change its arguments? which mistake is it?), and a bad result is believed. A good one is not: the
+process also records what the function answered, call by call, and here the same check is made again
+with these answers. So a file can neither print a result nor replace the check. For each input, in
+each call, it has to give the right numbers.
 
 It cannot protect against code that gives the right numbers because it calls bnlib's own functions
 (what a file imports from bnlib is listed), nor against an attack on the machine: the file has the
@@ -16,24 +16,30 @@ in a container, as a user of its own.
 from __future__ import annotations
 
 import ast
+import base64
 import contextlib
+import copy
+import json
 import os
-import queue
 import re
+import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bnlib.classroom.wire import decode, encode, read, write
+import numpy as np
+
 from bnlib.exercises import Exercise, available
 
 START = 60  # seconds until a process has started, on a machine that is busy with others
 TIMES = 3  # what all functions of a file may take, in terms of what one may
-OUTCOMES = ("not attempted", "error", "not yet", "correct")
+LONGEST = 8_000_000  # bytes about one function; the most that a right one needs is a tenth of it
+RUN = "from bnlib.classroom.student import main; main()"
+REFUSALS = {kind.__name__: kind for kind in (ValueError, AssertionError, TypeError)}
 
 
 @dataclass(frozen=True)
@@ -46,86 +52,157 @@ class Verdict:
     mistake: str = ""
     said: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.outcome}: {self.mistake}" if self.mistake else self.outcome
 
-@dataclass(frozen=True)
-class Judged:
-    """On one file. trouble: why none of it could be judged, or "".  verdicts: by the exercise's
-    name.  takes: what the file imports from bnlib, as far as its text says so.
+
+@dataclass
+class Handed:
+    """One file that was handed in.  text: its bytes; None if there is nothing to judge.
+
+    trouble: why none of it could be judged, or "".  verdicts: by the exercise's name.  takes: what
+    it imports from bnlib, as far as its text says so.
     """
 
+    student: str
+    file: str
+    text: bytes | None
     trouble: str = ""
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     takes: tuple[str, ...] = ()
 
+    @property
+    def passed(self) -> list[str]:
+        """The exercises whose functions are correct."""
+        return [n for n, verdict in self.verdicts.items() if verdict.outcome == "correct"]
+
 
 class Lost(Exception):
-    """The student's process gives no answer any more. outcome: what the verdict is then."""
+    """The student's process gives no answer, or none of ours. outcome: what the verdict is then."""
 
     def __init__(self, outcome: str, said: str):
         super().__init__(said)
         self.outcome = outcome
 
 
-def judge(text: bytes, seconds: float, memory: int) -> Judged:
-    """Run the checks on the content of a my_bn.py.
+def judge(handed: Handed, seconds: float, memory: int) -> Iterator[None]:
+    """Run the checks on the file and fill in what comes out. Yields whenever it has to wait.
 
     seconds: for one function; three times as much for all.  memory: bytes, for its process.
     """
-    end = time.monotonic() + TIMES * seconds
-    takes = imports_from_bnlib(text)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        path = Path(folder, "my_bn.py")
-        path.write_bytes(text)
-        student, verdicts = Student(path, seconds, memory), {}
-        try:
+    end, verdicts, names = time.monotonic() + TIMES * seconds, handed.verdicts, None
+    handed.takes = imports_from_bnlib(handed.text)
+    while names is None or len(verdicts) < len(names):
+        with _process(handed.text, TIMES * seconds, memory, [*verdicts]) as answer:
             try:
-                names = student.load()
+                yield from answer("started", START)
+                loaded = yield from answer("my_bn", seconds)
+                if "trouble" in loaded:
+                    handed.trouble = f"cannot be imported: {loaded['trouble']}"[:300]
+                    return
+                if not isinstance(loaded.get("names"), list):
+                    raise _garbled()
+                names = [name for name in available if name in loaded["names"]]
+                for name in names:
+                    if name not in verdicts and time.monotonic() > end:
+                        said = f"The {TIMES * seconds:g} s for one file were over."
+                        verdicts[name] = Verdict("not judged", said=said)
+                    elif name not in verdicts:
+                        record = yield from answer(name, seconds)
+                        verdicts[name] = _verdict(available[name], record)
             except Lost as lost:
-                return Judged(f"{lost} when it was imported", takes=takes)
-            if isinstance(names, str):
-                return Judged(f"cannot be imported: {names}", takes=takes)
-            for name in names:
-                if time.monotonic() > end:
-                    said = f"The {TIMES * seconds:g} s for one file were over."
-                    verdicts[name] = Verdict("not judged", said=said)
-                    continue
-                try:
-                    if student.lost:
-                        student.close()
-                        student = Student(path, seconds, memory)
-                        student.load()
-                    verdicts[name] = _verdict(student, available[name])
-                except Lost as lost:
-                    verdicts[name] = Verdict(lost.outcome, said=f"Its process {lost}.")
+                if names is None:
+                    handed.trouble = f"{lost} when it was imported"
+                    return
+                name = next(name for name in names if name not in verdicts)
+                verdicts[name] = Verdict(lost.outcome, said=f"Its process {lost}.")
+    if not names:
+        handed.trouble = "defines none of the exercises"
+
+
+@contextlib.contextmanager
+def _process(text: bytes, seconds: float, memory: int, done: list[str]):
+    """Run the file, but for the functions that are done. Gives answer(name, seconds), which waits.
+
+    What the process has to say about a name stands in a file of that name, complete once it is
+    there. In any case the process is ended, with all that it has started.
+    """
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        Path(folder, "my_bn.py").write_bytes(text)
+        environment = {
+            **{k: os.environ[k] for k in ("PATH", "SYSTEMROOT") if k in os.environ},
+            **dict.fromkeys(("HOME", "TMPDIR", "TEMP", "MPLCONFIGDIR"), folder),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+        }
+        limits = str(int(memory)), str(int(seconds) + 5)
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", RUN, *limits, *done],
+            **dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL),
+            cwd=folder,
+            env=environment,
+            start_new_session=True,  # so that one signal ends all that the file has started
+        )
+
+        def answer(name: str, seconds: float):
+            path, until = Path(folder, f"{name}.json"), time.monotonic() + seconds
+            while not path.exists():
+                code = process.poll()
+                if code is not None and not path.exists():
+                    how = f"exit code {code}" if code >= 0 else f"signal {-code}"
+                    raise Lost("ended", f"ended by itself ({how})")
+                if time.monotonic() > until:
+                    raise Lost("too long", f"gave no answer within {seconds:g} s")
+                yield
+            try:
+                if path.stat().st_size <= LONGEST:
+                    found = json.loads(path.read_bytes())
+                    if isinstance(found, dict):
+                        return found
+            except (OSError, ValueError, RecursionError):
+                pass
+            raise _garbled()
+
+        try:
+            yield answer
         finally:
-            student.close()
-    return Judged("" if verdicts else "defines none of the exercises", verdicts, takes)
+            if hasattr(os, "killpg"):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            process.wait()
 
 
-def _verdict(student: Student, exercise: Exercise) -> Verdict:
-    claim = student.ask({"judge": exercise.name}).get("claim")
+def _garbled() -> Lost:
+    return Lost("suspicious", "wrote something else than answers where these go")
+
+
+def _verdict(exercise: Exercise, record: dict) -> Verdict:
+    """What the process says, where it speaks against itself; else what its answers are worth."""
     try:
-        outcome, mistake, said = map(str, claim)
-    except (TypeError, ValueError):
-        raise student.garbled() from None
+        outcome, mistake, said = map(str, record["claim"])
+        answers = iter(record["answers"])
+    except (KeyError, TypeError, ValueError):
+        raise _garbled() from None
     if outcome != "correct":
         known = re.fullmatch(r"[a-z0-9-]{1,60}", mistake)
-        outcome = outcome if outcome in OUTCOMES else "error"
+        outcome = outcome if outcome in ("not attempted", "error", "not yet") else "error"
         return Verdict(outcome, mistake if known else "", said[:1000])
 
-    def remote(*args):
-        return student.call(exercise.name, args)
+    def replay(*args):
+        calls, value, error = next(answers)
+        for at, given, named in calls:  # of a function among the arguments: it may count them
+            with contextlib.suppress(Exception):
+                args[at](*decode(given), **{name: decode(coded) for name, coded in named.items()})
+        if error:
+            raise REFUSALS.get(error, RuntimeError)(value)
+        return decode(value)
 
-    adapt = exercise.adapt
+    again = copy.copy(exercise)
     if isinstance(exercise.answer, type):  # it is adapted there, see student.py
-        exercise.adapt = lambda function: function if function is remote else adapt(function)
-    student.begin()
-    try:
-        result = exercise.judge(remote)
-    finally:
-        exercise.adapt = adapt
-    if student.lost:
-        raise student.lost
+        again.adapt = lambda function: function if function is replay else exercise.adapt(function)
+    result = again.judge(replay)
     if result.passed:
         return Verdict("correct")
     return Verdict(
@@ -135,123 +212,31 @@ def _verdict(student: Student, exercise: Exercise) -> Verdict:
     )
 
 
-class Student:
-    """The process of a file; it is asked, and has to answer in time."""
+def encode(value: object) -> object:
+    """What json can write: plain values, arrays of numbers, lists of these; else a type's name."""
+    if isinstance(value, np.ndarray | np.generic):
+        if value.dtype.kind in "biuf" and value.nbytes < LONGEST / 2:
+            data = base64.b64encode(value.tobytes()).decode("ascii")
+            return {"array": data, "dtype": value.dtype.str, "shape": value.shape}
+    elif isinstance(value, list | tuple):
+        return [encode(part) for part in value]
+    elif value is None or isinstance(value, bool | int | float | str):
+        return value
+    return f"<{type(value).__name__}>"
 
-    def __init__(self, path: Path, seconds: float, memory: int):
-        self.path, self.seconds = path, seconds
-        self.lost: Lost | None = None
-        folder = str(path.parent)
-        kept = {k: os.environ[k] for k in ("PATH", "SYSTEMROOT") if k in os.environ}
-        environment = {
-            **kept,
-            **dict.fromkeys(("HOME", "TMPDIR", "TEMP", "MPLCONFIGDIR"), folder),
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-        }
-        limits = int(memory), int(TIMES * seconds) + 5
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bnlib.classroom.student", *map(str, limits)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=folder,
-            env=environment,
-        )
-        self.lines: queue.Queue = queue.Queue(2)  # so that a flood of answers waits in the pipe
-        self.listener = threading.Thread(target=self._listen, daemon=True)
-        self.listener.start()
-        self.until = time.monotonic() + START
 
-    def begin(self) -> None:
-        """From now on it has its seconds."""
-        self.until = time.monotonic() + self.seconds
+def decode(coded: object) -> object:
+    """The value again, lists as tuples.
 
-    def load(self) -> list[str] | str:
-        """The names of the exercises that the file defines; or why it cannot be imported."""
-        self._answer()  # it has started
-        answer = self.ask({"load": str(self.path)})
-        if "trouble" in answer:
-            return str(answer["trouble"])[:300]
-        names = answer.get("names")
-        if not isinstance(names, list):
-            raise self.garbled()
-        return [name for name in available if name in names]
-
-    def ask(self, request: dict) -> dict:
-        """Its answer, within the seconds that a request has. Raises Lost if there is none."""
-        self.begin()
-        return self._exchange(request)
-
-    def call(self, name: str, args: tuple) -> object:
-        """What its function returns. What it raises is a ValueError here, or a RuntimeError."""
-        functions: list = []
-        answer = self._exchange({"call": name, "args": encode(args, functions)})
-        while "back" in answer:
-            try:
-                given = decode(answer["args"])
-                reply = {"value": encode(functions[answer["back"]](*given))}
-            except Exception as error:
-                reply = {"error": str(error)[:300]}
-            answer = self._exchange(reply)
-        if "error" in answer:
-            raise (ValueError if answer.get("refuses") else RuntimeError)(str(answer["error"]))
-        try:
-            return decode(answer["value"])
-        except Exception:
-            raise self.garbled() from None
-
-    def garbled(self) -> Lost:
-        return self._lose("suspicious", "wrote something else than answers where these go")
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        with contextlib.suppress(OSError):
-            self.process.stdin.close()
-        self.listener.join(1)
-        if not self.listener.is_alive():  # else a process that it has left behind holds the pipe
-            self.process.stdout.close()
-
-    def _exchange(self, message: dict) -> dict:
-        if self.lost:
-            raise self.lost
-        try:
-            write(self.process.stdin, message)
-        except OSError:
-            pass  # it has ended: so says what is read
-        return self._answer()
-
-    def _answer(self) -> dict:
-        try:
-            answer = self.lines.get(timeout=max(0.0, self.until - time.monotonic()))
-        except queue.Empty:
-            raise self._lose("too long", f"gave no answer within {self.seconds:g} s") from None
-        if isinstance(answer, dict):
-            return answer
-        if not isinstance(answer, EOFError | OSError):
-            raise self.garbled()
-        try:
-            code = self.process.wait(1)
-        except subprocess.TimeoutExpired:
-            raise self._lose("ended", "answers no more") from None
-        how = f"exit code {code}" if code >= 0 else f"signal {-code}"
-        raise self._lose("ended", f"ended by itself ({how})")
-
-    def _lose(self, outcome: str, said: str) -> Lost:
-        self.lost = Lost(outcome, said)
-        self.process.kill()
-        return self.lost
-
-    def _listen(self):
-        """Reading can last: in a thread, so that the judge can stop waiting."""
-        while True:
-            try:
-                self.lines.put(read(self.process.stdout))
-            except (EOFError, OSError, ValueError, RecursionError) as error:
-                self.lines.put(error)
-                return
+    Raises ValueError, KeyError or TypeError for what `encode` does not write. It runs no code.
+    """
+    if isinstance(coded, list):
+        return tuple(map(decode, coded))
+    if not isinstance(coded, dict):
+        return coded
+    data = base64.b64decode(coded["array"], validate=True)
+    array = np.frombuffer(data, coded["dtype"])  # which refuses a dtype of objects
+    return array.reshape(coded["shape"]).copy()[()]
 
 
 def imports_from_bnlib(text: bytes) -> tuple[str, ...]:

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
-import re
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import bnlib
 
-NEEDED = (
-    *("numpy", "matplotlib", "ipywidgets", "tqdm", "threadpoolctl"),  # bnlib itself
-    *("jupyterlab", "ipykernel"),  # the notebooks
-)
-REQUIREMENTS = Path(bnlib.__file__).parents[1] / "requirements.txt"
+NOTEBOOKS_NEED = ["jupyterlab>=4.2,<5", "ipykernel>=6.29,<8"]  # beside what bnlib itself needs
 A_STUDENT = 1.0  # GB: notebook 10 holds half of it, its browser tab some more
 SECONDS = 2.0  # of training
 INSTALL = "in bnlib's folder: pip install -r requirements.txt"
@@ -30,28 +24,18 @@ class Mend(Exception):
 
 def versions() -> str:
     """Python and the packages are there, in versions within the ranges."""
-    from packaging.requirements import Requirement  # Matplotlib needs it, so it is there
+    from packaging.requirements import Requirement  # Matplotlib brings it
 
-    if REQUIREMENTS.exists():
-        lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
-    else:
-        lines = importlib.metadata.requires("bnlib") or []
-    ranges = {}
-    for line in lines:
-        if re.match(r"[A-Za-z]", line):
-            requirement = Requirement(line.partition("#")[0])
-            ranges[requirement.name] = requirement.specifier
     found, wrong = [f"Python {sys.version.split()[0]}"], []
-    for name in NEEDED:
-        wanted = str(ranges.get(name, ""))
+    for needed in map(Requirement, importlib.metadata.requires("bnlib") + NOTEBOOKS_NEED):
         try:
-            version = importlib.metadata.version(name)
+            version = importlib.metadata.version(needed.name)
         except importlib.metadata.PackageNotFoundError:
-            wrong.append(f"{name} is not installed, expected {name}{wanted}")
+            wrong.append(f"{needed.name} is not installed, expected {needed}")
             continue
-        found.append(f"{name} {version}")
-        if name in ranges and not ranges[name].contains(version, prereleases=True):
-            wrong.append(f"{name} is {version}, expected {wanted}")
+        found.append(f"{needed.name} {version}")
+        if not needed.specifier.contains(version, prereleases=True):
+            wrong.append(f"{needed.name} is {version}, expected {needed.specifier}")
     if wrong:
         raise Mend("; ".join(wrong), INSTALL)
     return ", ".join(found)
@@ -106,10 +90,8 @@ def widget() -> str:
 
 
 def memory() -> str:
-    """There is room for one kernel and a browser tab, or it cannot be known."""
+    """There is room for one kernel and a browser tab."""
     free = free_memory()
-    if free is None:
-        return f"cannot be known here; a student needs {A_STUDENT:g} GB"
     if free < A_STUDENT:
         raise Mend(
             f"{free:.1f} GB are free, expected {A_STUDENT:g} for a student",
@@ -118,26 +100,20 @@ def memory() -> str:
     return f"{free:.1f} GB are free: room for {int(free / A_STUDENT)} at {A_STUDENT:g} GB a student"
 
 
-def free_memory() -> float | None:
-    """In GB; in a container, what its limit leaves. None where nothing says it."""
-    found = []
+def free_memory() -> float:
+    """In GB; in a container, what its limit leaves."""
+    import psutil  # ipykernel brings it
+
+    free = psutil.virtual_memory().available
     try:
-        import psutil  # ipykernel needs it, so it is there
-
-        found.append(psutil.virtual_memory().available)
-    except ImportError:
+        most, used = (Path("/sys/fs/cgroup", f"memory.{k}").read_text() for k in ("max", "current"))
+        free = min(free, int(most) - int(used))
+    except (OSError, ValueError):  # no container, or one without a limit ("max")
         pass
-    group = Path("/sys/fs/cgroup")
-    try:
-        most = (group / "memory.max").read_text().strip()
-        used = int((group / "memory.current").read_text())
-        found += [] if most == "max" else [int(most) - used]
-    except (OSError, ValueError):
-        pass
-    return min(found) / 1e9 if found else None
+    return free / 1e9
 
 
-QUESTIONS: dict[str, Callable[[], str]] = {
+QUESTIONS = {
     "versions": versions,
     "data": data,
     "BLAS threads": threads,

@@ -1,45 +1,63 @@
-"""The process in which a handed-in file runs: `python -m bnlib.classroom.student`.
+"""The process in which a handed-in file runs: it makes the checks, and records each answer.
 
-It reads requests from its stdin and answers on its stdout, lines of wire.py. The file's code can do
-here whatever it likes: what it answers is only believed where it speaks against itself (judge.py).
+The file's code can do here whatever it likes: what is written here is only believed where it speaks
+against itself (judge.py).
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib.util
+import json
 import os
 import sys
-from pathlib import Path
 
-from bnlib.classroom.wire import decode, encode, read, write
-from bnlib.exercises import available
+from bnlib.classroom.judge import REFUSALS, encode
+from bnlib.exercises import Exercise, available
 from bnlib.exercises.engine.call import text_of
+
+FOLDER = os.getcwd()  # wherever the file goes
 
 
 def main() -> None:
-    """Answer requests until there are no more. Arguments: bytes of memory, seconds of processor."""
-    memory, seconds = map(int, sys.argv[1:])
-    requests, answers = (os.fdopen(os.dup(fd), mode) for fd, mode in ((0, "rb"), (1, "wb")))
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 2):  # what the file prints, and what it asks for, goes nowhere
-        os.dup2(nothing, fd)
-    _limit(memory, seconds)
-    module = None
-    write(answers, {"started": True})
-    while True:
-        try:
-            request = read(requests)
-        except EOFError:
-            return
-        if "load" in request:
-            module, answer = _load(Path(request["load"]))
-        elif "judge" in request:
-            name = request["judge"]
-            result = available[name].judge(getattr(module, name))
-            answer = {"claim": [result.outcome, result.diagnosis or "", text_of(result.message)]}
-        else:
-            answer = _call(module, request, requests, answers)
-        write(answers, answer)
+    """Check the functions of ./my_bn.py.
+
+    Arguments: bytes of memory, seconds of processor, names of functions that are done already.
+    """
+    memory, seconds, *done = sys.argv[1:]
+    _put("started", {})
+    _let_another_be_the_parent()
+    _limit(int(memory), int(seconds))
+    spec = importlib.util.spec_from_file_location("my_bn", "my_bn.py")
+    module = sys.modules["my_bn"] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:  # SystemExit too
+        _put("my_bn", {"trouble": f"{type(error).__name__}: {text_of(error, 200)}"})
+        return
+    names = [name for name in available if hasattr(module, name)]
+    _put("my_bn", {"names": names})
+    for name in names:
+        if name not in done:
+            _put(name, _checked(available[name], getattr(module, name)))
+
+
+def _put(name: str, answer: dict) -> None:
+    """Write a file that is complete once it has its name."""
+    path = os.path.join(FOLDER, name)
+    with open(f"{path}.part", "w", encoding="ascii") as file:
+        json.dump(answer, file)
+    os.replace(f"{path}.part", f"{path}.json")
+
+
+def _let_another_be_the_parent() -> None:
+    """Go on in a child: a file that ends its parent then ends a process that does nothing else."""
+    if hasattr(os, "fork") and (child := os.fork()):
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if code < 0:
+            os.kill(os.getpid(), -code)
+        os._exit(code)
 
 
 def _limit(memory: int, seconds: int) -> None:
@@ -50,48 +68,49 @@ def _limit(memory: int, seconds: int) -> None:
         return
     limits = {"RLIMIT_AS": memory, "RLIMIT_CPU": seconds, "RLIMIT_NPROC": 0, "RLIMIT_FSIZE": 10**7}
     for name, most in limits.items():
-        hard = resource.getrlimit(getattr(resource, name))[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        try:
+        # Refused where the limit is lower already. macOS has a name for memory, and no limit.
+        with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(getattr(resource, name), (most, most))
-        except (ValueError, OSError):  # macOS has a name for a limit of memory, and no limit
-            pass
 
 
-def _load(path: Path):
-    spec = importlib.util.spec_from_file_location("my_bn", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["my_bn"] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException as error:  # SystemExit too
-        return None, {"trouble": f"{type(error).__name__}: {text_of(error, 200)}"}
-    return module, {"names": [name for name in available if hasattr(module, name)]}
+def _checked(exercise: Exercise, own: object) -> dict:
+    """What the check says of the learner's own, and each answer that it gave.
 
+    An answer: the calls of functions among the arguments, what came back, and which error if any.
+    """
+    answers, adapt = [], exercise.adapt
 
-def _call(module, request: dict, requests, answers) -> dict:
-    """The function's answer to the arguments. Functions among these are called in the judge."""
+    def recorded(function):
+        @functools.wraps(function, updated=())
+        def answer(*args):
+            calls = []
 
-    def there(number):
-        def call(*args):
-            write(answers, {"back": number, "args": encode(args)})
-            reply = read(requests)
-            if "error" in reply:
-                raise ValueError(reply["error"])
-            return decode(reply["value"])
+            def counted(position, given):
+                def call(*values, **named):
+                    if exercise.adapted:  # to what counts them
+                        coded = {name: encode(value) for name, value in named.items()}
+                        calls.append((position, encode(values), coded))
+                    return given(*values, **named)
 
-        return call
+                return call
 
-    name = request["call"]
-    function = getattr(module, name)
-    if isinstance(function, type):  # a class stays here; what it does on arrays goes over
-        function = available[name].adapt(function)
-    try:
-        return {"value": encode(function(*decode(request["args"], there)))}
-    except BaseException as error:
-        refuses = isinstance(error, ValueError | AssertionError)  # may be a sensible answer
-        return {"error": text_of(error, 200), "refuses": refuses}
+            args = [counted(i, a) if callable(a) else a for i, a in enumerate(args)]
+            try:
+                value = function(*args)
+            except BaseException as error:
+                kind = next((k for k, v in REFUSALS.items() if isinstance(error, v)), "other")
+                answers.append((calls, text_of(error, 200), kind))
+                raise
+            answers.append((calls, encode(value), ""))
+            return value
 
+        return answer
 
-if __name__ == "__main__":
-    main()
+    given = own
+    if isinstance(exercise.answer, type):  # it stays here: what it does on arrays is recorded
+        exercise.adapt = lambda f: recorded(adapt(f)) if f is own else adapt(f)
+    elif callable(own):
+        given = recorded(own)
+    result = exercise.judge(given)
+    said = [result.outcome, result.diagnosis or "", text_of(result.message)]
+    return {"claim": said, "answers": answers if result.passed else []}

@@ -1,4 +1,4 @@
-"""The rules a notebook keeps: one function a rule, each yielding what is wrong, in words.
+"""The rules a notebook keeps: each is_... and has_... yields what is wrong, in words.
 
 `rule(nb, name)` takes the notebook as read by `refresh.read` and its file name. CONTRIBUTING.md
 explains the rules to an author; test_notebooks.py proves that each one can fail.
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import outline
-from refresh import FIGURE, WIDGET_VIEW, is_readable, normalise, predictions, text_of
+from refresh import FIGURE, WIDGET_VIEW, normalise, predictions, text_of
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_BYTES = 1_500_000
@@ -27,8 +27,23 @@ MIN_ALT_WORDS = 8
 # The sections at the end, in this order; the notebook that holds no exercise needs no recall.
 ENDING = ("Summary", "Recall", "Going deeper", "Further reading")
 WITHOUT_RECALL = ("00",)
-# A line that a student is to believe rather than see: "... : True", or an array of them.
-BOOLEAN = re.compile(r"(?:^|[\s:\[,])(?:True|False)[\s\],]*$", re.MULTILINE)
+WIDGET = r"<?(VBox|HBox|Box|Stack|Output|Axes|\w*Slider|LiveFigure|Film)\b"
+# What must not stand somewhere: where, the pattern, and what to do.
+FORBIDDEN = [
+    ("anywhere", PRIVATE, "a private path or an address"),
+    ("code", re.compile(r"#\s*(NBVAL_|PYTEST_VALIDATE)"), "a comment for nbval; use a tag"),
+    (
+        "code",
+        re.compile(r"\b(text|annotate|set_title|set_color)\(.*color=(\w+\.)?COLORS\["),
+        "text in a colour for lines, which has too little contrast: take figures.INK",
+    ),
+    ("prose", re.compile(r"!\[\]\("), "a picture without alt text"),
+    (  # A line that a student is to believe rather than see: "... : True", or an array of them.
+        "output",
+        re.compile(r"(?:^|[\s:\[,])(?:True|False)[\s\],]*$", re.MULTILINE),
+        "show a picture or a number, assert in silence",
+    ),
+]
 
 
 def allowed_tags():
@@ -70,11 +85,10 @@ def is_valid(nb, name):
         nbformat.validate(nb)
     except nbformat.ValidationError as error:
         yield f"not nbformat 4.5: {error.message}"
-    if (nb.nbformat, nb.nbformat_minor) != (4, 5):
-        yield f"nbformat {nb.nbformat}.{nb.nbformat_minor}, expected 4.5"
 
 
 def is_in_normal_form(nb, name):
+    """Kernel, ids, counts, times, folded answers, the header's minutes: see refresh.py."""
     if text_of(nb) != text_of(normalise(nb)):
         yield "not as refresh.py stores it"
 
@@ -86,32 +100,19 @@ def is_small(nb, name):
 
 
 def is_executed(nb, name):
-    cells = code_cells(nb)
-    if not cells:
+    if not code_cells(nb):
         yield "no code"
-    for cell in cells:
-        if cell.execution_count is None:
-            yield f"{cell.id}: not executed"
-    counts = [cell.execution_count for cell in cells if cell.execution_count is not None]
-    if counts != list(range(1, len(counts) + 1)):
-        yield f"executed out of order: {counts}"
     for cell in nb.cells:
-        if cell.cell_type == "code" and not cell.source.strip():
-            yield f"{cell.id}: an empty code cell"
+        if cell.cell_type == "code" and (cell.execution_count is None or not cell.source.strip()):
+            yield f"{cell.id}: not executed, or empty"
 
 
 def has_no_errors(nb, name):
     for cell in code_cells(nb):
-        tags = cell.metadata.get("tags", [])
-        errors = [output for output in cell.outputs if output.output_type == "error"]
-        if errors and "raises-exception" not in tags:
-            yield f"{cell.id}: {errors[0].ename}: {errors[0].evalue}"
-        if "raises-exception" in tags and not errors:
-            yield f"{cell.id}: tagged raises-exception, and raises none"
-
-
-def is_quiet(nb, name):
-    for cell in code_cells(nb):
+        tagged = "raises-exception" in cell.metadata.get("tags", [])
+        errors = [output.ename for output in cell.outputs if output.output_type == "error"]
+        if tagged != bool(errors):
+            yield f"{cell.id}: raises {errors}, and tagged raises-exception: {tagged}"
         if any(output.get("name") == "stderr" for output in cell.outputs):
             yield f"{cell.id}: writes to stderr"
 
@@ -123,8 +124,8 @@ def has_skeleton(nb, name):
         yield f'the first cell must start with "# {number} · Title"'
     else:
         for words in LEARN:
-            if words not in first.source:
-                yield f"the first cell lacks {words}"
+            if f"\n{words}" not in first.source:
+                yield f"the first cell lacks a line that starts with {words}"
     found = list(headings(nb))
     if [level for level, _, _ in found].count(1) != 1:
         yield "expected one heading of level 1"
@@ -148,13 +149,7 @@ def is_one_sitting(nb, name):
         yield f"{reading:.1f} + {exercises} minutes, at most {MAX_SITTING}: see outline.py"
 
 
-def states_its_time(nb, name):
-    wanted = outline.time_line(*outline.minutes(nb))
-    if nb.cells and wanted not in nb.cells[0].source.splitlines():
-        yield f'the header must say "{wanted}" on a line of its own: refresh.py writes it'
-
-
-def goes_deeper_briefly(nb, name):
+def has_brief_digressions(nb, name):
     deeper = sum(s.reading for s in outline.sections(nb) if s.title == "Going deeper")
     reading, _ = outline.minutes(nb)
     if deeper > (reading + deeper) / 3:
@@ -186,7 +181,14 @@ def section_text(nb, title):
     return found[1] if found else ""
 
 
-def has_few_exercises(nb, name):
+def has_few_numbered_exercises(nb, name):
+    number = name[:2].lstrip("0") or "0"
+    for level, text, _ in headings(nb):
+        task = outline.TASK.match(f"{'#' * level} {text}")
+        if re.match(r"(Exercise|Short task)\b", text) and not (
+            task and task["minutes"] and re.match(rf"{number}\.\d", task["number"])
+        ):
+            yield f'"{text}": expected "### Exercise {number}.k · name (25 min)", or Short task'
     tasks = [task for s in outline.sections(nb) if s.counted for task in s.tasks]
     kinds = [task["kind"] for task in tasks]
     for kind, most in (("Exercise", MAX_EXERCISES), ("Short task", MAX_SHORT_TASKS)):
@@ -195,16 +197,6 @@ def has_few_exercises(nb, name):
     for task in tasks:
         if task["kind"] == "Short task" and int(task["minutes"] or 0) > MAX_SHORT_MINUTES:
             yield f'"{task[0]}": a short task takes at most {MAX_SHORT_MINUTES} minutes'
-
-
-def has_numbered_exercises(nb, name):
-    number = name[:2].lstrip("0") or "0"
-    for level, text, _ in headings(nb):
-        if not re.match(r"(Exercise|Short task)\b", text):
-            continue
-        task = outline.TASK.match(f"{'#' * level} {text}")
-        if not task or not task["minutes"] or not re.match(rf"{number}\.\d", task["number"]):
-            yield f'"{text}": expected "### Exercise {number}.k · name (25 min)", or Short task'
 
 
 def has_stubs_and_checks(nb, name):
@@ -233,34 +225,16 @@ def has_one_blas_thread(nb, name):
         yield "the first code cell must be visible, with the line bnlib.use_one_blas_thread()"
 
 
-def has_readable_ids(nb, name):
-    ids = [cell.get("id", "") for cell in nb.cells]
-    for cell_id in ids:
-        if not is_readable(cell_id):
-            yield f"cell id {cell_id!r}: expected words joined by hyphens"
-    for cell_id in sorted({i for i in ids if ids.count(i) > 1}):
-        yield f"cell id {cell_id!r} occurs {ids.count(cell_id)} times"
-
-
 def has_known_tags(nb, name):
-    allowed = allowed_tags()
     for cell in nb.cells:
-        for tag in cell.metadata.get("tags", []):
-            if tag not in allowed:
-                yield f"{cell.id}: tag {tag!r} has no reason in CONTRIBUTING.md"
-        if re.search(r"#\s*(NBVAL_|PYTEST_VALIDATE)", cell.source):
-            yield f"{cell.id}: a comment for nbval; use a tag"
-
-
-def is_picture(bundle):
-    """A widget's or pyplot's PNG, or the <img> of bnlib.figures.show."""
-    return "image/png" in bundle or "<img" in bundle.get("text/html", "")
+        for tag in set(cell.metadata.get("tags", [])) - allowed_tags():
+            yield f"{cell.id}: tag {tag!r} has no reason in CONTRIBUTING.md"
 
 
 def has_captions(nb, name):
     numbers = []
     for cell, after in zip(nb.cells, [*nb.cells[1:], None], strict=True):
-        if not any(map(is_picture, bundles(cell))):
+        if not any("image/png" in b or "<img" in b.get("text/html", "") for b in bundles(cell)):
             continue
         is_text = after is not None and after.cell_type == "markdown"
         caption = FIGURE.match(after.source) if is_text else None
@@ -276,31 +250,23 @@ def has_alt_text(nb, name):
     """In words: what the picture shows, not what kind of picture it is."""
     seen = set()
     for cell in nb.cells:
-        texts = [cell.source] if cell.cell_type == "markdown" else []
-        texts += [bundle.get("text/html", "") for bundle in bundles(cell)]
-        for text in texts:
-            for image in re.findall(r"<img\b[^>]*>", text):
+        for bundle in [{"text/html": cell.source}, *bundles(cell)]:
+            for image in re.findall(r"<img\b[^>]*>", bundle.get("text/html", "")):
                 alt = re.search(r"""\balt=(["'])(.*?)\1""", image)
-                if not alt or not alt[2].strip():
-                    yield f"{cell.id}: <img> without alt text"
-                elif len(alt[2].split()) < MIN_ALT_WORDS or not alt[2].endswith("."):
-                    yield f"{cell.id}: alt text {alt[2]!r}: expected a sentence of what it shows"
-                elif alt[2] in seen:
-                    yield f"{cell.id}: the alt text of another figure: {alt[2]!r}"
-                seen.add(alt[2] if alt else None)
-            if cell.cell_type == "markdown" and "![](" in text:
-                yield f"{cell.id}: a picture without alt text"
-        for bundle in bundles(cell):
-            if "image/png" in bundle and bundle.get("text/plain", "<").startswith("<"):
-                yield f"{cell.id}: a figure without alt text; end with bnlib.figures.show(fig, ...)"
-
-
-def has_readable_text(nb, name):
-    """Letters need more contrast than lines, so they have a palette of their own."""
-    for cell in code_cells(nb):
-        for line in cell.source.splitlines():
-            if re.search(r"\b(text|annotate|set_title|set_color)\(.*color=(\w+\.)?COLORS\[", line):
-                yield f"{cell.id}: text in a colour for lines, not figures.INK: {line.strip()!r}"
+                alt = alt[2] if alt else ""
+                if len(alt.split()) < MIN_ALT_WORDS or not alt.endswith(".") or alt in seen:
+                    yield f"{cell.id}: alt text {alt!r}: expected a sentence of what it shows"
+                seen.add(alt)
+            text = bundle.get("text/plain", "")
+            if (
+                ("image/png" in bundle and (len(text.split()) < 4 or not text.endswith(".")))
+                or re.match(WIDGET, text)
+                or (WIDGET_VIEW in bundle and "image/png" not in bundle)
+            ):
+                yield (
+                    f"{cell.id}: shows {text[:60]!r} where there is no kernel: no sentence, or no "
+                    "picture; end a cell with bnlib.figures.show(fig, ...)"
+                )
 
 
 def has_checked_equations(nb, name):
@@ -310,22 +276,9 @@ def has_checked_equations(nb, name):
                 yield f"{cell.id}: a displayed equation, and no code cell after it checks it"
 
 
-def has_widget_fallbacks(nb, name):
-    for cell in code_cells(nb):
-        for bundle in bundles(cell):
-            text = bundle.get("text/plain", "")
-            if re.match(r"<?(VBox|HBox|Box|Stack|Output|Axes|\w*Slider|LiveFigure|Film)\b", text):
-                yield f"{cell.id}: shows {text[:30]!r} instead of a sentence or a picture"
-            if WIDGET_VIEW in bundle:
-                if "image/png" not in bundle:
-                    yield f"{cell.id}: a widget without a picture for pages with no kernel"
-                if len(text.split()) < 4 or not text.rstrip().endswith("."):
-                    yield f"{cell.id}: a widget whose text/plain is no sentence: {text[:60]!r}"
-
-
 def has_predictions(nb, name):
     found = list(predictions(nb))
-    for prediction, runs, answer in found:
+    for prediction, _, answer in found:
         at = nb.cells.index(prediction)
         if at + 1 == len(nb.cells) or nb.cells[at + 1].cell_type != "code":
             yield f"{prediction.id}: a prediction, and no run right after it"
@@ -334,9 +287,6 @@ def has_predictions(nb, name):
                 f"{prediction.id}: after the run (and captions) must come the folded answer, in "
                 "<details>, before anything else that can be read"
             )
-        for cell in runs:
-            if cell.outputs and not cell.metadata.get("jupyter", {}).get("outputs_hidden"):
-                yield f"{cell.id}: its stored output gives the answer away; refresh.py folds it"
         if "<details" in prediction.source:
             yield f"{prediction.id}: the answer stands before the run"
     if not found:
@@ -347,7 +297,7 @@ def has_predictions(nb, name):
 MEASURED = re.compile(r"\d[.,]\d|\d of|[=:] *-?\d|\d %")
 
 
-def folded_outputs_give_nothing_away(nb, name):
+def has_closed_folds(nb, name):
     """JupyterLab shows the first line of a folded output that is not empty, HTML as it is."""
     for cell in code_cells(nb):
         if not cell.metadata.get("jupyter", {}).get("outputs_hidden") or not cell.outputs:
@@ -367,55 +317,21 @@ def has_short_cells(nb, name):
             yield f"{cell.id}: {lines} visible lines, at most {MAX_LINES}; fold it or cut it"
 
 
-def prints_no_booleans(nb, name):
-    for cell in code_cells(nb):
-        for output in cell.outputs:
-            text = output.get("text", "") or output.get("data", {}).get("text/plain", "")
-            if found := BOOLEAN.search(text):
-                line = text[: found.end()].splitlines()[-1]
-                yield f"{cell.id}: prints {line!r}: show a picture or a number, assert in silence"
-
-
-def has_no_private_paths(nb, name):
+def has_nothing_forbidden(nb, name):
+    """The table above."""
     for cell in nb.cells:
-        texts = [cell.source]
+        texts = [("code" if cell.cell_type == "code" else "prose", cell.source)]
         for output in cell.get("outputs", []):
-            texts.append(output.get("text", ""))
-            texts += output.get("traceback", [])
             data = output.get("data", {})
-            texts += [v for k, v in data.items() if k.startswith("text/") and isinstance(v, str)]
-        for text in texts:
+            texts.append(("output", output.get("text", "") or data.get("text/plain", "")))
+            texts += [("html", data.get("text/html", ""))]
+            texts += [("error", line) for line in output.get("traceback", [])]
+        for where, text in texts:
             text = re.sub(r"data:image/[^\"')]*", "", text)
-            if found := PRIVATE.search(text):
-                yield f"{cell.id}: a private path or an address: {found.group()!r}"
+            for place, pattern, remedy in FORBIDDEN:
+                if place in (where, "anywhere") and (found := pattern.search(text)):
+                    line = text[: found.end()].splitlines()[-1]
+                    yield f"{cell.id}: {line.strip()!r}: {remedy}"
 
 
-RULES = [
-    is_valid,
-    is_in_normal_form,
-    is_small,
-    is_executed,
-    has_no_errors,
-    is_quiet,
-    has_skeleton,
-    is_one_sitting,
-    states_its_time,
-    goes_deeper_briefly,
-    has_recall,
-    has_few_exercises,
-    has_numbered_exercises,
-    has_stubs_and_checks,
-    has_one_blas_thread,
-    has_readable_ids,
-    has_known_tags,
-    has_captions,
-    has_alt_text,
-    has_readable_text,
-    has_checked_equations,
-    has_widget_fallbacks,
-    has_predictions,
-    folded_outputs_give_nothing_away,
-    has_short_cells,
-    prints_no_booleans,
-    has_no_private_paths,
-]
+RULES = [f for name, f in list(globals().items()) if name.startswith(("is_", "has_"))]

@@ -5,21 +5,17 @@
     python tests/notebooks/refresh.py --check            only say which are not in that form
 
 Normal form, so that a diff shows what the author changed and nothing else: kernelspec python3, no
-version numbers, readable cell ids, execution counts 1, 2, 3 ..., no times, no state of widgets
-unless the notebook's metadata says {"bnlib": {"keep_widget_state": true}} (a film that should move
-in an exported page). What runs between a prediction and its answer has its outputs folded, so that
-they do not give the answer away; JupyterLab unfolds them when the cell runs. The header's **Time**
-is counted (outline.py). A notebook that fails is left as it was. Two notebooks at a time.
+version numbers, readable cell ids, execution counts 1, 2, 3 ..., no times, no state of widgets.
+What runs between a prediction and its answer has its outputs folded, so that they do not give the
+answer away; JupyterLab unfolds them when the cell runs. The header's **Time** is counted
+(outline.py). A notebook that fails is left as it was. Two notebooks at a time.
 """
 
 import argparse
 import copy
-import hashlib
-import json
 import os
 import re
 import sys
-import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -39,7 +35,6 @@ KEPT_CELL_METADATA = ("jupyter", "slideshow", "tags")
 PREDICTION = "**Predict.**"
 FIGURE = re.compile(r"\*Figure (\d+)\.\*")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 # Readable: words joined by hyphens; the second pattern is what Jupyter invents by itself.
 READABLE_ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 RANDOM_ID = re.compile(r"(?=[a-f0-9-]*[0-9])[a-f0-9]{8}(-[a-f0-9]{4}){0,3}(-[a-f0-9]{12})?")
@@ -56,40 +51,22 @@ def is_readable(cell_id):
 
 
 def read(path):
-    """The notebook as nbformat 4.5. Cells that had no id have "" (nbformat would invent one)."""
-    raw = json.loads(Path(path).read_text(encoding="utf-8"))
-    missing = [not cell.get("id") for cell in raw.get("cells", [])]
-    for position, cell in enumerate(raw.get("cells", [])):
-        cell["id"] = cell.get("id") or f"missing-{position}"
-    raw["nbformat_minor"] = max(5, raw.get("nbformat_minor", 5))
-    nb = nbformat.from_dict(raw)
-    for cell, was_missing in zip(nb.cells, missing, strict=True):
-        if isinstance(cell.source, list):
-            cell.source = "".join(cell.source)
-        if was_missing:
-            cell.id = ""
-    return nbformat.v4.rwbase.rejoin_lines(nb)
+    """The notebook; a cell that has no id gets one in normal form."""
+    return nbformat.v4.reads(Path(path).read_text(encoding="utf-8"))
 
 
 def text_of(nb):
     """The bytes to store, as text: sorted keys, one space of indentation, a newline at the end."""
-    return nbformat.writes(nb, version=nbformat.NO_CONVERT).rstrip("\n") + "\n"
+    return nbformat.v4.writes(nb).rstrip("\n") + "\n"
 
 
 def normalise(nb):
     """The same notebook in normal form; the argument is left alone."""
     nb = copy.deepcopy(nb)
     nb.nbformat, nb.nbformat_minor = 4, 5
-    own = nb.metadata.get("bnlib", {})
-    keep_state = bool(own.get("keep_widget_state")) and "widgets" in nb.metadata
-    metadata = {"kernelspec": dict(KERNELSPEC), "language_info": dict(LANGUAGE_INFO)}
-    if own:
-        metadata["bnlib"] = own
-    if keep_state:
-        metadata["widgets"] = nb.metadata.widgets
-    nb.metadata = nbformat.from_dict(metadata)
-
+    nb.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": LANGUAGE_INFO})
     _name_cells(nb)
+    answering = {cell.id for _, runs, _ in predictions(nb) for cell in runs}
     count = 0
     for cell in nb.cells:
         kept = {k: v for k, v in cell.metadata.items() if k in KEPT_CELL_METADATA and v}
@@ -101,11 +78,11 @@ def normalise(nb):
         executed = cell.execution_count is not None
         count += executed
         cell.execution_count = count if executed else None
-        cell.outputs = _normal_outputs(cell.outputs, cell.execution_count, keep_state)
-    _fold_answers(nb)
+        cell.outputs = _normal_outputs(cell.outputs, cell.execution_count)
+        flags = {**cell.metadata.pop("jupyter", {}), "outputs_hidden": cell.id in answering}
+        if flags := {k: v for k, v in flags.items() if v}:
+            cell.metadata["jupyter"] = nbformat.from_dict(flags)
     outline.state_time(nb)
-    if keep_state:
-        _normal_widgets(nb)
     return nb
 
 
@@ -132,47 +109,27 @@ def predictions(nb):
         yield cell, runs, answer
 
 
-def _fold_answers(nb):
-    """Fold the stored output of each cell that answers a prediction, and no other."""
-    answering = {cell.id for _, runs, _ in predictions(nb) for cell in runs}
-    for cell in nb.cells:
-        if cell.cell_type == "code":
-            flags = dict(cell.metadata.get("jupyter", {}))
-            flags.pop("outputs_hidden", None)
-            if cell.id in answering:
-                flags["outputs_hidden"] = True
-            cell.metadata.pop("jupyter", None)
-            if flags:
-                cell.metadata["jupyter"] = nbformat.from_dict(flags)
-
-
 def _name_cells(nb):
     """Give each cell without a readable id one made from its words, or from the heading above."""
-    taken = {cell.id for cell in nb.cells if is_readable(cell.id)}
+    taken = {cell.id for cell in nb.cells if is_readable(cell.get("id"))}
     seen, heading = set(), "start"
     for cell in nb.cells:
-        slug = ""
+        words = []
         if cell.cell_type == "markdown":
-            first = next((line for line in cell.source.splitlines() if line.strip()), "")
-            words = re.findall(r"[a-z][a-z0-9]*", first.lower())
-            slug = "-".join(words[:5])
-            if first.startswith("#") and slug:
-                heading = slug
-        if is_readable(cell.id) and cell.id not in seen:
-            seen.add(cell.id)
-            continue
-        base = slug if is_readable(slug) else f"{cell.cell_type}-{heading}"
-        base, k = base[:48].rstrip("-"), 1
-        name = base
-        while name in taken or not is_readable(name):
-            k += 1
-            name = f"{base}-{k}"
-        cell.id = name
+            words = re.findall(r"[a-z][a-z0-9]*", cell.source.strip().partition("\n")[0].lower())
+        slug = "-".join(words[:5])[:48].rstrip("-")
+        if slug and cell.source.startswith("#"):
+            heading = slug
+        name = cell.get("id")
+        if not is_readable(name) or name in seen:
+            base = slug if is_readable(slug) else f"{cell.cell_type}-{heading}"
+            names = (base, *(f"{base}-{k}" for k in range(2, len(nb.cells) + 2)))
+            cell.id = name = next(n for n in names if n not in taken)
         taken.add(name)
         seen.add(name)
 
 
-def _normal_outputs(outputs, execution_count, keep_state):
+def _normal_outputs(outputs, execution_count):
     result = []
     for output in copy.deepcopy(outputs):
         kind = output.output_type
@@ -186,61 +143,11 @@ def _normal_outputs(outputs, execution_count, keep_state):
             output.traceback = [f"{output.ename}: {output.evalue}"]
         elif kind == "execute_result":
             output.execution_count = execution_count
-        if "data" in output and not keep_state and len(output.data) > 1:
+        if len(output.get("data", ())) > 1:
             # Without its state a widget cannot be shown; the picture and the sentence can.
             output.data.pop(WIDGET_VIEW, None)
         result.append(output)
     return result
-
-
-def _normal_widgets(nb):
-    """Keep the models that shown widgets are made of, under ids that do not change."""
-    store = nb.metadata.widgets.get(WIDGET_STATE, {})
-    state = store.get("state", {})
-    shown = [
-        output.data[WIDGET_VIEW]["model_id"]
-        for cell in nb.cells
-        if cell.cell_type == "code"
-        for output in cell.outputs
-        if WIDGET_VIEW in output.get("data", {})
-    ]
-    order = {}
-
-    def visit(model_id):
-        if model_id in state and model_id not in order:
-            order[model_id] = None
-            for other in _references(state[model_id]):
-                visit(other)
-
-    for model_id in shown:
-        visit(model_id)
-    # A link holds its two ends and nobody holds the link: it belongs to what it joins.
-    for model_id, model in sorted(state.items(), key=lambda item: _link_key(item[1], order)):
-        ends = _references(model)
-        if "Link" in model.get("model_name", "") and ends and all(end in order for end in ends):
-            visit(model_id)
-    new = {old: hashlib.sha256(f"{k}".encode()).hexdigest()[:32] for k, old in enumerate(order)}
-    text = json.dumps({old: state[old] for old in order})
-    for old, name in new.items():
-        text = text.replace(old, name)
-    store["state"] = json.loads(text)
-    for cell in nb.cells:
-        for output in cell.get("outputs", []):
-            view = output.get("data", {}).get(WIDGET_VIEW)
-            if view and view["model_id"] in new:
-                view["model_id"] = new[view["model_id"]]
-
-
-def _references(model):
-    return re.findall(r"IPY_MODEL_([0-9a-f]{32})", json.dumps(model.get("state", {})))
-
-
-def _link_key(model, order):
-    """A sort key that does not depend on the random ids: which models, in shown order, it names."""
-    text = json.dumps(model.get("state", {}), sort_keys=True)
-    for k, old in enumerate(order):
-        text = text.replace(old, f"{k:08d}")
-    return text
 
 
 def execute(nb, folder, timeout):
@@ -251,18 +158,16 @@ def execute(nb, folder, timeout):
     for cell in nb.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    nb.metadata.pop("widgets", None)
-    keep = bool(nb.metadata.get("bnlib", {}).get("keep_widget_state"))
     client = NotebookClient(
         nb,
         timeout=timeout,
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
-        store_widget_state=keep,
+        store_widget_state=False,
         record_timing=False,
     )
     at = {}
-    client.on_cell_start = lambda cell, cell_index: at.update(id=cell.id or f"cell {cell_index}")
+    client.on_cell_start = lambda cell, cell_index: at.update(id=cell.get("id", cell_index))
     try:
         client.execute()
     except (CellControlSignal, CellTimeoutError, DeadKernelError) as error:
@@ -272,15 +177,9 @@ def execute(nb, folder, timeout):
 
 def write(path, text):
     """Replace the file in one step: a crash leaves the old one or the new one, never half."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    temporary = path.with_name(f".{path.stem}.tmp")
+    temporary.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(temporary, path)
 
 
 def refresh(path, timeout=600):
@@ -295,9 +194,6 @@ def refresh(path, timeout=600):
         return False
     text = text_of(normalise(nb))
     write(path, text)
-    for cell in nb.cells:
-        if any(out.get("name") == "stderr" for out in cell.get("outputs", [])):
-            print(f"{path.name}: cell {cell.id!r} writes to stderr: the tests will refuse it")
     seconds = time.perf_counter() - start
     print(f"{path.name}: {seconds:.1f} s, {len(text.encode()) / 1e3:.0f} kB")
     return True
@@ -317,24 +213,16 @@ def main(argv=None):
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of notebooks/")
     parser.add_argument("--check", action="store_true", help="do not execute, only check the form")
     parser.add_argument("--timeout", type=int, default=600, help="seconds a cell may take")
-    parser.add_argument("--jobs", type=int, default=2, help="notebooks at a time")
     args = parser.parse_args(argv)
 
     # As in the tests: one BLAS thread, also in the kernel.
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     paths = [path.resolve() for path in args.notebooks] or sorted(NOTEBOOKS.glob("*.ipynb"))
-    if not paths:
-        print(f"no notebooks in {NOTEBOOKS}", file=sys.stderr)
-        return 1
-    timeouts = [args.timeout] * len(paths)
     if args.check:
-        results = [check(path) for path in paths]
-    elif min(args.jobs, len(paths)) < 2:
-        results = list(map(refresh, paths, timeouts))
-    else:
-        with ProcessPoolExecutor(args.jobs) as pool:
-            results = list(pool.map(refresh, paths, timeouts))
+        return 0 if all([check(path) for path in paths]) else 1
+    with ProcessPoolExecutor(2) as pool:
+        results = list(pool.map(refresh, paths, [args.timeout] * len(paths)))
     return 0 if all(results) else 1
 
 

@@ -45,22 +45,17 @@ def test_notebook_is_stored_as_refresh_stores_it(path):
     assert refresh.check(path), f"run: python tests/notebooks/refresh.py notebooks/{path.name}"
 
 
-def mapped(readme):
-    """(file, title, minutes) of each notebook in the README's map."""
-    row = r"^\| \[(.*?)\]\((?:\./)?notebooks/([\w.]+\.ipynb)\) \| (.*?) \|"
-    return [(file, title, time) for title, file, time in re.findall(row, readme, re.MULTILINE)]
-
-
 def row_of(path):
-    """What the README's map must say of a notebook: file, title, minutes (reading + exercises)."""
+    """What the README's map must say of a notebook: title, file, minutes (reading + exercises)."""
     nb = refresh.read(path)
     title = nb.cells[0].source.splitlines()[0].removeprefix("# ").replace(" · ", " ").split(":")[0]
     reading, exercises = outline.minutes(nb)
-    return path.name, title, f"{reading:.0f} + {exercises}" if exercises else f"{reading:.0f}"
+    return title, path.name, f"{reading:.0f} + {exercises}" if exercises else f"{reading:.0f}"
 
 
 def test_readme_maps_the_notebooks_that_exist(root):
-    rows = mapped((root / "README.md").read_text(encoding="utf-8"))
+    row = r"^\| \[(.*?)\]\(notebooks/([\w.]+\.ipynb)\) \| (.*?) \|"
+    rows = re.findall(row, (root / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert rows == [row_of(path) for path in NOTEBOOKS]
 
 
@@ -117,13 +112,11 @@ def good():
             ),
         ]
     )
-    nb.metadata["bnlib"] = {"keep_widget_state": True}
-    nb.metadata["widgets"] = {refresh.WIDGET_STATE: {"state": {}, "version_major": 2}}
     cell(nb, "run-which").outputs = [
         new_output("execute_result", {"text/plain": "2"}, execution_count=2)
     ]
     cell(nb, "check-equation").outputs = [new_output("display_data", dict(FIGURE))]
-    film = {**VIEW, "image/png": PNG["image/png"], "text/plain": "Step 3: 4 % are saturated."}
+    film = {"image/png": PNG["image/png"], "text/plain": "Step 3: 4 % are saturated."}
     cell(nb, "show-film").outputs = [new_output("display_data", film)]
     nb = refresh.normalise(nb)
     cell(nb, "run-which").metadata["tags"] = ["raises-exception"]
@@ -175,18 +168,18 @@ def film(nb):
 
 BAD = [
     ("is_valid", put("title", outputs=[])),
-    ("is_valid", lambda nb: nb.update(nbformat_minor=4)),
+    ("is_in_normal_form", lambda nb: nb.update(nbformat_minor=4)),
     ("is_in_normal_form", lambda nb: nb.metadata.language_info.update(version="3.11.7")),
     ("is_in_normal_form", lambda nb: nb.metadata.kernelspec.update(name="venv")),
     ("is_in_normal_form", lambda nb: cell(nb, "title").metadata.update(execution={"t": 1})),
     ("is_small", edit("title", "**Time**", "x" * 1_500_000 + "**Time**")),
     ("is_executed", put("check-equation", execution_count=None)),
-    ("is_executed", put("check-equation", execution_count=7)),
+    ("is_in_normal_form", put("check-equation", execution_count=7)),
     ("is_executed", put("check-equation", source="")),
     ("is_executed", lambda nb: [nb.cells.remove(c) for c in notebook_rules.code_cells(nb)]),
     ("has_no_errors", tag("run-which")),
     ("has_no_errors", put("run-which", outputs=[])),
-    ("is_quiet", output("run-which", "stream", name="stderr", text="Warning")),
+    ("has_no_errors", output("run-which", "stream", name="stderr", text="Warning")),
     ("has_skeleton", edit("title", "# 02", "# 03")),
     ("has_skeleton", edit("title", "·", "-")),
     ("has_skeleton", edit("title", "**Time**", "Time")),
@@ -199,21 +192,28 @@ BAD = [
     ("has_skeleton", edit("reading", "https://arxiv.org/abs/", "arXiv ")),
     ("is_one_sitting", edit("summary", "Short.", " word" * 36 * 80)),
     ("is_one_sitting", edit("exercise-standardise", "10 min", "55 min")),
-    ("states_its_time", edit("title", "10 min", "20 min")),
-    ("states_its_time", edit("summary", "Short.", " word" * 80)),
-    ("states_its_time", edit("title", "**Time**", "**Time** about")),
-    ("goes_deeper_briefly", edit("deeper", "A digression.", " word" * 800)),
+    ("is_in_normal_form", edit("title", "10 min", "20 min")),
+    ("is_in_normal_form", edit("summary", "Short.", " word" * 80)),
+    ("is_in_normal_form", edit("title", "**Time**", "**Time** about")),
+    ("has_skeleton", edit("title", "**Time**", "In **Time**")),
+    ("has_brief_digressions", edit("deeper", "A digression.", " word" * 800)),
     ("has_recall", edit("recall", "It is 3.", "")),
     ("has_recall", edit("recall", "3. What is 3?", "")),
     ("has_recall", edit("recall", "<details><summary>Answer</summary>\n\nIt is 3.", "It is 3.")),
     ("has_recall", edit("recall", "## Recall", "## Questions")),
-    ("has_few_exercises", put("more", source="\n".join(["### Exercise 2.2 · a (5 min)"] * 2))),
-    ("has_few_exercises", put("more", source="\n".join(["### Short task 2.2 · a (5 min)"] * 2))),
-    ("has_few_exercises", put("more", source="### Short task 2.2 · a (15 min)")),
-    ("has_numbered_exercises", edit("exercise-standardise", "2.1", "3.1")),
-    ("has_numbered_exercises", edit("exercise-standardise", "·", ":")),
-    ("has_numbered_exercises", edit("exercise-standardise", " (10 min)", "")),
-    ("has_numbered_exercises", edit("exercise-standardise", "###", "##")),
+    (
+        "has_few_numbered_exercises",
+        put("more", source="\n".join(["### Exercise 2.2 · a (5 min)"] * 2)),
+    ),
+    (
+        "has_few_numbered_exercises",
+        put("more", source="\n".join(["### Short task 2.2 · a (5 min)"] * 2)),
+    ),
+    ("has_few_numbered_exercises", put("more", source="### Short task 2.2 · a (15 min)")),
+    ("has_few_numbered_exercises", edit("exercise-standardise", "2.1", "3.1")),
+    ("has_few_numbered_exercises", edit("exercise-standardise", "·", ":")),
+    ("has_few_numbered_exercises", edit("exercise-standardise", " (10 min)", "")),
+    ("has_few_numbered_exercises", edit("exercise-standardise", "###", "##")),
     ("has_stubs_and_checks", lambda nb: remove(nb, "check")),
     ("has_stubs_and_checks", lambda nb: remove(nb, "stub")),
     ("has_stubs_and_checks", lambda nb: nb.cells.insert(9, nb.cells.pop(11))),
@@ -221,12 +221,12 @@ BAD = [
     ("has_one_blas_thread", lambda nb: remove(nb, "setup")),
     ("has_one_blas_thread", lambda nb: hide_source(cell(nb, "setup"))),
     ("has_skeleton", edit("summary", "Short.", "# Another title")),
-    ("has_readable_ids", put("title", id="3f2a9c1e")),
-    ("has_readable_ids", put("title", id="b4f7a1c2-1d2e-4f5a-8b9c-0123456789ab")),
-    ("has_readable_ids", put("title", id="Title 1")),
-    ("has_readable_ids", put("title", id="summary")),
+    ("is_in_normal_form", put("title", id="3f2a9c1e")),
+    ("is_in_normal_form", put("title", id="b4f7a1c2-1d2e-4f5a-8b9c-0123456789ab")),
+    ("is_in_normal_form", put("title", id="Title 1")),
+    ("is_in_normal_form", put("title", id="summary")),
     ("has_known_tags", tag("check-equation", "nbval-skip")),
-    ("has_known_tags", edit("check-equation", "show()", "# NBVAL_IGNORE_OUTPUT\nshow()")),
+    ("has_nothing_forbidden", edit("check-equation", "show()", "# NBVAL_IGNORE_OUTPUT\nshow()")),
     ("has_captions", lambda nb: remove(nb, "caption-line")),
     ("has_captions", edit("caption-film", "Figure 2.", "Figure 3.")),
     ("has_captions", edit("caption-film", "*Figure 2.*", "Figure 2.")),
@@ -234,45 +234,48 @@ BAD = [
     ("has_alt_text", output("run-which", "display_data", {"text/html": '<img alt="" src="x">'})),
     ("has_alt_text", output("run-which", "display_data", {"text/html": '<img alt="A plot.">'})),
     ("has_alt_text", output("run-which", "display_data", dict(FIGURE))),
-    ("has_readable_text", put("run-which", source='ax.text(0, 0, "LN", color=COLORS["LN"])')),
-    ("has_alt_text", edit("summary", "Short.", "![](picture.png)")),
+    ("has_nothing_forbidden", put("run-which", source='ax.text(0, 0, "LN", color=COLORS["LN"])')),
+    ("has_nothing_forbidden", edit("summary", "Short.", "![](picture.png)")),
     ("has_alt_text", output("run-which", "display_data", dict(PNG))),
     ("has_checked_equations", edit("summary", "Short.", "$$ y = x $$")),
-    ("has_widget_fallbacks", lambda nb: film(nb).pop("image/png")),
-    ("has_widget_fallbacks", lambda nb: film(nb).update({"text/plain": "Film"})),
+    ("has_alt_text", output("run-which", "display_data", VIEW | {"text/plain": "A."})),
+    ("has_alt_text", lambda nb: film(nb).update({"text/plain": "Three words here."})),
     (
-        "has_widget_fallbacks",
+        "has_alt_text",
         lambda nb: film(nb).update({"text/plain": "VBox(children=(Box(),))."}),
     ),
-    ("has_widget_fallbacks", output("run-which", "display_data", {"text/plain": "<Axes: >"})),
+    ("has_alt_text", output("run-which", "display_data", {"text/plain": "<Axes: >"})),
     ("has_predictions", edit("predict-which", "**Predict.**", "Predict.")),
     ("has_predictions", put("summary", source="**Predict.** What now?")),
     ("has_predictions", lambda nb: remove(nb, "answer-which")),
     ("has_predictions", put("answer-which", source="The second. <details>Why</details>")),
     ("has_predictions", put("answer-which", source="*Figure 1.* The second is larger.")),
     ("has_predictions", edit("predict-which", "larger?", "larger? <details>None.</details>")),
-    ("has_predictions", lambda nb: cell(nb, "run-which").metadata.pop("jupyter")),
+    ("is_in_normal_form", lambda nb: cell(nb, "run-which").metadata.pop("jupyter")),
     (
-        "folded_outputs_give_nothing_away",
+        "has_closed_folds",
         only_output("run-which", "stream", name="stdout", text="95 % of them\n"),
     ),
     (
-        "folded_outputs_give_nothing_away",
+        "has_closed_folds",
         only_output("run-which", "display_data", {"text/html": "<b>yes</b>", "text/plain": "yes"}),
     ),
     ("has_short_cells", put("check-equation", source="\n".join(["show()"] * 21))),
-    ("prints_no_booleans", output("check", "stream", name="stdout", text="as the formula: True\n")),
-    ("prints_no_booleans", output("check", "stream", name="stdout", text="3\nFalse\n")),
     (
-        "prints_no_booleans",
+        "has_nothing_forbidden",
+        output("check", "stream", name="stdout", text="as the formula: True\n"),
+    ),
+    ("has_nothing_forbidden", output("check", "stream", name="stdout", text="3\nFalse\n")),
+    (
+        "has_nothing_forbidden",
         output("check", "display_data", {"text/plain": "[ True False]"}),
     ),
-    ("has_no_private_paths", output("run-which", "stream", name="stdout", text="/home/ann/x.py")),
+    ("has_nothing_forbidden", output("run-which", "stream", name="stdout", text="/home/ann/x.py")),
     (
-        "has_no_private_paths",
+        "has_nothing_forbidden",
         output("run-which", "stream", name="stdout", text="at 0x7f00aa11bb22"),
     ),
-    ("has_no_private_paths", edit("summary", "Short.", "see /root/x")),
+    ("has_nothing_forbidden", edit("summary", "Short.", "see /root/x")),
 ]
 
 
@@ -295,7 +298,7 @@ def test_what_the_rules_leave_alone():
     assert not list(notebook_rules.has_short_cells(nb, "02_forward.ipynb"))
     for text in ("backward(dy, overwrite=True)\n", "True story: 3 of 4\n"):
         cell(nb, "check").outputs = [new_output("stream", name="stdout", text=text)]
-        assert not list(notebook_rules.prints_no_booleans(nb, "02_forward.ipynb"))
+        assert not list(notebook_rules.has_nothing_forbidden(nb, "02_forward.ipynb"))
     remove(nb, "recall")
     for rule in (notebook_rules.has_recall, notebook_rules.has_skeleton):
         assert list(rule(nb, "02_forward.ipynb"))
@@ -306,19 +309,6 @@ def test_what_the_rules_leave_alone():
 
 def test_every_rule_has_a_bad_notebook():
     assert {rule.__name__ for rule in RULES} == {name for name, _ in BAD}
-
-
-def test_tags_come_from_contributing():
-    tags = notebook_rules.allowed_tags()
-    assert {"nbval-ignore-output", "raises-exception"} <= tags
-    assert "nbval-skip" not in tags
-
-
-def test_map_reads_rows():
-    readme = (
-        "| [00 A b](notebooks/00_a.ipynb) | 15 | x |\n| [05 B](./notebooks/05_b.ipynb) | 30 + 9 |"
-    )
-    assert mapped(readme) == [("00_a.ipynb", "00 A b", "15"), ("05_b.ipynb", "05 B", "30 + 9")]
 
 
 # --- outline.py ---------------------------------------------------------------------------------
@@ -375,11 +365,11 @@ def stored(tmp_path):
     return store
 
 
-def test_refresh_executes_from_nothing_and_normalises(stored, capsys):
+def test_refresh_executes_from_nothing_and_normalises(stored):
     path = stored(
         "import sys, time\nfor k in range(3):\n    print(k); sys.stdout.flush(); time.sleep(0.05)",
         "1 / 0",
-        "40 + 2",
+        "import ipywidgets\nipywidgets.IntSlider()",
     )
     nb = refresh.read(path)
     nb.cells[1].metadata["tags"] = ["raises-exception"]
@@ -391,7 +381,7 @@ def test_refresh_executes_from_nothing_and_normalises(stored, capsys):
     assert [c.execution_count for c in nb.cells] == [1, 2, 3]
     assert [o.text for o in nb.cells[0].outputs] == ["0\n1\n2\n"]
     assert nb.cells[1].outputs[0].traceback == ["ZeroDivisionError: division by zero"]
-    assert nb.cells[2].outputs[0].data == {"text/plain": "42"}
+    assert list(nb.cells[2].outputs[0].data) == ["text/plain"], "no view of what is not stored"
     assert [c.id for c in nb.cells] == ["cell-0", "cell-1", "code-start"]
     assert nb.metadata == {
         "kernelspec": refresh.KERNELSPEC,
@@ -410,97 +400,49 @@ def folded(nb):
 
 
 def test_answers_to_predictions_are_folded_and_nothing_else():
-    nb = refresh.normalise(good())
-    assert folded(nb) == ["run-which"]
-    cell(nb, "check").metadata["jupyter"] = {"outputs_hidden": True, "source_hidden": True}
-    cell(nb, "predict-which").source = "Which is larger?"
-    nb = refresh.normalise(nb)
-    assert folded(nb) == []
-    assert cell(nb, "check").metadata["jupyter"] == {"source_hidden": True}
-
-
-def test_all_that_runs_before_the_answer_is_folded():
     nb = good()
     at = nb.cells.index(cell(nb, "answer-which"))
     nb.cells.insert(at, new_code_cell("plot()", id="plot-which"))
     nb.cells.insert(at + 1, new_markdown_cell("*Figure 1.* One dot a unit.", id="caption-which"))
-    assert folded(refresh.normalise(nb)) == ["run-which", "plot-which"]
+    cell(nb, "check").metadata["jupyter"] = {"outputs_hidden": True, "source_hidden": True}
+    made = refresh.normalise(nb)
+    assert folded(made) == ["run-which", "plot-which"]
+    assert cell(made, "check").metadata["jupyter"] == {"source_hidden": True}
     remove(nb, "answer-which")
     assert folded(refresh.normalise(nb)) == ["run-which", "plot-which"], "up to the next text"
+    cell(nb, "predict-which").source = "Which is larger?"
+    assert folded(refresh.normalise(nb)) == []
 
 
 def test_perturb_tells_an_output_that_depends_on_rounding(stored, capfd):
     weights = "from bnlib import mlp\nw = mlp([2, 1]).params['0.weight'][0, 0]\n"
-    for print_it, status in (("print(f'{w:.3f}')", 0), ("print(repr(w))", 1)):
-        path = stored(weights + print_it)
-        assert refresh.main([str(path)]) == 0
-        assert perturb.main([str(path), "--times", "1"]) == status
-    assert "Cell outputs differ" in capfd.readouterr().out
+    path = stored(weights + "print(f'{w:.3f}')", "print(repr(w))")
+    assert refresh.main([str(path)]) == 0
+    assert perturb.main([str(path), "--times", "1"]) == 1
+    said = capfd.readouterr().out
+    assert "Cell outputs differ" in said and "1 failed, 1 passed" in said, said
 
 
-def test_a_failing_notebook_is_left_as_it_was(stored, capsys):
-    path = stored("print(1)", "raise ValueError('broken on purpose')")
-    before = path.read_bytes()
-    assert refresh.main([str(path)]) == 1
-    assert path.read_bytes() == before
-    said = capsys.readouterr().err
-    assert "cell-1" in said and "broken on purpose" in said
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
-
-
-def test_a_slow_cell_is_stopped_and_named(stored, capsys):
-    path = stored("import time; time.sleep(60)")
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [("raise ValueError('broken on purpose')", "broken on purpose"), ("while True: pass", "1 s")],
+)
+def test_a_failing_or_endless_notebook_is_left_as_it_was(stored, capfd, source, reason):
+    path = stored("print(1)", source)
     before = path.read_bytes()
     assert refresh.main([str(path), "--timeout", "1"]) == 1
-    assert "cell-0" in capsys.readouterr().err
     assert path.read_bytes() == before
+    said = capfd.readouterr().err
+    assert "cell-1" in said and reason in said
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
 def test_a_crash_while_writing_loses_nothing(stored, monkeypatch):
     path = stored("1")
     before = path.read_bytes()
-
-    def crash(*args):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(refresh.os, "replace", crash)
-    with pytest.raises(OSError, match="disk full"):
-        refresh.refresh(path)
-    assert path.read_bytes() == before
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
-
-
-LINKED = """import ipywidgets
-stack = ipywidgets.Stack([ipywidgets.HTML(str(k)) for k in range(3)], selected_index=0)
-slider = ipywidgets.IntSlider(max=2)
-link = ipywidgets.jslink((slider, "value"), (stack, "selected_index"))
-unseen = ipywidgets.HTML("not shown")
-ipywidgets.VBox([slider, stack])"""
-
-
-def test_widget_state_is_dropped_unless_asked_for(stored):
-    path = stored(LINKED)
-    assert refresh.main([str(path)]) == 0
-    nb = refresh.read(path)
-    assert "widgets" not in nb.metadata
-    assert list(nb.cells[0].outputs[0].data) == ["text/plain"]
-
-
-def test_kept_widget_state_is_whole_and_the_same_each_time(stored):
-    path = stored(LINKED, bnlib={"keep_widget_state": True})
-    assert refresh.main([str(path)]) == 0
-    before = path.read_bytes()
-    nb = json.loads(before)
-    state = nb["metadata"]["widgets"][refresh.WIDGET_STATE]["state"]
-    shown = nb["cells"][0]["outputs"][0]["data"][refresh.WIDGET_VIEW]["model_id"]
-    assert state[shown]["model_name"] == "VBoxModel"
-    kinds = [model["model_name"] for model in state.values()]
-    assert kinds.count("HTMLModel") == 3, "the one that is not shown must go"
-    assert "LinkModel" in kinds and "StackModel" in kinds and "IntSliderModel" in kinds
-    for model in state.values():
-        for other in refresh._references(model):
-            assert other in state
-    assert refresh.main([str(path)]) == 0
+    monkeypatch.setattr(refresh.os, "replace", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        refresh.write(path, "half of it")
     assert path.read_bytes() == before
 
 
