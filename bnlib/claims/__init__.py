@@ -17,9 +17,9 @@ import os
 import pkgutil
 from importlib import import_module
 
-from bnlib.claims.engine.claim import Claim
+from bnlib.claims.engine import Claim, EdgeOfGrid
 from bnlib.claims.engine.display import Entry, Ledger
-from bnlib.claims.engine.judging import EdgeOfGrid, Verdict
+from bnlib.claims.engine.judging import Verdict
 from bnlib.claims.engine.results import STORED, Results
 
 __all__ = ["Claim", "EdgeOfGrid", "Entry", "Ledger", "Verdict", "claims", "ledger", "show"]
