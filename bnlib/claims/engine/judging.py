@@ -24,10 +24,6 @@ class Verdict:
     sentence: str
     repeated: float | None = None  # the share of resamples of the seeds with the same verdict
 
-    def __post_init__(self) -> None:
-        if self.verdict not in VERDICTS:
-            raise ValueError(f"expected a verdict out of {VERDICTS}, got {self.verdict!r}")
-
 
 @dataclass(frozen=True)
 class Difference:
