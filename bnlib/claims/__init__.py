@@ -34,14 +34,14 @@ def claims() -> dict[str, Claim]:
 def ledger(path: str | os.PathLike = STORED) -> Ledger:
     """The claims with their stored results; verdicts are recomputed from the numbers."""
     results = Results(path)
-    return Ledger({name: _entry(claim, results) for name, claim in claims().items()})
+
+    def entry(claim: Claim) -> Entry:
+        tuned = results.tuned(claim) if results.rows(claim.id, "tune") else {}
+        return Entry(claim, results.rows(claim.id), tuned)
+
+    return Ledger({name: entry(claim) for name, claim in claims().items()})
 
 
 def show(claim_id: str) -> Entry:
     """The card of one claim: ``ledger()[claim_id]``."""
     return ledger()[claim_id]
-
-
-def _entry(claim: Claim, results: Results) -> Entry:
-    tuned = results.tuned(claim) if results.rows(claim.id, "tune") else {}
-    return Entry(claim, results.rows(claim.id), tuned, results.versions(claim.id))

@@ -53,5 +53,4 @@ CLAIM = Claim(
     "else runs there and on the sizes of the layers; elsewhere it is another.",
     unit="percent of a step",
     worth=10.0,  # percent of a step
-    exact=False,
 )

@@ -244,7 +244,7 @@ class TestResults:
 class TestDisplay:
     @pytest.fixture
     def entry(self, stored):
-        return Entry(CLAIM, run(CLAIM, stored), {"lr": 0.3}, stored.versions("made_up"))
+        return Entry(CLAIM, run(CLAIM, stored), {"lr": 0.3})
 
     def test_verdict_follows_from_the_numbers(self, entry):
         decided = CLAIM.decide(list(entry.rows.values()))

@@ -54,7 +54,6 @@ class Claim:
     """tune(seed) -> {name: number}: what the settings are chosen by, on `TUNING_SEEDS`."""
     choose: Callable[[Sequence[Row]], dict[str, float]] | None = None
     """choose(rows of tune) -> the keyword arguments ``tuned`` of the experiment."""
-    exact: bool = True  # False for times, which no second run repeats
 
     def __reduce__(self):
         """Other processes look a claim up by its name: its functions cannot be sent."""

@@ -27,7 +27,6 @@ class Entry:
     claim: Claim
     rows: dict[int, Row]
     tuned: dict[str, float]
-    versions: dict[str, str]
 
     @cached_property
     def _decided(self) -> Verdict | None:
