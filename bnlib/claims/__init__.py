@@ -17,9 +17,9 @@ import os
 import pkgutil
 from importlib import import_module
 
-from bnlib.claims.engine.claim import Claim
+from bnlib.claims.engine import Claim, EdgeOfGrid
 from bnlib.claims.engine.display import Entry, Ledger
-from bnlib.claims.engine.judging import EdgeOfGrid, Verdict
+from bnlib.claims.engine.judging import Verdict
 from bnlib.claims.engine.results import STORED, Results
 
 __all__ = ["Claim", "EdgeOfGrid", "Entry", "Ledger", "Verdict", "claims", "ledger", "show"]
@@ -34,14 +34,14 @@ def claims() -> dict[str, Claim]:
 def ledger(path: str | os.PathLike = STORED) -> Ledger:
     """The claims with their stored results; verdicts are recomputed from the numbers."""
     results = Results(path)
-    return Ledger({name: _entry(claim, results) for name, claim in claims().items()})
+
+    def entry(claim: Claim) -> Entry:
+        tuned = results.tuned(claim) if results.rows(claim.id, "tune") else {}
+        return Entry(claim, results.rows(claim.id), tuned)
+
+    return Ledger({name: entry(claim) for name, claim in claims().items()})
 
 
 def show(claim_id: str) -> Entry:
     """The card of one claim: ``ledger()[claim_id]``."""
     return ledger()[claim_id]
-
-
-def _entry(claim: Claim, results: Results) -> Entry:
-    tuned = results.tuned(claim) if results.rows(claim.id, "tune") else {}
-    return Entry(claim, results.rows(claim.id), tuned, results.versions(claim.id))

@@ -1,23 +1,10 @@
 """How fast gradients grow with depth at initialisation, beside the theory."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
-from bnlib.claims.engine.claim import Claim
-from bnlib.claims.engine.judging import (
-    NOT_HERE,
-    PARTLY,
-    REPRODUCES,
-    Row,
-    Verdict,
-    column,
-    mean_error,
-    shown,
-)
+from bnlib.claims.engine import NOT_HERE, PARTLY, REPRODUCES, Claim, Row
 from bnlib.functional import batch_norm, batch_norm_backward
 
 BATCHES = (8, 32, 128)  # of the linear network; the ReLU network has the largest
@@ -25,15 +12,11 @@ WIDTH = 1000
 DEPTH = 36
 STEADY = 20  # layers from below until what ReLUs make of a batch is what they make of the next
 NETWORKS = {"full": 3, "notebook": 1}  # a seed
-NEAR = 0.02  # of the theory
-
-
-def theory(kind: str, batch: int) -> float:
-    """The factor a layer of the squared length, for infinite width (and batch, for ReLU)."""
-    return (batch - 2) / (batch - 3) if kind == "linear" else math.pi / (math.pi - 1)
-
-
-CASES = [("linear", n) for n in BATCHES] + [("relu", BATCHES[-1])]
+NEAR = 2.0  # percent of the theory
+THEORY = {  # factor a layer of the squared length, for infinite width (and batch, for ReLU)
+    **{("linear", n): (n - 2) / (n - 3) for n in BATCHES},
+    ("relu", BATCHES[-1]): math.pi / (math.pi - 1),
+}
 
 
 def growth(kind: str, batch: int, seed: tuple[int, int]) -> float:
@@ -61,26 +44,23 @@ def growth(kind: str, batch: int, seed: tuple[int, int]) -> float:
 def experiment(seed: int, size: str) -> Row:
     """The factor a layer, the geometric mean of some networks."""
     row = {}
-    for kind, n in CASES:
+    for kind, n in THEORY:
         each = [growth(kind, n, (seed, i)) for i in range(NETWORKS[size])]
         row[f"{kind}, {n}"] = math.exp(np.mean(np.log(each)))
     return row
 
 
-def effect(row: Row) -> float:
-    """The largest deviation from the theory, in percent."""
-    return max(abs(100 * (row[f"{kind}, {n}"] / theory(kind, n) - 1)) for kind, n in CASES)
+def deviations(row: Row) -> dict[str, float]:
+    """Percent by which each factor is larger than the theory's."""
+    return {
+        f"{kind}, {n}": 100 * (row[f"{kind}, {n}"] / factor - 1)
+        for (kind, n), factor in THEORY.items()
+    }
 
 
-def judge(rows: Sequence[Row]) -> Verdict:
-    near, parts = [], []
-    for kind, n in CASES:
-        name, expected = f"{kind}, {n}", theory(kind, n)
-        mean, error = mean_error(column(rows, name))
-        near.append(abs(mean / expected - 1) + 2 * error / expected < NEAR)
-        parts.append(f"{kind} layers, batch {n}: {shown(rows, name)}, theory {expected:.3f}")
-    sentence = "Growth of the squared length a layer: " + "; ".join(parts) + "."
-    return Verdict(REPRODUCES if all(near) else PARTLY if any(near) else NOT_HERE, sentence)
+def rule(found: dict) -> str:
+    near = [part.same for name, part in found.items() if name != "largest"]
+    return REPRODUCES if all(near) else PARTLY if any(near) else NOT_HERE
 
 
 CLAIM = Claim(
@@ -90,20 +70,26 @@ CLAIM = Claim(
     paper="Infinitely wide networks; the rates (B - 2) / (B - 3) for linear layers and "
     "pi / (pi - 1) for ReLUs in large batches are recomputed here.",
     experiment=experiment,
-    judge=judge,
-    criterion=(
-        "Reproduces if the measured factor, with two standard errors, lies within 2 % of the "
-        f"theory for linear layers at batches of {', '.join(map(str, BATCHES))} and for ReLUs at "
-        f"{BATCHES[-1]}; partly if only for some. Width {WIDTH}, {DEPTH} layers, of which "
-        f"the first {STEADY} are left out; eps = 0."
-    ),
-    conclude=(
-        "BN does not keep gradients from exploding, it makes them explode: at initialisation, "
-        "without residual connections, in ten layers of ReLUs by a factor of about 46 in the "
-        "squared length. In linear layers with large batches the growth is small; at a batch of "
-        f"{BATCHES[-1]} it is within 2 % of the factor, but three times the theory's growth."
-    ),
-    effect=effect,
+    parts={"largest": lambda row: max(map(abs, deviations(row).values()))}
+    | {
+        f"deviation, {kind}, {n}": lambda row, name=f"{kind}, {n}": deviations(row)[name]
+        for kind, n in THEORY
+    },
+    rule=rule,
+    says="Growth of the squared length a layer: "
+    + "; ".join(
+        f"{kind} layers, batch {n}: [{kind}, {n}], theory {factor:.3f}"
+        for (kind, n), factor in THEORY.items()
+    )
+    + ".",
+    criterion="Reproduces if the measured factor, with two standard errors, lies within 2 % of the "
+    f"theory for linear layers at batches of {', '.join(map(str, BATCHES))} and for ReLUs at "
+    f"{BATCHES[-1]}; partly if only for some. Width {WIDTH}, {DEPTH} layers, of which the first "
+    f"{STEADY} are left out; eps = 0.",
+    conclude="BN does not keep gradients from exploding, it makes them explode: at initialisation, "
+    "without residual connections, in ten layers of ReLUs by a factor of about 46 in the squared "
+    f"length. In linear layers with large batches the growth is small; at a batch of {BATCHES[-1]} "
+    "it is within 2 % of the factor, but three times the theory's growth.",
     unit="% from the theory, the largest",
-    worth=100 * NEAR,
+    worth=NEAR,
 )

@@ -1,27 +1,14 @@
 """How the gradient gets through a deep network before the first step."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-
 import numpy as np
 
-from bnlib.claims.engine.claim import Claim
+from bnlib.claims.engine import Claim, Row, overall
 from bnlib.claims.engine.experiments import ARMS, POOLED, mnist
-from bnlib.claims.engine.judging import (
-    Row,
-    Verdict,
-    column,
-    difference,
-    overall,
-    shown,
-)
 from bnlib.network import mlp
 from bnlib.profile import signal_profile
 
 DEPTH = {"full": 16, "notebook": 8}
 BATCH = 256
-WORTH = 0.05  # powers of ten a layer: a factor of ten in twenty layers
 
 
 def experiment(seed: int, size: str) -> Row:
@@ -39,25 +26,8 @@ def experiment(seed: int, size: str) -> Row:
     return row
 
 
-def effect(row: Row) -> float:
-    """How much further from "unchanged" a layer takes the gradient without BN than with it."""
-    return abs(row["sigmoid without"]) - abs(row["sigmoid with"])
-
-
-def judge(rows: Sequence[Row]) -> Verdict:
-    gain = difference([effect(row) for row in rows], WORTH)
-    relu_with = difference(np.abs(column(rows, "relu with")), WORTH)
-    factor = {name: 10 ** column(rows, name).mean() for name in rows[0]}
-    sentence = (
-        "From layer to layer towards the input, the gradient of sigmoid networks is multiplied by "
-        f"{factor['sigmoid without']:.2f} without BN and by {factor['sigmoid with']:.2f} with it "
-        f"(log10: {shown(rows, 'sigmoid without')} and {shown(rows, 'sigmoid with')}); of ReLU "
-        f"networks by {factor['relu without']:.2f} and by {factor['relu with']:.2f} "
-        f"(log10: {shown(rows, 'relu without')} and {shown(rows, 'relu with')})."
-    )
-    if gain.better and not relu_with.same:
-        return Verdict("partly", sentence)
-    return Verdict(overall([gain]), sentence)
+def factor(rows: list[Row], name: str) -> str:
+    return f"{10 ** np.mean([row[name] for row in rows]):.2f}"
 
 
 CLAIM = Claim(
@@ -66,20 +36,27 @@ CLAIM = Claim(
     source="Ioffe & Szegedy 2015, section 3.3",
     paper="An argument, without a number.",
     experiment=experiment,
-    judge=judge,
-    criterion=(
-        "Reproduces if in sigmoid networks a layer changes the gradient's norm less with BN than "
-        "without by more than the size worth having, and in ReLU networks with BN by less than "
-        "that size; partly if only the first holds."
+    parts={
+        # how much further from "unchanged" a layer takes the gradient without BN than with it
+        "sigmoid": lambda row: abs(row["sigmoid without"]) - abs(row["sigmoid with"]),
+        "change in ReLU networks": lambda row: abs(row["relu with"]),
+    },
+    rule=lambda found: overall(found["sigmoid"], also=found["change in ReLU networks"].same),
+    says=lambda rows, found: (
+        "From layer to layer towards the input, the gradient of sigmoid networks is multiplied by "
+        f"{factor(rows, 'sigmoid without')} without BN and by {factor(rows, 'sigmoid with')} with "
+        "it (log10: [sigmoid without] and [sigmoid with]); of ReLU networks by "
+        f"{factor(rows, 'relu without')} and by {factor(rows, 'relu with')} (log10: "
+        "[relu without] and [relu with])."
     ),
-    conclude=(
-        "In sigmoid networks BN undoes the fourfold shrinking of each layer, before training. It "
-        "does not keep gradients constant: in ReLU networks with BN they grow slowly towards the "
-        "input, where He's initial weights alone keep them. Nothing follows about how fast such "
-        "networks train."
-    ),
-    effect=effect,
+    criterion="Reproduces if in sigmoid networks a layer changes the gradient's norm less with BN "
+    "than without by more than the size worth having, and in ReLU networks with BN by less than "
+    "that size; partly if only the first holds.",
+    conclude="In sigmoid networks BN undoes the fourfold shrinking of each layer, before training. "
+    "It does not keep gradients constant: in ReLU networks with BN they grow slowly towards the "
+    "input, where He's initial weights alone keep them. Nothing follows about how fast such "
+    "networks train.",
     unit="powers of ten a layer",
-    worth=WORTH,
+    worth=0.05,  # powers of ten a layer: a factor of ten in twenty layers
     seeds=20,
 )

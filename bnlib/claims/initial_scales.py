@@ -1,25 +1,18 @@
 """The range of initial weights from which a network still learns."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-
 import numpy as np
 
-from bnlib.claims.engine.claim import Claim
-from bnlib.claims.engine.experiments import ARMS, FIVE, mnist, trained_percent
-from bnlib.claims.engine.judging import EdgeOfGrid, Row, Verdict, column, difference, overall, shown
-from bnlib.network import mlp
+from bnlib.claims.engine import Claim, EdgeOfGrid, Row, gains
+from bnlib.claims.engine.experiments import ARMS, FIVE, mlp32, mnist, trained_percent
 
 SCALES = tuple(2.0**k for k in range(-12, 9))
 RATE = 0.1
 STEPS = {"full": 200, "notebook": 60}
 LEARNS = {"full": (80, 60), "notebook": (40, 40)}  # percent; a strict and a mild meaning
-WORTH = 2.0  # doublings
 
 
 def run(norm: str | None, scale: float, seed: int, size: str) -> float:
-    net = mlp(FIVE, norm=norm, init_scale=scale, seed=seed, dtype=np.float32)
+    net = mlp32(FIVE, norm, init_scale=scale, seed=seed)
     return trained_percent(net, mnist(pool=True), STEPS[size], RATE, seed)
 
 
@@ -37,43 +30,26 @@ def experiment(seed: int, size: str) -> Row:
     return row
 
 
-def effect(row: Row) -> float:
-    """How many doublings of the scale BN adds."""
-    return row["with, strict"] - row["without, strict"]
-
-
-def judge(rows: Sequence[Row]) -> Verdict:
-    gain, parts = {}, []
-    for name, least in zip(("strict", "mild"), LEARNS["full"]):
-        gain[name] = difference(
-            column(rows, f"with, {name}") - column(rows, f"without, {name}"), WORTH
-        )
-        parts.append(
-            f"{least} % test accuracy from {shown(rows, f'without, {name}')} doublings of the "
-            f"initial scale without BN and {shown(rows, f'with, {name}')} with it"
-        )
-    sentence = f"After {STEPS['full']} steps at rate {RATE:g}: " + "; ".join(parts) + "."
-    return Verdict(overall(gain.values()), sentence)
-
-
 CLAIM = Claim(
     id="initial_scales",
     sentence="With BN, training depends less on the scale of the initial weights.",
     source="Ioffe & Szegedy 2015, abstract and section 3.3",
     paper="An argument, BN(Wu) = BN(aWu), without a number.",
     experiment=experiment,
-    judge=judge,
-    criterion=(
-        "Reproduces if the scales that learn span more doublings with BN by more than the size "
-        "worth having, whether learning means 80 % test accuracy or 60 %; partly if only for one. "
-        "One rate, five hidden layers of ReLUs."
-    ),
-    conclude=(
-        "Careless initial weights cost little with BN, in ReLU networks with five hidden layers. "
-        "Not nothing: a large scale makes the relative step small, a tiny one meets eps. With the "
-        "right scale the network without BN learns too."
-    ),
-    effect=effect,
+    parts=gains("with", "without", ("strict", "mild")),
+    says=f"After {STEPS['full']} steps at rate {RATE:g}: "
+    + "; ".join(
+        f"{least} % test accuracy from [without, {name}] doublings of the initial scale without BN "
+        f"and [with, {name}] with it"
+        for name, least in zip(("strict", "mild"), LEARNS["full"])
+    )
+    + ".",
+    criterion="Reproduces if the scales that learn span more doublings with BN by more than the "
+    "size worth having, whether learning means 80 % test accuracy or 60 %; partly if only for one. "
+    "One rate, five hidden layers of ReLUs.",
+    conclude="Careless initial weights cost little with BN, in ReLU networks with five hidden "
+    "layers. Not nothing: a large scale makes the relative step small, a tiny one meets eps. With "
+    "the right scale the network without BN learns too.",
     unit="doublings of the scale",
-    worth=WORTH,
+    worth=2.0,  # doublings
 )

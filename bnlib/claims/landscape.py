@@ -1,15 +1,12 @@
 """The loss along the gradient: how much it varies, and how fast the gradient turns."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 
-from bnlib.claims.engine.claim import Claim
+from bnlib.claims.engine import Claim, Row, minus
 from bnlib.claims.engine.experiments import ARMS, FIVE, mnist
-from bnlib.claims.engine.judging import Row, Verdict, difference, overall
 from bnlib.landscape import loss_along_gradient
 from bnlib.network import mlp
 from bnlib.training import Trainer
@@ -18,7 +15,6 @@ STEPS = {"full": 300, "notebook": 120}
 EVERY = 20  # steps between two looks
 RATES = (0.03, 0.1)
 DISTANCES = np.linspace(0.1, 2.0, 8)  # steps of the training rate
-WORTH = 0.1  # powers of ten: a factor of 1.26
 WHAT = {"range": "the loss varies by", "turn": "the gradient changes by", "smoothness": "beta is"}
 
 
@@ -32,11 +28,12 @@ def run(norm: str | None, lr: float, seed: int, size: str) -> dict[str, float]:
     for _ in range(STEPS[size] // EVERY):
         looks.append(loss_along_gradient(net, x, y, lr * DISTANCES))
         trainer.advance(EVERY)
-    return {
-        "range": float(np.log10(np.median([np.ptp(look.losses) for look in looks]))),
-        "turn": float(np.log10(np.median([look.turned.max() for look in looks]))),
-        "smoothness": float(np.log10(np.median([look.smoothness.max() for look in looks]))),
+    measured = {
+        "range": [np.ptp(look.losses) for look in looks],
+        "turn": [look.turned.max() for look in looks],
+        "smoothness": [look.smoothness.max() for look in looks],
     }
+    return {name: float(np.log10(np.median(values))) for name, values in measured.items()}
 
 
 def experiment(seed: int, size: str) -> Row:
@@ -49,35 +46,25 @@ def experiment(seed: int, size: str) -> Row:
     }
 
 
-def gain(row: Row, name: str, lr: float) -> float:
-    """By how many powers of ten it is smaller with BN."""
-    return row[f"without, {name}, {lr:g}"] - row[f"with, {name}, {lr:g}"]
+def parts(*names: str) -> dict[str, Callable[[Row], float]]:
+    """By how many powers of ten each is smaller with BN, at both rates; smoothness asks too."""
+    return {
+        f"{name}, {lr:g}": minus(f"without, {name}, {lr:g}", f"with, {name}, {lr:g}")
+        for name in names
+        for lr in RATES
+    }
 
 
-def judged(rows: Sequence[Row], names: Sequence[str]) -> Verdict:
-    """Smaller with BN, at both rates, in all of ``names``; smoothness is judged with it too."""
-    gains, parts = [], []
-    for name in names:
-        for lr in RATES:
-            gains.append(difference([gain(row, name, lr) for row in rows], WORTH))
-            before, after = (
-                10 ** np.median([row[f"{arm}, {name}, {lr:g}"] for row in rows]) for arm in ARMS
-            )
-            parts.append(
-                f"at rate {lr:g} {WHAT[name]} {before:.2g} without BN and {after:.2g} with it "
-                f"({gains[-1]} powers of ten less)"
-            )
-    sentence = "Along the gradient, medians: " + "; ".join(parts) + "."
-    return Verdict(overall(gains), sentence)
-
-
-def judge(rows: Sequence[Row]) -> Verdict:
-    return judged(rows, ("range", "turn"))
-
-
-def effect(row: Row) -> float:
-    """The range, the mean of both rates."""
-    return float(np.mean([gain(row, "range", lr) for lr in RATES]))
+def says(rows: list[Row], found: dict) -> str:
+    said = []
+    for part in found:
+        name, lr = part.split(", ")
+        before, after = (10 ** np.median([row[f"{arm}, {part}"] for row in rows]) for arm in ARMS)
+        said.append(
+            f"at rate {lr} {WHAT[name]} {before:.2g} without BN and {after:.2g} with it "
+            f"([{part}] powers of ten less)"
+        )
+    return "Along the gradient, medians: " + "; ".join(said) + "."
 
 
 CLAIM = Claim(
@@ -86,17 +73,14 @@ CLAIM = Claim(
     source="Santurkar et al. 2018, section 3.1 and Figure 4 (a) and (b)",
     paper="VGG on CIFAR-10: both are smaller with BN through all of training.",
     experiment=experiment,
-    judge=judge,
-    criterion=(
-        "Reproduces if both are smaller with BN by more than the size worth having, at the rates "
-        f"{RATES[0]:g} and {RATES[1]:g}; partly if only in some of the four comparisons. Five "
-        "hidden layers of ReLUs, moves of 0.1 to 2 training steps."
-    ),
-    conclude=(
-        "What a step meets on its way. A network that learns faster is elsewhere on its loss, so "
-        "this compares places as well as landscapes."
-    ),
-    effect=effect,
+    parts=parts("range", "turn"),
+    says=says,
+    criterion="Reproduces if both are smaller with BN by more than the size worth having, at the "
+    f"rates {RATES[0]:g} and {RATES[1]:g}; partly if only in some of the four comparisons. Five "
+    "hidden layers of ReLUs, moves of 0.1 to 2 training steps.",
+    conclude="What a step meets on its way. A network that learns faster is elsewhere on its loss, "
+    "so this compares places as well as landscapes.",
+    effect_of=list(parts("range")),
     unit="powers of ten less, range",
-    worth=WORTH,
+    worth=0.1,  # powers of ten: a factor of 1.26
 )

@@ -1,25 +1,11 @@
 """Training gamma and beta alone: every weight stays as it was drawn."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-
 import numpy as np
 
+from bnlib.claims.engine import Claim, Row, minus, rate_of, tuned_rates
 from bnlib.claims.engine.altered import PartialSGD, for_each
-from bnlib.claims.engine.claim import Claim
-from bnlib.claims.engine.experiments import FIVE, mnist, trained_percent
-from bnlib.claims.engine.judging import (
-    Row,
-    Verdict,
-    best_rates,
-    column,
-    difference,
-    overall,
-    rate_of,
-    shown,
-)
-from bnlib.network import Sequential, mlp
+from bnlib.claims.engine.experiments import FIVE, mlp32, mnist, trained_percent
+from bnlib.network import Sequential
 
 ARMS = {  # the names of the numbers, and how many parameters of FIVE each trains
     "gamma and beta": 1000,
@@ -29,7 +15,6 @@ ARMS = {  # the names of the numbers, and how many parameters of FIVE each train
 }
 RATES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 STEPS = {"full": 1500, "notebook": 300}
-WORTH = 3.0  # points of accuracy
 
 
 def trained(net: Sequential, arm: str, seed: int) -> np.ndarray:
@@ -54,41 +39,14 @@ def trained(net: Sequential, arm: str, seed: int) -> np.ndarray:
 
 
 def run(arm: str, lr: float, seed: int, size: str = "full") -> float:
-    net = mlp(FIVE, "batch", seed=seed, dtype=np.float32)
+    net = mlp32(FIVE, "batch", seed=seed)
     optimizer = PartialSGD(net, lr, trained(net, arm, seed))
     return trained_percent(net, mnist(pool=True), STEPS[size], lr, seed, optimizer=optimizer)
-
-
-def tune(seed: int) -> Row:
-    return {f"{arm} {lr:g}": run(arm, lr, seed) for arm in ARMS for lr in RATES}
-
-
-def choose(rows: Sequence[Row]) -> dict[str, float]:
-    return best_rates(rows, ARMS, RATES)
 
 
 def experiment(seed: int, size: str, **rates: float) -> Row:
     """Test accuracy in percent of what each arm trains, at its best rate; BN is in all of them."""
     return {arm: run(arm, rates[rate_of(arm)], seed, size) for arm in ARMS}
-
-
-def effect(row: Row) -> float:
-    """Points by which gamma and beta are ahead of as many weights."""
-    return row["gamma and beta"] - row["two weights a unit"]
-
-
-def judge(rows: Sequence[Row]) -> Verdict:
-    gains = {
-        arm: difference(column(rows, "gamma and beta") - column(rows, arm), WORTH)
-        for arm in ("two weights a unit", "last layer")
-    }
-    accuracies = ", ".join(f"{arm} {shown(rows, arm)} % ({ARMS[arm]:,})" for arm in ARMS)
-    return Verdict(
-        overall(gains.values()),
-        f"Test accuracy after {STEPS['full']} steps, and how many numbers were trained, each at "
-        f"its best rate: {accuracies}. Gamma and beta are ahead of two weights a unit by "
-        f"{gains['two weights a unit']} points, of the last layer by {gains['last layer']}.",
-    )
 
 
 CLAIM = Claim(
@@ -98,21 +56,23 @@ CLAIM = Claim(
     paper="ResNets deep enough reach 82 % on CIFAR-10 with only gamma and beta trained, far more "
     "than with as many parameters chosen at random elsewhere in the network.",
     experiment=experiment,
-    judge=judge,
-    criterion=(
-        "Reproduces if gamma and beta alone are ahead by more than the size worth having both of "
-        "two weights chosen at random for each hidden unit and of the last layer with its bias; "
-        "partly if of one of them; not at this scale if they can be so of neither. Five hidden "
-        "layers with BN everywhere; what is not trained stays as it was drawn, gamma 1, beta 0."
-    ),
-    conclude=(
-        "Scales and shifts of random features can do much of the work, and here do more than the "
-        "same number of other parameters. They do not replace the weights: see what training all "
-        "gives."
-    ),
-    effect=effect,
+    parts={
+        "against two weights": minus("gamma and beta", "two weights a unit"),
+        "against the last layer": minus("gamma and beta", "last layer"),
+    },
+    says=f"Test accuracy after {STEPS['full']} steps, and how many numbers were trained, each at "
+    "its best rate: "
+    + ", ".join(f"{arm} [{arm}] % ({count:,})" for arm, count in ARMS.items())
+    + ". Gamma and beta are ahead of two weights a unit by [against two weights] points, of the "
+    "last layer by [against the last layer].",
+    criterion="Reproduces if gamma and beta alone are ahead by more than the size worth having "
+    "both of two weights chosen at random for each hidden unit and of the last layer with its "
+    "bias; partly if of one of them; not at this scale if they can be so of neither. Five hidden "
+    "layers with BN everywhere; what is not trained stays as it was drawn, gamma 1, beta 0.",
+    conclude="Scales and shifts of random features can do much of the work, and here do more than "
+    "the same number of other parameters. They do not replace the weights: see what training all "
+    "gives.",
     unit="points against two weights",
-    worth=WORTH,
-    tune=tune,
-    choose=choose,
+    worth=3.0,  # points of accuracy
+    **tuned_rates(run, ARMS, RATES),
 )

@@ -1,15 +1,9 @@
 """Overfitting, as the gap between training and test accuracy."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-
 import numpy as np
 
-from bnlib.claims.engine.claim import Claim
-from bnlib.claims.engine.experiments import ARMS, THREE, few_images, percent_right
-from bnlib.claims.engine.judging import Row, Verdict, best_rates, column, difference, overall, shown
-from bnlib.network import mlp
+from bnlib.claims.engine import Claim, Row, minus, rate_of, tuned_rates
+from bnlib.claims.engine.experiments import ARMS, THREE, few_images, mlp32, percent_right
 from bnlib.training import Trainer, accuracy
 
 IMAGES = 500
@@ -17,13 +11,12 @@ RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 STEPS = {"full": 1000, "notebook": 100}
 FITTED = {"full": 98.0, "notebook": 80.0}  # percent of the training images
 EVERY = 5  # steps between two looks
-WORTH = 1.5  # points, an eighth of the gap
 
 
-def run(norm: str | None, lr: float, seed: int, size: str) -> dict[str, float]:
+def run(arm: str, lr: float, seed: int, size: str = "full") -> dict[str, float]:
     """Training and test accuracy in percent at the end, and the gap when `FITTED` is reached."""
     data = few_images(seed, IMAGES)
-    net = mlp(THREE, norm=norm, seed=seed, dtype=np.float32)
+    net = mlp32(THREE, ARMS[arm], seed=seed)
     trainer = Trainer(net, data, lr, 50, seed)
     images, labels = data.batch(slice(None), np.float32)
     train = gap = 0.0
@@ -36,48 +29,17 @@ def run(norm: str | None, lr: float, seed: int, size: str) -> dict[str, float]:
     return {"train": train, "test": test, "gap when fitted": gap or train - test}
 
 
-def tune(seed: int) -> Row:
-    return {
-        f"{arm} {lr:g}": run(norm, lr, seed, "full")["test"]
-        for arm, norm in ARMS.items()
-        for lr in RATES
-    }
-
-
-def choose(rows: Sequence[Row]) -> dict[str, float]:
-    return best_rates(rows, ARMS, RATES)
-
-
-def experiment(seed: int, size: str, lr_without: float, lr_with: float) -> Row:
-    rates = {"without": lr_without, "with": lr_with}
+def experiment(seed: int, size: str, **tuned: float) -> Row:
     return {
         f"{arm}, {name}": value
-        for arm, norm in ARMS.items()
-        for name, value in run(norm, rates[arm], seed, size).items()
+        for arm in ARMS
+        for name, value in run(arm, tuned[rate_of(arm)], seed, size).items()
     }
 
 
-def effect(row: Row) -> float:
-    """How much smaller the gap is with BN at the end."""
-    gap = {arm: row[f"{arm}, train"] - row[f"{arm}, test"] for arm in ARMS}
-    return gap["without"] - gap["with"]
-
-
-def judge(rows: Sequence[Row]) -> Verdict:
-    end = difference([effect(row) for row in rows], WORTH)
-    fitted = difference(
-        column(rows, "without, gap when fitted") - column(rows, "with, gap when fitted"), WORTH
-    )
-    accuracies = "; ".join(
-        f"{arm} BN {shown(rows, f'{arm}, train')} % of the training images, "
-        f"{shown(rows, f'{arm}, test')} % of the test images"
-        for arm in ARMS
-    )
-    sentence = (
-        f"At the end, {accuracies}: with BN the gap is smaller by {end} points; at the moment "
-        f"when {FITTED['full']:g} % of the training images are right, by {fitted} points."
-    )
-    return Verdict(overall([end, fitted]), sentence)
+def smaller_at_the_end(row: Row) -> float:
+    without, with_bn = (row[f"{arm}, train"] - row[f"{arm}, test"] for arm in ARMS)
+    return without - with_bn
 
 
 CLAIM = Claim(
@@ -86,21 +48,25 @@ CLAIM = Claim(
     source="Ioffe & Szegedy 2015, section 3.4",
     paper="An observation on ImageNet, without a number for the gap.",
     experiment=experiment,
-    judge=judge,
-    criterion=(
-        "Reproduces if the gap is smaller with BN by more than the size worth having, both at the "
-        "end and at the moment when both networks fit the training images equally well; partly if "
-        "at one of the two. 500 images; each network at its best rate."
-    ),
-    conclude=(
-        "How far apart training and test accuracy are in a small network with few images. Where "
-        "both networks fit every training image, a smaller gap is the same as a better test "
-        "accuracy. It does not say that noise is the reason."
-    ),
-    effect=effect,
+    parts={
+        "at the end": smaller_at_the_end,
+        "when fitted": minus("without, gap when fitted", "with, gap when fitted"),
+    },
+    says="At the end, "
+    + "; ".join(
+        f"{arm} BN [{arm}, train] % of the training images, [{arm}, test] % of the test images"
+        for arm in ARMS
+    )
+    + ": with BN the gap is smaller by [at the end] points; at the moment when "
+    f"{FITTED['full']:g} % of the training images are right, by [when fitted] points.",
+    criterion="Reproduces if the gap is smaller with BN by more than the size worth having, both "
+    "at the end and at the moment when both networks fit the training images equally well; partly "
+    "if at one of the two. 500 images; each network at its best rate.",
+    conclude="How far apart training and test accuracy are in a small network with few images. "
+    "Where both networks fit every training image, a smaller gap is the same as a better test "
+    "accuracy. It does not say that noise is the reason.",
     unit="points",
-    worth=WORTH,
+    worth=1.5,  # points, an eighth of the gap
     seeds=20,
-    tune=tune,
-    choose=choose,
+    **tuned_rates(lambda arm, lr, seed: run(arm, lr, seed)["test"], ARMS, RATES),
 )

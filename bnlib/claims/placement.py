@@ -1,52 +1,21 @@
 """BN before or after the nonlinearity."""
 
-from __future__ import annotations
+from functools import partial
 
-from collections.abc import Sequence
-
-import numpy as np
-
-from bnlib.claims.engine.claim import Claim
-from bnlib.claims.engine.experiments import THREE, mnist, trained_percent
-from bnlib.claims.engine.judging import (
-    Row,
-    Verdict,
-    best_rates,
-    column,
-    difference,
-    overall,
-    rate_of,
-)
-from bnlib.network import mlp
+from bnlib.claims.engine import REPRODUCES, Claim, Row, overall, rate_of, tuned_rates
+from bnlib.claims.engine.experiments import THREE, mlp32, mnist, trained_percent
 
 RATES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 LARGE = 3.0  # a rate beyond the best ones
 STEPS = {"full": 300, "notebook": 100}
 ACTIVATIONS = ("relu", "sigmoid")
-PLACES = ("before", "after")
-ARMS = [f"{activation} {place}" for activation in ACTIVATIONS for place in PLACES]
-WORTH = 1.0  # points of accuracy
+ARMS = [f"{activation} {place}" for activation in ACTIVATIONS for place in ("before", "after")]
 
 
 def run(arm: str, lr: float, seed: int, size: str = "full") -> float:
     activation, place = arm.split()
-    net = mlp(
-        THREE,
-        norm="batch",
-        norm_position=place,
-        activation=activation,
-        seed=seed,
-        dtype=np.float32,
-    )
+    net = mlp32(THREE, "batch", activation, norm_position=place, seed=seed)
     return trained_percent(net, mnist(pool=True), STEPS[size], lr, seed)
-
-
-def tune(seed: int) -> Row:
-    return {f"{arm} {lr:g}": run(arm, lr, seed) for arm in ARMS for lr in RATES}
-
-
-def choose(rows: Sequence[Row]) -> dict[str, float]:
-    return best_rates(rows, ARMS, RATES)
 
 
 def experiment(seed: int, size: str, **tuned: float) -> Row:
@@ -59,34 +28,17 @@ def before_minus_after(row: Row, activation: str, rate: str) -> float:
     return row[f"{activation} before, {rate}"] - row[f"{activation} after, {rate}"]
 
 
-def effect(row: Row) -> float:
-    """Before minus after, at the best rates, the mean over both nonlinearities."""
-    return sum(before_minus_after(row, activation, "best") for activation in ACTIVATIONS) / 2
+def rule(found: dict) -> str:
+    if all(found[f"{activation}, best"].better for activation in ACTIVATIONS):
+        return REPRODUCES
+    return overall(*found.values())
 
 
-def judge(rows: Sequence[Row]) -> Verdict:
-    gain = {
-        (activation, rate): difference(
-            [before_minus_after(row, activation, rate) for row in rows], WORTH
-        )
-        for activation in ACTIVATIONS
-        for rate in ("best", "large")
-    }
-    mean = {name: column(rows, name).mean() for name in rows[0]}
-    parts = [
-        f"{activation} {gain[activation, rate]} points "
-        f"({mean[f'{activation} before, {rate}']:.1f} and "
-        f"{mean[f'{activation} after, {rate}']:.1f} %)"
-        for rate in ("best", "large")
-        for activation in ACTIVATIONS
-    ]
-    sentence = (
-        f"Test accuracy before minus after, each at its best rate: {parts[0]}, {parts[1]}; "
-        f"at a rate of {LARGE:g}: {parts[2]}, {parts[3]}."
+def both(rate: str) -> str:
+    return ", ".join(
+        f"{a} [{a}, {rate}] points ([{a} before, {rate}:.1f] and [{a} after, {rate}:.1f] %)"
+        for a in ACTIVATIONS
     )
-    if all(gain[activation, "best"].better for activation in ACTIVATIONS):
-        return Verdict("reproduces", sentence)
-    return Verdict(overall(gain.values()), sentence)
 
 
 CLAIM = Claim(
@@ -96,20 +48,23 @@ CLAIM = Claim(
     paper="An argument: Wu + b is more symmetric, more Gaussian, than the output of a "
     "nonlinearity.",
     experiment=experiment,
-    judge=judge,
-    criterion=(
-        "Reproduces if before beats after by more than the size worth having at the best rates, "
-        "with ReLUs and with sigmoids; partly if only with one of them, or only at a large rate."
-    ),
-    conclude=(
-        "Whether the place decides about accuracy after few steps, and about the rates that work, "
-        "in networks with three hidden layers. In practice convolution, BN, ReLU is the usual "
-        "order; nothing here contradicts or proves that for deep networks."
-    ),
-    effect=effect,
+    parts={
+        f"{activation}, {rate}": partial(before_minus_after, activation=activation, rate=rate)
+        for rate in ("best", "large")
+        for activation in ACTIVATIONS
+    },
+    rule=rule,
+    says=f"Test accuracy before minus after, each at its best rate: {both('best')}; at a rate of "
+    f"{LARGE:g}: {both('large')}.",
+    criterion="Reproduces if before beats after by more than the size worth having at the best "
+    "rates, with ReLUs and with sigmoids; partly if only with one of them, or only at a large "
+    "rate.",
+    conclude="Whether the place decides about accuracy after few steps, and about the rates that "
+    "work, in networks with three hidden layers. In practice convolution, BN, ReLU is the usual "
+    "order; nothing here contradicts or proves that for deep networks.",
+    effect_of=["relu, best", "sigmoid, best"],
     unit="points at the best rates",
-    worth=WORTH,
+    worth=1.0,  # points of accuracy
     seeds=20,
-    tune=tune,
-    choose=choose,
+    **tuned_rates(run, ARMS, RATES),
 )

@@ -1,17 +1,11 @@
 """The rank of what a deep linear network makes of a batch, at initialisation."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-
 import numpy as np
 
-from bnlib.claims.engine.claim import Claim
-from bnlib.claims.engine.judging import Row, Verdict, difference, overall, shown
+from bnlib.claims.engine import Claim, Row, minus
 
 DEPTH = {"full": 200, "notebook": 40}
 WIDTH = 64
-WORTH = 2.0  # dimensions
 
 
 def effective_rank(h: np.ndarray) -> float:
@@ -35,19 +29,6 @@ def experiment(seed: int, size: str) -> Row:
     return {arm: effective_rank(h) for arm, h in states.items()}
 
 
-def effect(row: Row) -> float:
-    return row["with"] - row["without"]
-
-
-def judge(rows: Sequence[Row]) -> Verdict:
-    gain = difference([effect(row) for row in rows], WORTH)
-    sentence = (
-        f"Effective rank of 64 examples behind {DEPTH['full']} linear layers of {WIDTH}: without "
-        f"BN {shown(rows, 'without')}, with it {shown(rows, 'with')} ({gain})."
-    )
-    return Verdict(overall([gain]), sentence)
-
-
 CLAIM = Claim(
     id="rank_collapse",
     sentence="In deep linear networks at initialisation BN keeps the examples apart.",
@@ -55,16 +36,13 @@ CLAIM = Claim(
     paper="Without BN the rank falls to 1 with depth; with it, it stays of the order of the root "
     "of the width.",
     experiment=experiment,
-    judge=judge,
-    criterion=(
-        "Reproduces if the effective rank is higher with BN by more than the size worth having. "
-        "Gaussian weights and inputs, 64 examples."
-    ),
-    conclude=(
-        "Without BN all examples end on one line, so the last layer sees one number of each. At "
-        "initialisation, for linear layers; what training makes of it is another question."
-    ),
-    effect=effect,
+    parts={"gain": minus("with", "without")},
+    says=f"Effective rank of 64 examples behind {DEPTH['full']} linear layers of {WIDTH}: without "
+    "BN [without], with it [with] ([gain]).",
+    criterion="Reproduces if the effective rank is higher with BN by more than the size worth "
+    "having. Gaussian weights and inputs, 64 examples.",
+    conclude="Without BN all examples end on one line, so the last layer sees one number of each. "
+    "At initialisation, for linear layers; what training makes of it is another question.",
     unit="dimensions",
-    worth=WORTH,
+    worth=2.0,  # dimensions
 )

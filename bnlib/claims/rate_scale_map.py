@@ -1,21 +1,16 @@
 """Learning rate times initial scale: which settings work, without and with BN, as two maps."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
-from bnlib.claims.engine.claim import Claim
-from bnlib.claims.engine.experiments import ARMS, POOLED, mnist, trained_percent
-from bnlib.claims.engine.judging import Row, Verdict, column, difference, overall, shown
-from bnlib.network import mlp
+from bnlib.claims.engine import Claim, Row, minus
+from bnlib.claims.engine.experiments import ARMS, POOLED, mlp32, mnist, trained_percent
 
 SCALES = (0.25, 0.5, 1.0, 2**0.5, 2.0, 4.0, 8.0)
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 STEPS = {"full": 150, "notebook": 60}
 WORKS = {"full": 70, "notebook": 40}  # percent
-WORTH = 20.0  # percent of the settings
 
 
 def experiment(seed: int, size: str) -> Row:
@@ -23,14 +18,10 @@ def experiment(seed: int, size: str) -> Row:
     every = 1 if size == "full" else 3
     row = {}
     for arm, norm in ARMS.items():
-        cells = {}
-        for s in SCALES:
-            for lr in RATES:
-                if SCALES.index(s) % every or RATES.index(lr) % every:
-                    cells[cell(arm, s, lr)] = -1.0  # not measured in the small run
-                    continue
-                sizes = [POOLED] + [48] * 5 + [10]
-                net = mlp(sizes, norm=norm, init_scale=s, seed=seed, dtype=np.float32)
+        cells = {cell(arm, s, lr): -1.0 for s in SCALES for lr in RATES}  # -1: not measured
+        for s in SCALES[::every]:
+            for lr in RATES[::every]:
+                net = mlp32([POOLED] + [48] * 5 + [10], norm, init_scale=s, seed=seed)
                 cells[cell(arm, s, lr)] = trained_percent(
                     net, mnist(pool=True), STEPS[size], lr, seed, 64, 1000
                 )
@@ -51,38 +42,21 @@ def mean_map(rows: Mapping[int, Row], arm: str) -> np.ndarray:
     )
 
 
-def effect(row: Row) -> float:
-    """How many more of the settings work with BN."""
-    return row["with, share"] - row["without, share"]
-
-
-def judge(rows: Sequence[Row]) -> Verdict:
-    gain = difference(column(rows, "with, share") - column(rows, "without, share"), WORTH)
-    sentence = (
-        f"Of {len(SCALES) * len(RATES)} settings of rate and initial scale, "
-        f"{shown(rows, 'without, share')} % reach {WORKS['full']} % test accuracy within "
-        f"{STEPS['full']} steps without BN, {shown(rows, 'with, share')} % with it."
-    )
-    return Verdict(overall([gain]), sentence)
-
-
 CLAIM = Claim(
     id="rate_scale_map",
     sentence="With BN, many more settings of rate and initial scale train well.",
     source="Ioffe & Szegedy 2015, section 3.3",
     paper="An argument, without a number.",
     experiment=experiment,
-    judge=judge,
-    criterion=(
-        f"Reproduces if the share of the {len(SCALES)} x {len(RATES)} settings that reach "
-        f"{WORKS['full']} % test accuracy grows by more than the size worth having."
-    ),
-    conclude=(
-        "BN saves tuning, in ReLU networks with five hidden layers. The share depends on how far "
-        "the grid reaches, and says nothing about the best setting: for that see "
-        "best_against_best."
-    ),
-    effect=effect,
+    parts={"more": minus("with, share", "without, share")},
+    says=f"Of {len(SCALES) * len(RATES)} settings of rate and initial scale, [without, share] % "
+    f"reach {WORKS['full']} % test accuracy within {STEPS['full']} steps without BN, "
+    "[with, share] % with it.",
+    criterion=f"Reproduces if the share of the {len(SCALES)} x {len(RATES)} settings that reach "
+    f"{WORKS['full']} % test accuracy grows by more than the size worth having.",
+    conclude="BN saves tuning, in ReLU networks with five hidden layers. The share depends on how "
+    "far the grid reaches, and says nothing about the best setting: for that see "
+    "best_against_best.",
     unit="percent of the settings",
-    worth=WORTH,
+    worth=20.0,  # percent of the settings
 )

@@ -1,22 +1,16 @@
 """Evaluating with the statistics of the test batch, mixed or sorted by class."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-
 import numpy as np
 
-from bnlib.claims.engine.claim import Claim
-from bnlib.claims.engine.experiments import THREE, mnist, percent_right, test_images
-from bnlib.claims.engine.judging import Row, Verdict, difference, shown
-from bnlib.network import Sequential, mlp
+from bnlib.claims.engine import Claim, Row, minus, overall
+from bnlib.claims.engine.experiments import THREE, mlp32, mnist, percent_right, test_images
+from bnlib.network import Sequential
 from bnlib.norms import BatchNorm
 from bnlib.training import Trainer
 
 STEPS = {"full": 500, "notebook": 150}
 IMAGES = 2000
 BATCH = 32
-WORTH = 10.0  # points of accuracy
 
 
 def percent_in_batches(net: Sequential, order: np.ndarray) -> float:
@@ -31,8 +25,7 @@ def percent_in_batches(net: Sequential, order: np.ndarray) -> float:
 
 def percent_alone(net: Sequential) -> float:
     """Accuracy in percent for batches of one: x is its own mean, so every xhat is 0, y is beta."""
-    images, labels = test_images(mnist(pool=True), IMAGES)
-    x = images
+    x, labels = test_images(mnist(pool=True), IMAGES)
     for layer in net.layers:
         x = np.tile(layer.beta, (len(x), 1)) if isinstance(layer, BatchNorm) else layer.forward(x)
     return 100 * float(np.mean(x.argmax(axis=1) == labels))
@@ -41,7 +34,7 @@ def percent_alone(net: Sequential) -> float:
 def experiment(seed: int, size: str) -> Row:
     """Test accuracy in percent of one network, by the statistics that it is tested with."""
     data = mnist(pool=True)
-    net = mlp(THREE, "batch", seed=seed, dtype=np.float32)
+    net = mlp32(THREE, "batch", seed=seed)
     Trainer(net, data, 0.1, 64, seed).advance(STEPS[size])
     _, labels = test_images(data, IMAGES)
     return {
@@ -52,25 +45,6 @@ def experiment(seed: int, size: str) -> Row:
     }
 
 
-def effect(row: Row) -> float:
-    """What sorting costs, against mixed batches of the same size."""
-    return row["mixed"] - row["sorted"]
-
-
-def judge(rows: Sequence[Row]) -> Verdict:
-    sorting = difference([effect(row) for row in rows], WORTH)
-    mixing = difference([row["running"] - row["mixed"] for row in rows], WORTH)
-    sentence = (
-        f"Test accuracy with running averages {shown(rows, 'running')} %, with the statistics of "
-        f"mixed batches of {BATCH} {shown(rows, 'mixed')} %, of batches sorted by digit "
-        f"{shown(rows, 'sorted')} % ({-sorting.mean:+.0f} points), of single images "
-        f"{shown(rows, 'alone')} %."
-    )
-    if sorting.better:
-        return Verdict("reproduces" if mixing.absent else "partly", sentence)
-    return Verdict("not at this scale", sentence)
-
-
 CLAIM = Claim(
     id="sorted_batches",
     sentence="Batch statistics at test time ruin the accuracy where a batch holds like images.",
@@ -78,18 +52,19 @@ CLAIM = Claim(
     paper="A review of what goes wrong when a batch holds samples that are alike, in training; our "
     "sorted test set is a plainer case.",
     experiment=experiment,
-    judge=judge,
-    criterion=(
-        f"Reproduces if batches of {BATCH} images sorted by digit cost more than the size worth "
-        "having against mixed ones, which cost less than that against running averages; partly if "
-        "mixed ones cost as much."
+    parts={"sorting": minus("mixed", "sorted"), "mixing": minus("running", "mixed")},
+    rule=lambda found: overall(found["sorting"], also=found["mixing"].absent),
+    says=lambda rows, found: (
+        "Test accuracy with running averages [running] %, with the statistics of mixed batches of "
+        f"{BATCH} [mixed] %, of batches sorted by digit [sorted] % ({-found['sorting'].mean:+.0f} "
+        "points), of single images [alone] %."
     ),
-    conclude=(
-        "Forgetting .eval() is hard to notice on a shuffled test set, and fatal on a sorted one or "
-        "on single images: BN subtracts what the images of a batch have in common, which is the "
-        "digit. It does not follow that training on sorted batches does the same."
-    ),
-    effect=effect,
+    criterion=f"Reproduces if batches of {BATCH} images sorted by digit cost more than the size "
+    "worth having against mixed ones, which cost less than that against running averages; partly "
+    "if mixed ones cost as much.",
+    conclude="Forgetting .eval() is hard to notice on a shuffled test set, and fatal on a sorted "
+    "one or on single images: BN subtracts what the images of a batch have in common, which is the "
+    "digit. It does not follow that training on sorted batches does the same.",
     unit="points",
-    worth=WORTH,
+    worth=10.0,  # points of accuracy
 )

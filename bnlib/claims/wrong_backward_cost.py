@@ -1,71 +1,27 @@
 """What the wrong backward costs, each backward at its own best rate."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-
-from bnlib.claims.engine.claim import Claim
-from bnlib.claims.engine.judging import Row, Verdict, best_rates, difference, shown
+from bnlib.claims.engine import Claim, Row, minus, overall, rate_of, tuned_rates
 from bnlib.claims.wrong_backward import STEPS, percent
 
 ACTIVATIONS = ("sigmoid", "relu")
 COMPARED = ("none", "right", "constants")
+ARMS = [f"{activation} {kind}" for activation in ACTIVATIONS for kind in COMPARED]
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 LARGE = 3.0  # which the right backward bears
-WORTH = 2.0  # points of accuracy
 
 
-def tune(seed: int) -> Row:
-    return {
-        f"{activation} {kind} {lr:g}": percent(kind, activation, lr, seed, "full")
-        for activation in ACTIVATIONS
-        for kind in COMPARED
-        for lr in RATES
-    }
+def run(arm: str, lr: float, seed: int, size: str = "full") -> float:
+    activation, kind = arm.split()
+    return percent(kind, activation, lr, seed, size)
 
 
-def choose(rows: Sequence[Row]) -> dict[str, float]:
-    arms = [f"{activation} {kind}" for activation in ACTIVATIONS for kind in COMPARED]
-    return best_rates(rows, arms, RATES)
-
-
-def experiment(seed: int, size: str, **rates: float) -> Row:
+def experiment(seed: int, size: str, **tuned: float) -> Row:
     """Test accuracy in percent, each at its own best rate; the two backwards also at LARGE."""
-    row = {}
+    row = {arm.replace(" ", ", "): run(arm, tuned[rate_of(arm)], seed, size) for arm in ARMS}
     for activation in ACTIVATIONS:
-        for kind in COMPARED:
-            lr = rates[f"lr_{activation}_{kind}"]
-            row[f"{activation}, {kind}"] = percent(kind, activation, lr, seed, size)
         for kind in ("right", "constants"):
             row[f"{activation}, {kind}, large"] = percent(kind, activation, LARGE, seed, size)
     return row
-
-
-def cost(row: Row, activation: str, at: str = "") -> float:
-    return row[f"{activation}, right{at}"] - row[f"{activation}, constants{at}"]
-
-
-def effect(row: Row) -> float:
-    """With ReLUs."""
-    return cost(row, "relu")
-
-
-def judge(rows: Sequence[Row]) -> Verdict:
-    parts, better = [], []
-    for activation in ACTIVATIONS:
-        own = difference([cost(row, activation) for row in rows], WORTH)
-        large = difference([cost(row, activation, ", large") for row in rows], WORTH)
-        better.append(own.better)
-        parts.append(
-            f"{activation}: {shown(rows, f'{activation}, none')} % without BN, "
-            f"{shown(rows, f'{activation}, constants')} % with the wrong backward, "
-            f"{shown(rows, f'{activation}, right')} % with the right one; the mistake costs {own} "
-            f"points, {large} at rate {LARGE:g}"
-        )
-    sentence = f"Best rates, {STEPS['full']} steps. " + ". ".join(parts) + "."
-    if all(better):
-        return Verdict("reproduces", sentence)
-    return Verdict("partly" if any(better) else "not at this scale", sentence)
 
 
 CLAIM = Claim(
@@ -74,19 +30,28 @@ CLAIM = Claim(
     source="Ioffe & Szegedy 2015, section 2",
     paper="An argument: parameters grow without effect on the loss.",
     experiment=experiment,
-    judge=judge,
-    criterion=(
-        "Reproduces if the right backward is ahead of the wrong one by more than the size worth "
-        "having, each at its own best rate, in sigmoid and in ReLU networks; partly if only in one."
-    ),
-    conclude=(
-        "No choice of the rate makes up for the mistake. With ReLUs look at the number without BN: "
-        "a wrong BN can be worse than none, and then BN gets the blame. After 300 steps; nothing "
-        "about long training."
-    ),
-    effect=effect,
+    parts={
+        f"{a}{at}": minus(f"{a}, right{at}", f"{a}, constants{at}")
+        for a in ACTIVATIONS
+        for at in ("", ", large")
+    },
+    rule=lambda found: overall(found["relu"], found["sigmoid"]),
+    says=f"Best rates, {STEPS['full']} steps. "
+    + ". ".join(
+        f"{a}: [{a}, none] % without BN, [{a}, constants] % with the wrong backward, "
+        f"[{a}, right] % with the right one; the mistake costs [{a}] points, [{a}, large] at rate "
+        f"{LARGE:g}"
+        for a in ACTIVATIONS
+    )
+    + ".",
+    criterion="Reproduces if the right backward is ahead of the wrong one by more than the size "
+    "worth having, each at its own best rate, in sigmoid and in ReLU networks; partly if only in "
+    "one.",
+    conclude="No choice of the rate makes up for the mistake. With ReLUs look at the number "
+    "without BN: a wrong BN can be worse than none, and then BN gets the blame. After 300 steps; "
+    "nothing about long training.",
+    effect_of=["relu"],
     unit="points, ReLUs, best rates",
-    worth=WORTH,
-    tune=tune,
-    choose=choose,
+    worth=2.0,  # points of accuracy
+    **tuned_rates(run, ARMS, RATES),
 )

@@ -8,6 +8,7 @@ from bnlib.claims.engine.judging import VERDICTS
 from bnlib.claims.engine.results import Results
 
 CLAIMS = claims.claims()
+SEEDS = NOTEBOOK_SEEDS[:2]  # enough for a standard error
 
 
 @pytest.fixture(scope="module")
@@ -17,18 +18,18 @@ def stored():
 
 @pytest.fixture(scope="module")
 def ledger():
-    """The ledger decides a verdict once, by a thousand resamples of the seeds."""
+    """The ledger decides a verdict once, by hundreds of resamples of the seeds."""
     return claims.ledger()
 
 
 @pytest.fixture(scope="module")
 def small():
-    """The notebook's runs, each made once."""
+    """The notebook's runs of two seeds, each made once."""
     made = {}
 
     def small(claim):
         if claim.id not in made:
-            made[claim.id] = claim.rerun()
+            made[claim.id] = claim.rerun(SEEDS)
         return made[claim.id]
 
     return small
@@ -45,7 +46,6 @@ class TestClaim:
 
     def test_small_run_has_the_names_of_the_full_one(self, name, small, stored):
         claim, rows = CLAIMS[name], small(CLAIMS[name])
-        assert len(rows) == len(NOTEBOOK_SEEDS)
         assert isinstance(claim.effect(rows[0]), float)
         assert claim.judge(rows).verdict in VERDICTS  # it reads every name that it needs
         for row in stored.rows(name).values():

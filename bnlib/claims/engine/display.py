@@ -6,11 +6,10 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
 
 from bnlib.claims.engine.claim import Claim
-from bnlib.claims.engine.judging import VERDICTS, Row, Verdict, difference
-from bnlib.claims.engine.tables import Beside
+from bnlib.claims.engine.judging import VERDICTS, Difference, Row, Verdict
+from bnlib.claims.engine.tables import Bold, Table, cell, html_table, text_lines
 from bnlib.folded import BLANK
 
 NOT_MEASURED = "not measured"
@@ -28,7 +27,6 @@ class Entry:
     claim: Claim
     rows: dict[int, Row]
     tuned: dict[str, float]
-    versions: dict[str, str]
 
     @cached_property
     def _decided(self) -> Verdict | None:
@@ -53,7 +51,7 @@ class Entry:
         if len(self.rows) < 2:
             return "-"
         values = [self.claim.effect(row) for row in self.rows.values()]
-        return f"{difference(values, self.claim.worth)} {self.claim.unit}"
+        return f"{Difference.of(values, self.claim.worth)} {self.claim.unit}"
 
     def _lines(self) -> list[tuple[str, str]]:
         claim = self.claim
@@ -69,7 +67,7 @@ class Entry:
             ("source", claim.source),
             ("there", claim.paper),
             ("here", self.sentence),
-            ("verdict", self.verdict),
+            ("verdict", Bold(self.verdict)),
             ("conclude", claim.conclude if self._decided else "Nothing yet."),
             ("criterion", f"{claim.criterion} Worth having: {claim.worth:g} {claim.unit}."),
             ("seeds", seeds),
@@ -84,7 +82,7 @@ class Entry:
     def _repr_html_(self) -> str:
         lines = "".join(
             f'<tr><th style="text-align:left;vertical-align:top">{name}</th>'
-            f'<td style="text-align:left">{_bold(name, text)}</td></tr>'
+            f'<td style="text-align:left">{cell(text)}</td></tr>'
             for name, text in self._lines()
         )
         caption = f"<caption>{self.claim.id}</caption>"
@@ -113,7 +111,7 @@ class Ledger(Mapping):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def beside(self, verdicts: Mapping[str, str]) -> Beside:
+    def beside(self, verdicts: Mapping[str, str]) -> Table:
         """Your verdicts beside the ledger's: a table of all claims of this ledger, in its order.
 
         verdicts : claim id -> "reproduces", "partly", "not at this scale" or "undecided"; one that
@@ -129,43 +127,29 @@ class Ledger(Mapping):
                     f"verdict, got {verdict!r}"
                 )
         given = {name: verdict for name, verdict in verdicts.items() if verdict in VERDICTS}
-        return Beside(
-            [
-                (name, e.claim.sentence, given.get(name, "—"), e.verdict, e.sentence)
-                for name, e in self.items()
-            ]
+        lines = [(name, given.get(name, "—"), e) for name, e in self.items()]
+        head = ("claim", "yours", "the ledger's")
+        text = text_lines([head] + [(name, yours, e.verdict) for name, yours, e in lines])
+        for k, (*_, e) in enumerate(lines, start=1):
+            text[k] += "\n" + textwrap.indent(textwrap.fill(e.sentence, 92), " " * 8)
+        html = html_table(
+            (*head, "what was measured"),
+            [(e.claim.sentence, Bold(yours), Bold(e.verdict), e.sentence) for _, yours, e in lines],
+            "text-align:left; vertical-align:top",
         )
+        return Table("\n".join(text), html)
 
     def __repr__(self) -> str:
-        rows = [("claim", "verdict", "effect, mean ± standard error", "seeds")] + [
-            (name, e.verdict, e.effect, str(len(e.rows))) for name, e in self.items()
-        ]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        head = ("claim", "verdict", "effect, mean ± standard error", "seeds")
         return "\n".join(
-            "  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows
+            text_lines(
+                [head] + [(name, e.verdict, e.effect, str(len(e.rows))) for name, e in self.items()]
+            )
         )
 
     def _repr_html_(self) -> str:
-        head = "".join(
-            f'<th style="text-align:left">{name}</th>'
-            for name in ("claim", "verdict", "effect, mean ± standard error", "source")
+        return html_table(
+            ("claim", "verdict", "effect, mean ± standard error", "source"),
+            [(e.claim.sentence, Bold(e.verdict), e.effect, e.claim.source) for e in self.values()],
+            "text-align:left",
         )
-        body = "".join(
-            "<tr>"
-            + "".join(
-                f'<td style="text-align:left">{cell}</td>'
-                for cell in (
-                    escape(e.claim.sentence),
-                    f"<b>{e.verdict}</b>",
-                    escape(e.effect),
-                    escape(e.claim.source),
-                )
-            )
-            + "</tr>"
-            for e in self.values()
-        )
-        return f"{BLANK}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _bold(name: str, text: str) -> str:
-    return f"<b>{escape(text)}</b>" if name == "verdict" else escape(text)

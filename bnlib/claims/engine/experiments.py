@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
 from bnlib.data import NUM_CLASSES, Data, load_mnist
-from bnlib.network import Sequential
+from bnlib.network import Sequential, mlp
+from bnlib.norms import BatchNorm
 from bnlib.optim import SGD
 from bnlib.training import Trainer, accuracy
 
@@ -17,6 +18,8 @@ THREE = [POOLED, 100, 100, 100, 10]  # three hidden layers
 FIVE = [POOLED, 100, 100, 100, 100, 100, 10]
 GUESSING = 100 / NUM_CLASSES  # percent
 ARMS = {"without": None, "with": "batch"}  # BN; the names of the numbers -> mlp's norm
+
+mlp32 = partial(mlp, dtype=np.float32)  # the networks of most experiments
 
 
 @lru_cache(maxsize=4)
@@ -38,9 +41,21 @@ def test_images(data: Data, count: int, dtype: str = "float32") -> tuple[np.ndar
     return data.test_batch(count, np.dtype(dtype))
 
 
+def batch_norms(net: Sequential) -> list[BatchNorm]:
+    """The BN layers of ``net``."""
+    return [layer for layer in net.layers if isinstance(layer, BatchNorm)]
+
+
 def percent_right(net: Sequential, data: Data, count: int = 2000) -> float:
     """Accuracy on the first ``count`` test images, in percent."""
     return 100 * accuracy(net, *test_images(data, count, str(net.dtype)))
+
+
+def percent_of(trainer: Trainer, count: int = 2000) -> float:
+    """`percent_right` of what it has trained. A network that diverged counts as guessing, 10 %."""
+    if trainer.diverged_at is not None:
+        return GUESSING
+    return percent_right(trainer.net, trainer.data, count)
 
 
 def trained_percent(
@@ -53,11 +68,11 @@ def trained_percent(
     count: int = 2000,
     optimizer: SGD | None = None,
 ) -> float:
-    """Train ``net``; its test accuracy in percent. One that diverged counts as guessing, 10 %.
+    """Train ``net``; its test accuracy in percent, as `percent_of` has it.
 
     ``optimizer`` takes the place of plain SGD, and its own rate that of ``lr``.
     """
     trainer = Trainer(net, data, lr, batch_size, seed)
     trainer.optimizer = optimizer or trainer.optimizer
     trainer.advance(steps)
-    return GUESSING if trainer.diverged_at is not None else percent_right(net, data, count)
+    return percent_of(trainer, count)

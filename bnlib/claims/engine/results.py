@@ -39,10 +39,6 @@ class Results:
         stored = self._claims.get(claim_id, {}).get(part, {})
         return {seed: stored[str(seed)] for seed in sorted(map(int, stored))}
 
-    def versions(self, claim_id: str) -> dict[str, str]:
-        """What the claim was measured with: bnlib, numpy and python -> version."""
-        return self._claims.get(claim_id, {}).get("versions", {})
-
     def tuned(self, claim: Claim) -> dict[str, float]:
         """The settings that the claim's tuning chose; {} for a claim without.
 
