@@ -268,7 +268,7 @@ def interrupting_trace(at):
         if (
             "bnlib" not in name
             or "tests" in name
-            or frame.f_code.co_name in ("as_it_was", "_leave")
+            or frame.f_code.co_name in ("as_it_was", "_leave", "back")
         ):
             return None
         if event == "line":
