@@ -22,6 +22,7 @@ from bnlib.views import (
     check_divisible,
     check_finite,
     check_gradient,
+    check_groups,
     check_input,
     check_last_axes,
     check_num_groups,
@@ -115,7 +116,7 @@ def batch_norm(
     axes = row_order(x)
     rows = channels_view(x, axes)
     mean, var, centred = statistics(rows)
-    check_divisible("channel", x, rows, mean, var, eps)
+    check_divisible(x, mean, var, eps)
     inv_std = 1 / np.sqrt(var + eps)
     scale = gamma * inv_std
     y = centred * scale
@@ -289,7 +290,7 @@ def instance_norm(
 def _normalize(x, groups, gamma, beta, eps, view):
     """y and the cache: what layer, group and instance norm share."""
     mean, var, centred = statistics(groups)
-    check_divisible("group", x, groups, mean, var, eps)
+    check_groups(x, groups, mean, var, eps)
     inv_std = 1 / np.sqrt(var + eps)
     xhat = centred * inv_std
     y = xhat.reshape(view) * gamma.reshape(-1, 1) + beta.reshape(-1, 1)
@@ -340,7 +341,7 @@ def rms_norm(
     eps, gamma = check_last_axes(x, np.finfo(x.dtype).eps if eps is None else eps, gamma=gamma)
     groups = x.reshape(-1, gamma.size)
     mean_square = row_dot(groups, groups) / gamma.size
-    check_divisible("group", x, groups, None, mean_square, eps)
+    check_groups(x, groups, None, mean_square, eps)
     inv_rms = 1 / np.sqrt(mean_square + eps)
     xhat = groups * inv_rms
     y = xhat * gamma.ravel()

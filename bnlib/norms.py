@@ -44,11 +44,14 @@ TORCH_NAMES = {"gamma": "weight", "beta": "bias"}
 
 def _array(name, doc):
     """A property: the array of that name, or None. Assigning writes into the array."""
-    return property(
-        lambda self: self.params.get(name, self.buffers.get(name, self._fixed.get(name))),
-        lambda self, value: self._write(name, value),
-        doc=doc,
-    )
+
+    def held(self):
+        for arrays in (self.params, self.buffers, self._fixed):
+            if name in arrays:
+                return arrays[name]
+        return None
+
+    return property(held, lambda self, value: self._write(name, value), doc=doc)
 
 
 class Normalization(Layer):

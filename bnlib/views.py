@@ -216,32 +216,42 @@ def check_real(what: str, value: float, least: float = 0.0, most: float = np.inf
     return value
 
 
-ONE_VALUE = {
-    "channel": (
-        "BatchNorm in training mode needs more than one value per channel, got x of shape {}: the "
-        "variance of one value is 0. Use .eval() for single examples, or a larger batch"
-    ),
-    "group": (
-        "expected more than one value in each group, got groups of one in x of shape {}: normalised"
-        " by itself, a value loses its size. Layer norm needs features, instance norm positions "
-        "(N, C, H, W), group norm fewer groups than channels or positions"
-    ),
-}
+def check_divisible(x: np.ndarray, mean: np.ndarray, var: np.ndarray, eps: float) -> None:
+    """Raise ValueError where the standard deviation cannot be divided by.
 
-
-def check_divisible(
-    row: str, x: np.ndarray, rows: np.ndarray, mean: np.ndarray | None, var: np.ndarray, eps: float
-) -> None:
-    """Raise ValueError where the standard deviation of a ``row`` of x cannot be divided by.
-
-    That is where it has one value only, or, at eps 0, where all its values are equal but for
-    rounding. Without a mean (None), ``var`` is the mean square, and it may be constant but not 0.
+    That is where a channel of ``x`` has one value only, or, at eps 0, where all of its values are
+    equal but for rounding. ``mean`` and ``var`` are its statistics, columns.
     """
-    if rows.shape[1] == 1:
-        raise ValueError(ONE_VALUE[row].format(x.shape))
+    if x.size == x.shape[1]:
+        raise ValueError(
+            "BatchNorm in training mode needs more than one value per channel, got x of shape "
+            f"{x.shape}: the variance of one value is 0. Use .eval() for single examples, or a "
+            "larger batch"
+        )
+    if eps < np.finfo(var.dtype).tiny:
+        _check_spread("channel", channels_view(x), mean, var)
+
+
+def check_groups(
+    x: np.ndarray, groups: np.ndarray, mean: np.ndarray | None, var: np.ndarray, eps: float
+) -> None:
+    """Like `check_divisible`, for the rows of ``groups``, which are those of ``x`` regrouped.
+
+    Without a mean (None), ``var`` is the mean square, and a group may be constant but not 0.
+    """
+    if groups.shape[1] == 1:
+        raise ValueError(
+            f"expected more than one value in each group, got groups of one in x of shape {x.shape}"
+            ": normalised by itself, a value loses its size. Layer norm needs features, instance "
+            "norm positions (N, C, H, W), group norm fewer groups than channels or positions"
+        )
+    if eps < np.finfo(var.dtype).tiny:
+        _check_spread("group", groups, mean, var)
+
+
+def _check_spread(row, rows, mean, var):
+    """Raise ValueError if all values of a row are equal (or 0, if mean is None)."""
     limits = np.finfo(var.dtype)
-    if eps >= limits.tiny:
-        return
     flat = var < limits.tiny
     if mean is not None:
         flat |= var < (4 * limits.eps * mean) ** 2
