@@ -112,7 +112,7 @@ def test_state_crosses_to_another_layer(name):
     with pytest.raises(KeyError, match="and does not know"):
         layer.load_state_dict(state | {"extra": 1})
     if state:
-        with pytest.raises(ValueError, match=f"of shape .*, got .*{name[:4]}|expected .* of shape"):
+        with pytest.raises(ValueError, match=r"expected .* of shape .*, got \(2, 9\)"):
             layer.load_state_dict(state | {list(state)[-1]: np.ones((2, 9))})
         with pytest.raises(KeyError, match="missing"):
             layer.load_state_dict({})

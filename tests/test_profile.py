@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from cases import snapshot
 
 from bnlib import mlp
 from bnlib.losses import softmax_cross_entropy
@@ -38,10 +39,10 @@ def test_looking_changes_neither_parameters_nor_statistics_nor_mode(batch, train
     net = mlp([7, 5, 4, 3], norm="batch")
     if not training:
         net.eval()
-    before = net.state_dict()
-    signal_profile(net, *batch)
-    after = net.state_dict()
-    assert all(np.array_equal(before[k], after[k]) for k in before)
+    before = snapshot(net)
+    found = signal_profile(net, *batch)
+    assert snapshot(net) == before
+    assert np.array_equal(found.std, signal_profile(mlp([7, 5, 4, 3], "batch"), *batch).std)
     assert net.training is training and all(a.training is training for a in net.layers)
 
 
