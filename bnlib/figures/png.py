@@ -1,12 +1,9 @@
-"""Small pictures: pixels -> PNG with a palette; frames -> animated GIF."""
+"""Small pictures: pixels -> PNG with a palette."""
 
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
@@ -32,29 +29,6 @@ def encode_png(rgba: np.ndarray, palette: str = "suite") -> bytes:
     out = io.BytesIO()
     image.save(out, "png", compress_level=4)
     return out.getvalue()
-
-
-def encode_gif(pngs: Sequence[bytes], seconds: float = 0.15, last: float = 2.0) -> bytes:
-    """The pictures as a GIF that repeats; each stands for ``seconds``, the last for ``last``."""
-    from PIL import Image
-
-    images = [Image.open(io.BytesIO(png)) for png in pngs]
-    durations = [round(1000 * seconds)] * (len(images) - 1) + [round(1000 * last)]
-    out = io.BytesIO()
-    images[0].save(out, "gif", save_all=True, append_images=images[1:], duration=durations, loop=0)
-    return out.getvalue()
-
-
-def write_whole(path: str | Path, content: bytes) -> Path:
-    """Write a file that is, at every moment, the old one or the new one."""
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return path
 
 
 @lru_cache(maxsize=1)
