@@ -1,12 +1,14 @@
-"""Arrays in a file that is whole at every moment: the old ones or the new ones."""
+"""Files that are whole at every moment: the old one or the new one."""
 
 from __future__ import annotations
 
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -29,16 +31,23 @@ def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> Path:
     for name, array in arrays.items():
         if np.asarray(array).dtype.hasobject:
             raise ValueError(f"expected arrays of numbers or text to save, got objects in {name!r}")
+    with whole_file(path) as file:
+        np.savez_compressed(file, **arrays)
+    return path
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to; ``path`` is, at every moment, the old file or the new one."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(unfinished, "wb") as file:
-            np.savez_compressed(file, **arrays)
+            yield file
             file.flush()
             os.fsync(file.fileno())  # on the disk, before it takes the old one's name
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
-    return path
 
 
 def load_arrays(path: str | Path, what: str) -> dict[str, np.ndarray]:

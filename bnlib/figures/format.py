@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -24,6 +26,12 @@ def number(value: float, smallest: float = 0.005) -> str:
 def setting(value: float) -> str:
     """A number that somebody chose, as it was chosen: 0.1, 3, 64, 1e-5."""
     return _plain_exponent(f"{value:.0e}" if 0 < abs(value) < 1e-3 else f"{value:g}")
+
+
+def at_least(share: float, bounds: Sequence[float] = (0.2, 0.5, 0.8)) -> str:
+    """What holds of a measured accuracy on every processor: the largest bound that it passes."""
+    passed = [bound for bound in bounds if share >= bound]
+    return f"at least {100 * passed[-1]:.0f} %" if passed else f"below {100 * bounds[0]:.0f} %"
 
 
 def _plain_exponent(text: str) -> str:

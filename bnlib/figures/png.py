@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
@@ -43,18 +41,6 @@ def encode_gif(pngs: Sequence[bytes], seconds: float = 0.15, last: float = 2.0) 
     out = io.BytesIO()
     images[0].save(out, "gif", save_all=True, append_images=images[1:], duration=durations, loop=0)
     return out.getvalue()
-
-
-def write_whole(path: str | Path, content: bytes) -> Path:
-    """Write a file that is, at every moment, the old one or the new one."""
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return path
 
 
 @lru_cache(maxsize=1)

@@ -11,53 +11,42 @@ from bnlib.figures.format import setting
 
 
 def slider(
-    label: str,
-    value: float,
-    low: float,
-    high: float,
-    step: float | None = None,
-    width: int = 280,
-    **kwargs,
+    label: str, value: float, low: float, high: float, step: float | None = None, width: int = 280
 ) -> widgets.Widget:
     """A slider with its name and value in visible text; whole numbers give an IntSlider."""
     whole = all(isinstance(v, int | np.integer) for v in (value, low, high, step or 1))
     make = widgets.IntSlider if whole else widgets.FloatSlider
     step = step or (1 if whole else (high - low) / 50)
-    return make(value, min=low, max=high, step=step, description=label, **_look(width), **kwargs)
+    return make(value, min=low, max=high, step=step, description=label, **_look(width))
 
 
-def choices(label: str, options: Iterable, value, width: int = 280, **kwargs) -> widgets.Widget:
+def choices(label: str, options: Iterable, value, width: int = 280) -> widgets.SelectionSlider:
     """A slider over a list of values, to be dragged through; options as in `menu`."""
-    return _select(widgets.SelectionSlider, label, options, value, width, kwargs)
+    return widgets.SelectionSlider(**_select(label, options, value, width))
 
 
-def menu(label: str, options: Iterable, value, width: int = 210, **kwargs) -> widgets.Dropdown:
+def menu(label: str, options: Iterable, value, width: int = 210) -> widgets.Dropdown:
     """A drop-down menu with its name in visible text; numbers are written as `setting` does.
 
     options : values, or pairs (text, value), or a dict text -> value. A number that is not among
     plain options is put in its place.
     """
-    return _select(widgets.Dropdown, label, options, value, width, kwargs)
+    return widgets.Dropdown(**_select(label, options, value, width))
 
 
-def checkbox(label: str, value: bool = False, width: int = 200, **kwargs) -> widgets.Checkbox:
+def checkbox(label: str, value: bool = False, width: int = 200) -> widgets.Checkbox:
     """A check box with its name in visible text."""
-    return widgets.Checkbox(
-        value=value,
-        description=label,
-        indent=False,
-        layout=widgets.Layout(width=f"{width}px"),
-        **kwargs,
-    )
+    layout = widgets.Layout(width=f"{width}px")
+    return widgets.Checkbox(value=value, description=label, indent=False, layout=layout)
 
 
-def _select(make, label, options, value, width, kwargs):
+def _select(label: str, options: Iterable, value, width: int) -> dict:
     options = list(options.items()) if isinstance(options, dict) else list(options)
     if not any(isinstance(option, tuple) for option in options):
         if value not in options:
             options = sorted([*options, value])
         options = [(o if isinstance(o, str) else setting(o), o) for o in options]
-    return make(options=options, value=value, description=label, **_look(width), **kwargs)
+    return {"options": options, "value": value, "description": label, **_look(width)}
 
 
 def _look(width: int) -> dict:

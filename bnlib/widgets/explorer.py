@@ -29,8 +29,6 @@ PLACES = {"before activation": "before", "after activation": "after"}
 class DistributionExplorer(DistributionFilm):
     """Networks, identical but for their norm, trained on the same batches; the film of all.
 
-    By default two: without BN and with it.
-
     The constructor trains at once, so the cell shows a finished film. A changed setting starts a
     new run from the same initial weights; so does "Train" after the last step. While it runs the
     film grows, and can be scrubbed. "Pause" stops, "Step" makes the steps of one frame, "Reset"
@@ -54,7 +52,7 @@ class DistributionExplorer(DistributionFilm):
     Trap: a run is short and is one seed. It shows *what happens*; how much BN helps, with tuned
     settings and several seeds, is measured in the notebooks.
 
-    `step(n)` makes n steps at once without the event loop; `recordings` holds what was recorded.
+    `step(frames)` trains at once, without the event loop; `recordings` holds what was recorded.
     For a run that is finished: `DistributionExplorer.from_recordings`.
     """
 
@@ -90,7 +88,7 @@ class DistributionExplorer(DistributionFilm):
                 f"norms expected 1 to 3 of {tuple(NORMS)} under names, such as "
                 f'{{"with BN": "batch", "LN": "layer"}}, got {norms!r:.80}'
             )
-        choices = {
+        self.settings = {
             "learning_rate": menu("learning rate", RATES, learning_rate, 200),
             "init_scale": menu("initial scale", SCALES, init_scale, 190),
             "batch_size": menu("batch size", BATCHES, batch_size, 180),
@@ -98,29 +96,29 @@ class DistributionExplorer(DistributionFilm):
             "activation": menu("activation", list(ACTIVATIONS), activation, 190),
             "placement": menu("BN", PLACES, placement, 200),
         }
-        self.settings = choices
         shown = list(self.settings) if controls is None else list(controls)
         if unknown := set(shown) - set(self.settings):
             raise ValueError(f"controls expected some of {list(self.settings)}, got {unknown}")
-        self._make_buttons()
-        self._run: object | None = None  # the live run; a new one takes its place
-        self._shell, self._cell = _this_cell()
+        self.buttons = {
+            "Train": self._button("Train", 66, self.train, "Train both networks, live"),
+            "Pause": self._button("Pause", 70, self.pause, "Stop training; Train goes on"),
+            "Step": self._button("Step", 60, self.step, f"Train for {self.every} steps"),
+            "Reset": self._button("Reset", 68, self.reset, "Back to the untrained networks"),
+        }
+        self.status = widgets.HTML(layout=widgets.Layout(margin="0 0 0 12px"))
+        self.running = False  # whether `task` is training
         self.task: asyncio.Task | None = None
         self._new_networks()
         if train:
-            self._advance(steps)
+            self._advance(frames - 1)
         super().__init__(
             self.recordings,
             steps=range(0, steps + 1, self.every),
             controls=self.settings,
             view=view,
-            ready=self.step_count // self.every + 1,
-            start=-1 if train else 0,
+            ready=frames if train else 1,
         )
-        self.control_box.children = [
-            *(self.controls[name] for name in [*shown, "view"]),
-            self.status,
-        ]
+        self.control_box.children = [self.controls[n] for n in [*shown, "view"]] + [self.status]
         self._show_state()
 
     @staticmethod
@@ -129,13 +127,8 @@ class DistributionExplorer(DistributionFilm):
         return DistributionFilm(recordings, frames)
 
     @property
-    def running(self) -> bool:
-        """Whether a live run is under way."""
-        return self._run is not None
-
-    @property
     def finished(self) -> bool:
-        return self.step_count >= self.total_steps
+        return self.step_count == self.total_steps
 
     def train(self) -> None:
         """Train to the end, live; from the start if the run is finished.
@@ -149,91 +142,69 @@ class DistributionExplorer(DistributionFilm):
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            self.step(self.total_steps - self.step_count)
+            self.step(len(self.labels))
             return
-        self._run = object()
-        self.task = loop.create_task(self._train_live(self._run))
+        self.running, self.task = True, loop.create_task(self._train_live())
         self._show_state()
 
     def close(self) -> None:
         """Take the widget away; its run ends."""
-        self._run = None
+        self.running = False
         super().close()
 
     def pause(self) -> None:
         """Stop the live run after the frame under way; `train` goes on from there."""
-        self._run = None
+        self.running = False
         self._show_state()
 
-    def step(self, steps: int | None = None) -> None:
-        """Make `steps` training steps now (default: up to the next frame) and show them."""
-        self._run = None
-        follow = self.frame >= self.ready - 1
-        before = self.ready
-        self._advance(self.every - self.step_count % self.every if steps is None else steps)
-        self.ready = self.step_count // self.every + 1
-        # The last step draws the earlier frames again: their curves now show what came after.
-        for index in range(0 if self.finished else before, self.ready):
-            self.draw_frame(index)
-        if follow:
-            self.frame = self.ready - 1
+    def step(self, frames: int = 1) -> None:
+        """Train for so many frames now, or to the end, and show them."""
+        self.running = False
+        self._train(frames)
         self._show_state()
 
     def reset(self) -> None:
         """Back to the untrained networks, with the present settings."""
-        self._run = None
-        layers = self._layers()
+        self.running = False
+        rows = self.rows()
         self._new_networks()
         self.ready = 1
-        if self._layers() == layers:
+        if self.rows() == rows:
             self.redraw()
         else:
             self.rebuild()
         self._show_state()
 
-    async def _train_live(self, run: object) -> None:
+    async def _train_live(self) -> None:
         """One frame at a time; between two, the kernel handles messages. Ends when replaced."""
-
-        def stop_if_replaced(info) -> None:  # the cell runs again, and makes another widget
-            if info.cell_id == self._cell:
-                self.pause()
-
-        if self._cell is not None:
-            self._shell.events.register("pre_run_cell", stop_if_replaced)
+        me = asyncio.current_task()
         try:
-            while self._live_frame(run):
-                await asyncio.sleep(0.002)
-            for index in range(self.ready):  # as in step(): curves with what came after
-                with self.lock:
-                    if self._run is not run:
+            while True:
+                # JupyterLab handles a widget's messages in another thread than cells.
+                with self.lock, one_blas_thread():
+                    if not self.running or self.task is not me:
                         return
-                    self.draw_frame(index)
+                    self._train(1)
+                    self.running = not self.finished
+                    self._show_state()
                 await asyncio.sleep(0.002)
         except Exception as error:
-            if self._run is run:
+            if self.task is me:
+                self.running = False
+                self._show_state()
                 self.show_error(error)
             raise
-        finally:
-            if self._cell is not None:
-                self._shell.events.unregister("pre_run_cell", stop_if_replaced)
-            with self.lock:
-                if self._run is run:
-                    self._run = None
-                    self._show_state()
 
-    def _live_frame(self, run: object) -> bool:
-        """Train up to the next frame and draw it; False if there is nothing more to do."""
-        with (
-            self.lock,
-            one_blas_thread(),
-        ):  # JupyterLab handles a widget's messages in another thread than cells
-            if self._run is not run or self.finished:
-                return False
-            follow = self.frame >= self.ready - 1
-            self._advance(self.every - self.step_count % self.every)
-            self.show_frame(self.step_count // self.every, follow)
-            self._show_state()
-            return True
+    def _train(self, frames: int) -> None:
+        follow, before = self.frame == self.ready - 1, self.ready
+        self._advance(frames)
+        self.ready = self.step_count // self.every + 1
+        for index in range(before, self.ready):
+            self.draw_frame(index)
+        if follow:
+            self.frame = self.ready - 1
+        for index in range(before if self.finished else 0):  # curves with what came after
+            self.draw_frame(index)
 
     def _on_control(self, change) -> None:
         if change.owner is self.controls["view"]:  # the same run, seen differently
@@ -267,10 +238,9 @@ class DistributionExplorer(DistributionFilm):
             )
         self._advance(0)
 
-    def _advance(self, steps: int) -> None:
-        if steps < 0:
-            raise ValueError(f"expected a number of steps of at least 0, got {steps}")
-        steps = min(steps, self.total_steps - self.step_count)
+    def _advance(self, frames: int) -> None:
+        """Train for so many frames, or to the end; nothing is drawn."""
+        steps = min(frames * self.every, self.total_steps - self.step_count)
         for trainer in self.trainers.values():
             trainer.advance(steps)
         self.step_count += steps
@@ -279,29 +249,16 @@ class DistributionExplorer(DistributionFilm):
             for name, trainer in self.trainers.items()
         }
 
-    def _layers(self) -> tuple[str, ...]:
-        return next(iter(self.recordings.values())).layer_names
-
-    def _make_buttons(self) -> None:
-        def button(name: str, width: int, action, tooltip: str) -> widgets.Button:
-            layout = widgets.Layout(width=f"{width}px")
-            made = widgets.Button(description=name, tooltip=tooltip, layout=layout)
-            made.on_click(self.guard(lambda _: action()))
-            return made
-
-        self.buttons = {
-            "Train": button("Train", 66, self.train, "Train both networks, live"),
-            "Pause": button("Pause", 70, self.pause, "Stop training; Train goes on"),
-            "Step": button("Step", 60, self.step, f"Train for {self.every} steps"),
-            "Reset": button("Reset", 68, self.reset, "Back to the untrained networks"),
-        }
-        self.status = widgets.HTML(layout=widgets.Layout(margin="0 0 0 12px"))
+    def _button(self, name: str, width: int, action, tooltip: str) -> widgets.Button:
+        layout = widgets.Layout(width=f"{width}px")
+        button = widgets.Button(description=name, tooltip=tooltip, layout=layout)
+        button.on_click(self.guard(lambda _: action()))
+        return button
 
     def _children(self) -> list[widgets.Widget]:
-        controls, stack, player, error = super()._children()
         self.slider.layout.width = "390px"
-        player.children = [*self.buttons.values(), *player.children]
-        return [controls, stack, player, error]
+        self.player.children = [*self.buttons.values(), *self.player.children]
+        return super()._children()
 
     def _show_state(self) -> None:
         """Buttons that would do nothing are grey; a line of text says what is going on."""
@@ -320,12 +277,3 @@ class DistributionExplorer(DistributionFilm):
         if self.finished:
             return super().summary()
         return f"{type(self).__name__}, {self.step_count:,} of {self.total_steps:,} training steps."
-
-
-def _this_cell() -> tuple[object, str | None]:
-    """The shell, and the id of the notebook cell that is being run; None outside a notebook."""
-    from IPython import get_ipython
-
-    shell = get_ipython()
-    parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
-    return shell, parent.get("metadata", {}).get("cellId")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import ipywidgets as widgets
 
-from bnlib.figures.png import encode_gif, write_whole
+from bnlib.figures.png import encode_gif
 from bnlib.widgets.live import LiveFigure
 from bnlib.widgets.picture import CAPTION_HEIGHT, picture_html
 
@@ -41,10 +41,9 @@ class Film(LiveFigure):
     >>> film.sentence
     'Step 10: loss 0.50.'
 
-    labels: one a frame, shown beside the slider. start: the frame shown first (default: the last).
-    ready: how many frames can be drawn now (default: all). A film of a run that is still under way
-    has fewer; `show_frame(i)` draws one and goes there, the others show that they are yet to come.
-    interval: milliseconds a frame when playing.
+    labels: one a frame, shown beside the slider. ready: how many frames can be drawn now (default:
+    all); the last of them is shown first. A film of a run that is still under way has fewer:
+    `show_frame(i)` draws the next one, the others show that they are yet to come.
 
     A changed control draws every frame again, the visible one first.
     """
@@ -53,11 +52,8 @@ class Film(LiveFigure):
         self,
         labels: Sequence[str],
         controls: Mapping[str, widgets.Widget] | None = None,
-        size: tuple[int, int] | None = None,
         *,
-        start: int = -1,
         ready: int | None = None,
-        interval: int = 150,
     ) -> None:
         labels = list(labels)
         if len(labels) < 2:
@@ -72,23 +68,20 @@ class Film(LiveFigure):
             )
         self.labels = labels
         self.ready = len(labels) if ready is None else ready
-        self.size = tuple(size or self.size)
         self._frames: list[tuple[bytes, str] | None] = [None] * len(labels)
-        start = range(len(labels))[start]
-        page, style = self._picture_layout(), widgets.HTML().style
-        self._pages = [widgets.HTML(layout=page, style=style) for _ in labels]
-        self.stack = widgets.Stack(self._pages, selected_index=start, layout=self._picture_layout())
+        start = self.ready - 1
+        layout, style = self._picture_layout(), widgets.HTML().style
+        self._pages = [widgets.HTML(layout=layout, style=style) for _ in labels]
+        self.stack = widgets.Stack(self._pages, selected_index=start, layout=layout)
         self.slider = widgets.SelectionSlider(
             options=labels,
             index=start,
-            readout=True,
-            continuous_update=True,
             description="time",
             layout=widgets.Layout(width="560px", max_width="70%", margin="2px 0 2px 14px"),
             style={"description_width": "initial"},
         )
         self.play = widgets.Play(
-            min=0, max=len(labels) - 1, value=start, interval=interval, show_repeat=False
+            min=0, max=len(labels) - 1, value=start, interval=150, show_repeat=False
         )
         self.player = widgets.HBox(
             [self.play, self.slider], layout=widgets.Layout(align_items="center", max_width="100%")
@@ -99,7 +92,7 @@ class Film(LiveFigure):
             widgets.jslink((self.slider, "index"), (self.stack, "selected_index")),
         )
         self.slider.observe(self._on_frame, "index")
-        super().__init__(controls, size)
+        super().__init__(controls)
 
     @property
     def frame(self) -> int:
@@ -132,18 +125,16 @@ class Film(LiveFigure):
         if index == self.frame:
             self._on_frame()
 
-    def show_frame(self, index: int, follow: bool = True) -> None:
-        """Draw frame `index` as the newest one that is ready; go there if `follow`."""
+    def show_frame(self, index: int) -> None:
+        """Draw frame `index` as the newest one that is ready, and go there."""
         self.ready = max(self.ready, index + 1)
         self.draw_frame(index)
-        if follow:
-            self.frame = index
+        self.frame = index
 
     def save(self, path: str | Path) -> Path:
         """Write "….gif", all frames that are ready as a moving picture, or "….png", this frame."""
-        if Path(path).suffix != ".gif":
-            return super().save(path)
-        return write_whole(path, encode_gif([f[0] for f in self._frames if f]))
+        pngs = [frame[0] for frame in self._frames if frame]
+        return self._save(path, {".gif": lambda: encode_gif(pngs), ".png": lambda: self.png})
 
     @property
     def frame_bytes(self) -> list[int]:

@@ -11,7 +11,6 @@ space, for N = 3 (notebook 05).
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.gridspec import GridSpec
 
 from bnlib.figures.format import number, setting
 from bnlib.figures.style import COLORS, INK, look
@@ -22,6 +21,9 @@ SEED = 24  # no outlier among the first eight values
 SIZES = [2, 3, 4, 6, 8, 16, 32]
 SCALES = [("x 0.01", 0.01), ("x 0.1", 0.1), ("x 1", 1.0), ("x 10", 10.0)]
 EPS = [0.0, 1e-5, 1e-3, 0.1, 1.0, 10.0]
+NUMBERS = 8  # larger matrices have no room for a number in each cell
+DIRECTIONS = ["a general dy", "all equal", "along x̂", "at right angles to both"]
+SUM_0 = np.array([1.0, -1.0, 0.0]) / np.sqrt(2)
 
 
 def bn_jacobian(x: np.ndarray, eps: float) -> tuple[float, np.ndarray, float]:
@@ -62,16 +64,15 @@ class JacobianExplorer(LiveFigure):
 
     size = (880, 390)
     palette = "adaptive"
-    numbers_up_to = 8  # larger matrices have no room for a number in each cell
 
-    def __init__(self, N: int = 6, first: float = 1.0, eps: float = 1e-5, seed: int = SEED) -> None:
-        self.values_of_batch = np.random.default_rng(seed).standard_normal(max(SIZES))
+    def __init__(self) -> None:
+        self.values_of_batch = np.random.default_rng(SEED).standard_normal(max(SIZES))
         super().__init__(
             {
-                "N": menu("batch size N", SIZES, N, width=180),
-                "first": slider("example 1", first, -6.0, 6.0, 0.25, width=290),
+                "N": menu("batch size N", SIZES, 6, width=180),
+                "first": slider("example 1", 1.0, -6.0, 6.0, 0.25, width=290),
                 "scale": menu("all x", SCALES, 1.0, width=150),
-                "eps": menu("eps", EPS, eps, width=130),
+                "eps": menu("eps", EPS, 1e-5, width=130),
             }
         )
 
@@ -80,8 +81,7 @@ class JacobianExplorer(LiveFigure):
         return scale * np.r_[first, self.values_of_batch[1:N]]
 
     def build(self, fig):
-        grid = GridSpec(1, 3, fig, width_ratios=(1, 2, 1.15))
-        left, middle, right = (fig.add_subplot(cell) for cell in grid)
+        left, middle, right = fig.subplots(1, 3, width_ratios=(1, 2, 1.15))
 
         left.set(xlim=(-6.5, 6.5), ylim=(1, 0), yticks=[], title="the batch", xlabel="x / scale")
         left.axvline(0, color=COLORS["data"], lw=1)
@@ -94,8 +94,7 @@ class JacobianExplorer(LiveFigure):
         )
         middle.set(xticks=[], yticks=[], title="P = Jacobian × √(σ² + ε)")
         middle.set(xlabel="nudged input $x_i$", ylabel="output $y_j$")
-        n = self.numbers_up_to
-        self.numbers = [middle.text(0, 0, "", ha="center", va="center") for _ in range(n * n)]
+        self.numbers = [middle.text(0, 0, "", ha="center", va="center") for _ in range(NUMBERS**2)]
         fig.colorbar(self.heat, ax=middle, shrink=0.85, ticks=[-1, 0, 1])
 
         names = ("along 1", "along x̂", "all others")
@@ -113,21 +112,18 @@ class JacobianExplorer(LiveFigure):
         rows = (np.arange(N) + 0.5) / N
         self.points.set_data(x[1:] / scale, rows[1:])
         self.moved.set_data(x[:1] / scale, rows[:1])
-        self.name.set(
-            x=first - np.copysign(0.8, first),
-            y=max(rows[0], 0.045),  # in a large batch the first row is close under the title
-            ha="right" if first > 0 else "left",
-        )
+        beside = first - np.copysign(0.8, first)
+        self.name.set(x=beside, ha="right" if first > 0 else "left")
+        self.name.set_y(max(rows[0], 0.045))  # in a large batch the first row is under the title
         self.heat.set_data(P)
         for k, text in enumerate(self.numbers):
             i, j = divmod(k, N)
-            text.set_visible(N <= self.numbers_up_to and i < N)
+            text.set_visible(N <= NUMBERS and i < N)
             if text.get_visible():
                 text.set(position=(rows[j], rows[i]), text=_in_cell(P[i, j]))
                 text.set_color("white" if abs(P[i, j]) > 0.6 else "black")
-        passes = [0.0, share, 1.0 if N > 2 else 0.0]
         labels = ["0", _share(share), f"1  (N − 2 = {N - 2})" if N > 2 else "there are none"]
-        for bar, text, value, label in zip(self.bars, self.shares, passes, labels, strict=True):
+        for bar, text, value, label in zip(self.bars, self.shares, (0, share, N > 2), labels):
             bar.set_width(value)
             inside = value > 0.5
             text.set(x=0.04 if inside else value + 0.04, text=label)
@@ -149,53 +145,48 @@ class ProjectionExplorer(LiveFigure):
     """
 
     size = (880, 410)
-    directions = ("a general dy", "all equal", "along x̂", "at right angles to both")
 
-    def __init__(self, third: float = 2.0, eps: float = 0.0) -> None:
+    def __init__(self) -> None:
         super().__init__(
             {
-                "third": slider("x3", third, -6.0, 6.0, 0.25, width=210),
-                "eps": menu("eps", EPS, eps, width=120),
-                "dy": menu("dy", [(d, d) for d in self.directions], self.directions[0], width=210),
+                "third": slider("x3", 2.0, -6.0, 6.0, 0.25, width=210),
+                "eps": menu("eps", EPS, 0.0, width=120),
+                "dy": menu("dy", DIRECTIONS, DIRECTIONS[0], width=210),
                 "turn": slider("turn the view", 30, -180, 180, 5, width=240),
             }
         )
 
     def build(self, fig):
-        grid = GridSpec(1, 2, fig, width_ratios=(1.9, 1))
-        space, parts = (fig.add_subplot(cell) for cell in grid)
+        space, parts = fig.subplots(1, 2, width_ratios=(1.9, 1))
         space.set(xlim=(-3.2, 3.2), ylim=(-1.5, 2.4), aspect="equal")
         space.set_axis_off()
-        gray, with_bn, without = COLORS["data"], look("with BN"), look("without BN")
-        (self.disc,) = space.fill([0], [0], color=gray, alpha=0.15, lw=0)
-        (self.circle,) = space.plot([], [], color=gray, lw=1, ls=":")
+        grey, with_bn, without = COLORS["data"], look("with BN"), look("without BN")
+        (self.disc,) = space.fill([0], [0], color=grey, alpha=0.15, lw=0)
+        (self.circle,) = space.plot([], [], color=grey, lw=1, ls=":")
         (self.left,) = space.plot([], [], color=COLORS["theory"], lw=1.2, ls="--")
-        (self.drop,) = space.plot([], [], color=gray, lw=1.5, ls=":")
-        arrows = {
-            "1": dict(color=gray, lw=2),
-            "x̂": dict(color=gray, lw=2),
-            "dy": dict(color=without["color"], lw=2.5, linestyle="--"),
-            "P dy": dict(color=with_bn["color"], lw=3.5),
-        }
+        (self.drop,) = space.plot([], [], color=grey, lw=1.5, ls=":")
+        direction = {"color": grey, "lw": 2}
         self.arrows, self.labels = {}, {}
-        inks = {"dy": INK["without BN"], "P dy": INK["with BN"]}
-        for name, style in arrows.items():
-            (shaft,) = space.plot([], [], **style)
-            (tip,) = space.plot([], [], "o", color=style["color"], ms=6)
+        for name, kind, ink in (
+            ("1", direction, "0.35"),
+            ("x̂", direction, "0.35"),
+            ("dy", without | {"lw": 2.5}, INK["without BN"]),
+            ("P dy", with_bn | {"lw": 3.5}, INK["with BN"]),
+        ):
+            shaft = space.plot([], [], **kind)[0]
+            tip = space.plot([], [], "o", color=kind["color"], ms=6)[0]
             self.arrows[name] = (shaft, tip)
-            ink = inks.get(name, "0.35")
-            self.labels[name] = space.text(0, 0, name, color=ink, ha="center", va="center")
-            self.labels[name].set_in_layout(False)  # it moves: the axes should not
-            self.labels[name].set_bbox({"fc": "white", "alpha": 0.7, "lw": 0, "pad": 1})
+            label = space.text(0, 0, name, color=ink, ha="center", va="center")
+            label.set_in_layout(False)  # it moves: the axes should not
+            label.set_bbox({"fc": "white", "alpha": 0.7, "lw": 0, "pad": 1})
+            self.labels[name] = label
         self.labels["P dy"].set_weight("bold")
 
         place = np.arange(3)
-        names = ("along 1", "along x̂", "the rest")
         parts.set(ylim=(-0.1, 2.4), title="lengths of the parts", ylabel="length")
-        parts.set_xticks(place, names)
-        self.before = parts.bar(
-            place - 0.2, [1] * 3, 0.36, color="white", edgecolor=without["color"], hatch="//"
-        )
+        parts.set_xticks(place, ("along 1", "along x̂", "the rest"))
+        hatched = {"color": "white", "edgecolor": without["color"], "hatch": "//"}
+        self.before = parts.bar(place - 0.2, [1] * 3, 0.36, **hatched)
         self.after = parts.bar(place + 0.2, [1] * 3, 0.36, color=with_bn["color"])
         parts.legend(
             [self.before, self.after], ["of dy", "of P dy"], frameon=False, loc="upper right"
@@ -212,18 +203,12 @@ class ProjectionExplorer(LiveFigure):
         one = np.ones(3) / np.sqrt(3)
         along = (x - x.mean()) / np.linalg.norm(x - x.mean())
         rest = np.cross(one, along)  # the only direction left
-        vectors = {
-            "a general dy": np.array([1.7, 0.9, -0.5]),
-            "all equal": np.full(3, 1.2),
-            "along x̂": 2.2 * along,
-            "at right angles to both": 1.6 * rest,
-        }
-        given = vectors[dy]
+        choices = [np.array([1.7, 0.9, -0.5]), np.full(3, 1.2), 2.2 * along, 1.6 * rest]
+        given = choices[DIRECTIONS.index(dy)]
         passed = P @ given
         see = self.camera(turn)
         ring = np.linspace(0, 2 * np.pi, 73)
-        sum_zero = np.array([1.0, -1.0, 0.0]) / np.sqrt(2)
-        ring = np.outer(np.cos(ring), sum_zero) + np.outer(np.sin(ring), np.cross(one, sum_zero))
+        ring = np.outer(np.cos(ring), SUM_0) + np.outer(np.sin(ring), np.cross(one, SUM_0))
         self.disc.set_xy(see(2.3 * ring))
         self.circle.set_data(*see(np.sqrt(3) * ring).T)
         self.left.set_data(*see(np.outer([-2.3, 2.3], rest)).T)
@@ -254,8 +239,7 @@ class ProjectionExplorer(LiveFigure):
     def camera(turn: float, lift: float = 22.0):
         """A map from space (..., 3) to the screen (..., 2); the direction 1 is up."""
         up = np.ones(3) / np.sqrt(3)
-        a = np.array([1.0, -1.0, 0.0]) / np.sqrt(2)
-        b = np.cross(up, a)
+        a, b = SUM_0, np.cross(up, SUM_0)
         t, e = np.radians([turn, lift])
         right = np.cos(t) * a + np.sin(t) * b
         back = np.cos(t) * b - np.sin(t) * a

@@ -7,7 +7,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter
 
 from bnlib.data import NUM_CLASSES, Data, load_mnist
 from bnlib.figures.format import number, setting
-from bnlib.figures.marks import EdgeMarks
+from bnlib.figures.marks import EdgeMarks, Progress
 from bnlib.figures.style import COLORS, INK, look
 from bnlib.landscape import DISTANCES, follow
 from bnlib.network import mlp
@@ -39,8 +39,7 @@ class LandscapeFilm(Film):
     data : a `bnlib.data.Data`; default: MNIST pooled to 14x14
     lr : where the menu starts; its values are 0.03, 0.1, 0.3 and this one
     steps, every : length of a run, and how many steps lie between two looks, which are the frames
-    hidden, activation : of both networks; the defaults are those of the claim `landscape`
-    batch_size : of a training step
+    hidden : units in the layers of both networks; the default is that of the claim `landscape`
     sample : images of the batch that is looked at
     seed : of the weights and the batches
 
@@ -59,8 +58,6 @@ class LandscapeFilm(Film):
         steps: int = 300,
         every: int = 10,
         hidden: tuple[int, ...] = (100,) * 5,
-        activation: str = "relu",
-        batch_size: int = 64,
         sample: int = 256,
         seed: int = 0,
     ) -> None:
@@ -73,8 +70,8 @@ class LandscapeFilm(Film):
                 f"`every`, got {steps} steps and every {every}"
             )
         self.data = load_mnist(pool=True) if data is None else data
-        self._net = {"hidden": tuple(hidden), "activation": activation}
-        self._run = {"batch_size": batch_size, "steps": steps, "every": every, "sample": sample}
+        self._sizes = [self.data.num_features, *hidden, NUM_CLASSES]
+        self._run = {"batch_size": 64, "steps": steps, "every": every, "sample": sample}
         self.seed, self._known, self.looks, self._lr = seed, {}, {}, None
         labels = [f"step {step:,}" for step in range(0, steps + 1, every)]
         super().__init__(labels, {"lr": menu("learning rate", RATES, lr, width=180)})
@@ -85,33 +82,23 @@ class LandscapeFilm(Film):
         Trained once for each rate, then remembered.
         """
         if lr not in self._known:
-            sizes = [self.data.num_features, *self._net["hidden"], NUM_CLASSES]
-            self._known[lr] = {
-                name: follow(
-                    mlp(
-                        sizes, norm, self._net["activation"], seed=self.seed, dtype=np.float64
-                    ),
-                    self.data, lr, seed=self.seed, **self._run,
-                )
-                for name, norm in NORMS.items()
-            }  # fmt: skip
+            looks = {}
+            for name, norm in NORMS.items():
+                net = mlp(self._sizes, norm, seed=self.seed, dtype=np.float64)
+                looks[name] = follow(net, self.data, lr, seed=self.seed, **self._run)
+            self._known[lr] = looks
         return self._known[lr]
 
     def build(self, fig):
         fig.set_layout_engine("none")  # fixed places: another rate must not move the axes
         self._panels, self._past, self._now, self._marks, self._text = {}, {}, {}, {}, {}
         for i, name in enumerate(NORMS):
-            ax = fig.add_axes((0.09 + 0.305 * i, 0.16, 0.28, 0.74))
-            ax.set(xlim=DISTANCES[[0, -1]], xticks=[0, 1, 2])
+            self._panels[name] = ax = fig.add_axes((0.09 + 0.305 * i, 0.16, 0.28, 0.74))
+            ax.set(xlim=DISTANCES[[0, -1]], xticks=[0, 1, 2], xlabel="distance, in training steps")
             ax.set_title(name, color=INK[name], weight="bold")
-            ax.set_xlabel("distance, in training steps")
             ax.axhline(0, color="0.8", lw=1, zorder=0)
             ax.axvline(1, color="0.8", lw=1, zorder=0)
-            if i:
-                ax.tick_params(labelleft=False)
-            else:
-                ax.set_ylabel("loss there − loss here")
-            self._panels[name] = ax
+            ax.tick_params(labelleft=not i)
             # One line of all earlier looks, with gaps: one artist, however many there are.
             self._past[name] = ax.plot([], [], color=COLORS[name], lw=0.7)[0]
             self._now[name] = ax.plot([], [], **look(name) | {"lw": 3.5})[0]
@@ -120,28 +107,19 @@ class LandscapeFilm(Film):
                 0.04, 0.97, "", transform=ax.transAxes, va="top", linespacing=1.4, zorder=6,
                 bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 2},
             )  # fmt: skip
-        self._over, self._measured, self._cursors = {}, {}, []
+        self._panels["without BN"].set_ylabel("loss there − loss here")
+        self._measured = {}
         last = self._run["steps"]
         for i, measure in enumerate(MEASURES):
-            ax = fig.add_axes((0.77, 0.6 - 0.44 * i, 0.21, 0.3))
-            ax.set(xlim=(0, last), yscale="log")
-            ax.set_title(measure, pad=4)
+            ax = fig.add_axes((0.77, 0.6 - 0.44 * i, 0.21, 0.3), yscale="log")
             ax.yaxis.set_major_locator(FixedLocator(TICKS))
             ax.yaxis.set_major_formatter("{x:g}")
             ax.yaxis.set_minor_formatter(NullFormatter())
-            ax.set_xticks([0, last], ["0", f"{last:,} steps"] if i else [])
-            ax.xaxis.get_majorticklabels()[-1].set_ha("right")
-            self._over[measure] = ax
-            self._cursors.append(ax.axvline(0, color="black", lw=1.3))
-            for name in NORMS:
-                future = ax.plot([], [], lw=1, **look(name))[0]
-                self._measured[name, measure] = ax.plot([], [], **look(name))[0], future
+            self._measured[measure] = Progress(ax, measure, NORMS, last, f"{last:,} steps" * i)
         self._lr = None
         marks = [mark.artists for mark in self._marks.values()]
-        return [
-            *(self._past.values(), self._now.values(), marks, self._text.values()),
-            *(self._measured.values(), self._cursors),
-        ]
+        measured = [progress.artists for progress in self._measured.values()]
+        return [self._past.values(), self._now.values(), marks, self._text.values(), measured]
 
     def draw(self, frame, lr):
         if lr != self._lr:
@@ -149,13 +127,9 @@ class LandscapeFilm(Film):
             self._fit_axes()
         last = frame == len(self.labels) - 1
         clauses = [self._draw_network(name, frame, last) for name in NORMS]
-        step = frame * self._run["every"]
-        for cursor in self._cursors:
-            cursor.set_xdata([step, step])
         what = "medians of the whole run" if last else "along the gradient"
-        return f"Step {step:,} of {self._run['steps']:,}, rate {setting(lr)}, {what}. " + " ".join(
-            clauses
-        )
+        step = f"Step {frame * self._run['every']:,} of {self._run['steps']:,}"
+        return f"{step}, rate {setting(lr)}, {what}. " + " ".join(clauses)
 
     def _draw_network(self, name: str, frame: int, last: bool) -> str:
         looks, title = self.looks[name], name[:1].upper() + name[1:]
@@ -167,17 +141,15 @@ class LandscapeFilm(Film):
         now = lines[-1] if there else np.full(len(looks.distances), np.nan)
         self._now[name].set_data(looks.distances, now)
         self._marks[name].show(looks.distances, now)
-        for measure, values in self._values(looks).items():
-            past, future = self._measured[name, measure]
-            past.set_data(looks.steps[: frame + 1], values[: frame + 1])
-            future.set_data(looks.steps[frame:], values[frame:])
+        values = self._values(looks)
+        for measure, of_run in values.items():
+            step = frame * self._run["every"]
+            self._measured[measure].show(step, name, np.asarray(looks.steps), of_run)
         if not there:
             self._text[name].set_text(f"diverged at step {looks.diverged_at}")
             return f"{title}: diverged at step {looks.diverged_at}."
-        shown = {}
-        for measure, values in self._values(looks).items():
-            shown[measure] = number(np.median(values) if last else values[frame])
-        says = [f"{measure} {value}" for measure, value in shown.items()]
+        shown = {m: np.median(v) if last else v[frame] for m, v in values.items()}
+        says = [f"{measure} {number(value)}" for measure, value in shown.items()]
         self._text[name].set_text("\n".join(["medians of the run:"] * last + says))
         return f"{title}: {says[0]}, {says[1]} times its length."
 
@@ -195,29 +167,21 @@ class LandscapeFilm(Film):
         margin = 0.1 * (high - low) or 1.0
         for ax in self._panels.values():
             ax.set_ylim(low - margin, high + 4 * margin)  # room for the text
-        for measure, ax in self._over.items():
+        for measure, progress in self._measured.items():
             values = np.concatenate([self._values(looks)[measure] for looks in self.looks.values()])
-            ax.set_ylim(0.8 * values.min(), 1.25 * values.max())
+            progress.cursor.axes.set_ylim(0.8 * values.min(), 1.25 * values.max())
 
     def summary(self) -> str:
         """What holds on every processor: which median is clearly smaller with BN."""
-        if diverged := [
-            name for name, looks in self.looks.items() if looks.diverged_at is not None
-        ]:
-            found = f"{' and '.join(diverged)} diverged"
-        else:
-            before, after = self.looks.values()
-            found = " and the ".join(
-                f"{measure.split()[0]} {measure.split()[1]} "
-                f"{_compared(np.median(values), np.median(self._values(after)[measure]))} with BN"
-                for measure, values in self._values(before).items()
-            )
-            found = f"along the gradient, in the median, the {found}"
-        return (
-            f"LandscapeFilm, {self._run['steps']:,} training steps at rate {setting(self._lr)}: "
-            f"{found}."
-        )
-
-
-def _compared(before: float, after: float) -> str:
-    return "less" if after < 0.8 * before else "more" if after > 1.25 * before else "about as much"
+        diverged = [name for name, looks in self.looks.items() if looks.diverged_at is not None]
+        found = f"{' and '.join(diverged)} diverged"
+        if not diverged:
+            before, after = (self._values(looks) for looks in self.looks.values())
+            parts = []
+            for measure in MEASURES:
+                a, b = np.median(after[measure]), np.median(before[measure])
+                how = "less" if a < 0.8 * b else "more" if a > 1.25 * b else "about as much"
+                parts.append(f"{measure.removesuffix(' by')} {how} with BN")
+            found = f"along the gradient, in the median, the {' and the '.join(parts)}"
+        run = f"{self._run['steps']:,} training steps at rate {setting(self._lr)}"
+        return f"LandscapeFilm, {run}: {found}."

@@ -22,10 +22,11 @@ from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bnlib.figures.png import encode_png, write_whole
+from bnlib.figures.png import encode_png
 from bnlib.figures.style import Picture, style
+from bnlib.saving import whole_file
 from bnlib.threads import one_blas_thread
-from bnlib.widgets.picture import CAPTION_HEIGHT, front, picture_html, text_of
+from bnlib.widgets.picture import CAPTION_HEIGHT, front, picture_html
 
 DPI = 96  # CSS counts 96 px to the inch, so a 12 pt font is 12 pt on the screen
 MAX_SIZE = (900, 480)  # px, controls included: a small laptop, a projector
@@ -42,32 +43,24 @@ class LiveFigure(widgets.VBox):
       one sentence that says in numbers what the picture shows. It becomes the picture's alt text,
       the caption below it, and the cell's output where there is no browser.
 
-    >>> import numpy as np
-    >>> from bnlib.figures import COLORS
     >>> from bnlib.widgets import LiveFigure, slider
-    >>> class Standardise(LiveFigure):
-    ...     size = (700, 320)                           # of the picture, in px
+    >>> class Scaled(LiveFigure):
+    ...     size = (700, 320)                           # of the picture, in px, at most MAX_SIZE
     ...     def __init__(self, x):
     ...         self.x = x                              # what build and draw need comes first
-    ...         super().__init__({"shift": slider("shift", 1.0, -3, 3, 0.1),
-    ...                           "scale": slider("scale", 1.0, 0.2, 3, 0.1)})
+    ...         super().__init__({"scale": slider("scale", 1.0, 0.2, 3, 0.1)})
     ...     def build(self, fig):
     ...         ax = fig.subplots()
-    ...         ax.set(xlim=(-6, 6), ylim=(0, len(self.x) / 4), xlabel="value", ylabel="count")
-    ...         self.edges = np.linspace(-6, 6, 61)
-    ...         self.bars = ax.stairs(np.zeros(60), self.edges, fill=True, color=COLORS["data"])
-    ...         self.mean = ax.axvline(0, color=COLORS["theory"], ls="--")
-    ...         return [self.bars, self.mean]
-    ...     def draw(self, shift, scale):
-    ...         x = scale * self.x + shift
-    ...         self.bars.set_data(np.histogram(x, self.edges)[0])
-    ...         self.mean.set_xdata([x.mean()] * 2)
-    ...         shown = f"mean {x.mean():.1f}, std {x.std():.1f}"
-    ...         return f"Scale {scale:.1f}, shift {shift:.1f}: {shown}."
-    >>> widget = Standardise(np.random.default_rng(0).standard_normal(1000))
+    ...         ax.set(xlim=(-1, 1), ylim=(0, 20))
+    ...         self.points = ax.plot(self.x, self.x, "o")[0]
+    ...         return [self.points]
+    ...     def draw(self, scale):
+    ...         self.points.set_ydata([scale * x for x in self.x])
+    ...         return f"Scale {scale:.1f}: the largest is {scale * max(self.x):.1f}."
+    >>> widget = Scaled([1.0, 2.0, 4.0])
     >>> widget.controls["scale"].value = 2.0            # as a hand on the slider does
     >>> widget.sentence
-    'Scale 2.0, shift 1.0: mean 0.9, std 2.0.'
+    'Scale 2.0: the largest is 8.0.'
 
     Traps:
 
@@ -87,39 +80,21 @@ class LiveFigure(widgets.VBox):
     size: tuple[int, int] = (840, 430)  # 840 px fit a cell in a window of 1024 px
     palette: str = "suite"  # or "adaptive"
 
-    def __init__(
-        self,
-        controls: Mapping[str, widgets.Widget] | None = None,
-        size: tuple[int, int] | None = None,
-    ) -> None:
-        self.size = tuple(size or self.size)
-        if self.size[0] > MAX_SIZE[0] or self.size[1] > MAX_SIZE[1]:
-            raise ValueError(
-                f"{type(self).__name__} expected a picture of at most {MAX_SIZE} px, got "
-                f"{self.size}: it has to fit a projector together with its controls"
-            )
+    def __init__(self, controls: Mapping[str, widgets.Widget] | None = None) -> None:
         self.controls = dict(controls or {})
-        self.sentence = ""
-        self.png = b""
+        self.png, self.sentence = b"", ""
         self.error: BaseException | None = None
         self.lock = threading.RLock()
-        self.figure = Figure(
-            figsize=(self.size[0] / DPI, self.size[1] / DPI), dpi=DPI, layout="constrained"
-        )  # labels never overlap; costs only full draws
+        inches = (self.size[0] / DPI, self.size[1] / DPI)
+        self.figure = Figure(inches, DPI, layout="constrained")  # costs only full draws
         self._canvas = FigureCanvasAgg(self.figure)
         self._background = self._middle = None
         self._dynamic: list[Artist] = []
         self.seldom: list = []
         self.picture = widgets.HTML(layout=self._picture_layout())
-        self.control_box = widgets.Box(
-            list(self.controls.values()),
-            layout=widgets.Layout(
-                flex_flow="row wrap",
-                align_items="center",
-                width=f"{MAX_SIZE[0]}px",
-                max_width="100%",
-            ),
-        )
+        row = {"flex_flow": "row wrap", "align_items": "center"}
+        wide = widgets.Layout(width=f"{MAX_SIZE[0]}px", max_width="100%", **row)
+        self.control_box = widgets.Box(list(self.controls.values()), layout=wide)
         self._error_box = widgets.HTML(layout=widgets.Layout(display="none"))
         layout = widgets.Layout(max_width=f"{MAX_SIZE[0]}px")
         super().__init__([*self._children(), front()], layout=layout)
@@ -133,12 +108,11 @@ class LiveFigure(widgets.VBox):
 
     def build(self, fig: Figure) -> Iterable[Artist]:
         """Create axes and artists in `fig`; return those that `draw` changes."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method build(self, fig)")
+        raise NotImplementedError
 
     def draw(self, **values) -> str:
         """Move the artists to `values` (one a control); return the sentence for the picture."""
-        names = ", ".join(["self", *self.values()])
-        raise NotImplementedError(f"{type(self).__name__} needs a method draw({names})")
+        raise NotImplementedError
 
     def summary(self) -> str:
         """The cell's text/plain output, which nbval compares: robust figures only."""
@@ -156,11 +130,6 @@ class LiveFigure(widgets.VBox):
         self._background, self.seldom = None, []
         with style():
             dynamic = self.build(self.figure)
-        if dynamic is None:
-            raise TypeError(
-                f"{type(self).__name__}.build expected to return the dynamic artists, "
-                "got None: is its return statement missing?"
-            )
         for artist in _flatten([dynamic, self.seldom]):
             artist.set_animated(True)  # kept out of the background
         self.seldom = sorted(_flatten(self.seldom), key=Artist.get_zorder)
@@ -175,9 +144,16 @@ class LiveFigure(widgets.VBox):
 
     def save(self, path: str | Path) -> Path:
         """Write the current picture to a file "….png"; returns its path."""
-        if Path(path).suffix != ".png":
-            raise ValueError(f"save expected a name that ends in .png, got {str(path)!r}")
-        return write_whole(path, self.png)
+        return self._save(path, {".png": lambda: self.png})
+
+    def _save(self, path: str | Path, contents: Mapping[str, Callable[[], bytes]]) -> Path:
+        path = Path(path)
+        if path.suffix not in contents:
+            expected = " or ".join(contents)
+            raise ValueError(f"save expected a name that ends in {expected}, got {str(path)!r}")
+        with whole_file(path) as file:
+            file.write(contents[path.suffix]())
+        return path
 
     def render(self, **values) -> tuple[bytes, str]:
         """Draw `values`, return the PNG and the sentence; shows nothing."""
@@ -253,9 +229,9 @@ class LiveFigure(widgets.VBox):
         self.redraw()
 
     def _shown(self) -> dict:
-        """What the controls show, by their label: what the picture belongs to."""
-        shown = {c.description: text_of(c) for c in self.controls.values() if c.has_trait("value")}
-        return {label.strip(): text for label, text in shown.items()}
+        """What the controls show, a menu's text or a number, by their label, for `front.js`."""
+        shown = (c for c in self.controls.values() if c.has_trait("value"))
+        return {c.description.strip(): getattr(c, "label", c.value) for c in shown}
 
     def _picture_layout(self) -> widgets.Layout:
         width, height = self.size

@@ -74,68 +74,63 @@ class NormExplorer(LiveFigure):
     def build(self, fig):
         fig.set_layout_engine("none")
         n, c = self.x.shape[:2]
-        maps = fig.add_axes((0.075, 0.11, 0.56, 0.81))
-        maps.set(xlim=(-GAP, c), ylim=(n, -GAP), xticks=np.arange(c) + 0.41, aspect="auto")
-        maps.set(yticks=np.arange(n) + 0.41, xlabel="channel", ylabel="example")
-        maps.set_xticklabels(range(c))
-        maps.set_yticklabels(range(n))
+        maps = fig.add_axes((0.075, 0.11, 0.56, 0.81), xlabel="channel", ylabel="example")
         maps.tick_params(length=0)
         maps.spines[:].set_visible(False)
         top = float(np.abs(self.x).max()) or 1.0
+        grey = {"cmap": "gray", "vmin": -top, "vmax": top}
         self._squares = {}
-        for i in range(n):
-            for k in range(c):
-                place = (k, k + 1 - GAP, i + 1 - GAP, i)
-                maps.imshow(
-                    self.x[i, k], cmap="gray", vmin=-top, vmax=top, extent=place, aspect="auto"
-                )
-                square = Rectangle((k, i), 1 - GAP, 1 - GAP, lw=3, zorder=3)
-                self._squares[i, k] = maps.add_patch(square)
+        for i, k in np.ndindex(n, c):
+            place = (k, k + 1 - GAP, i + 1 - GAP, i)
+            maps.imshow(self.x[i, k], **grey, extent=place, aspect="auto")
+            square = Rectangle((k, i), 1 - GAP, 1 - GAP, lw=3, zorder=3)
+            self._squares[i, k] = maps.add_patch(square)
         maps.set(xlim=(-GAP, c), ylim=(n, -GAP))
+        maps.set_xticks(np.arange(c) + 0.41, range(c))
+        maps.set_yticks(np.arange(n) + 0.41, range(n))
         self._chosen = maps.add_patch(
             Rectangle((0, 0), 1 - GAP, 1 - GAP, fill=False, ec="black", lw=3, ls=":", zorder=4)
         )
         hist = fig.add_axes((0.7, 0.2, 0.28, 0.5))
-        self._edges = np.linspace(-top, top, 41)
         hist.set(xlim=(-top, top), ylim=(0, 1.05), xlabel="value", yticks=[])
         hist.spines["left"].set_visible(False)
-        self._all = hist.stairs(np.zeros(40), self._edges, fill=True)
+        self._all = hist.stairs(np.zeros(40), np.linspace(-top, top, 41), fill=True)
         self._mean = hist.axvline(0, color="black", lw=2)
         self._bar = hist.plot([], [], color="black", lw=5, solid_capstyle="butt")[0]
         self._text = fig.text(0.7, 0.93, "", va="top", size=13, linespacing=1.5)
         return [*self._squares.values(), self._chosen, self._all, self._mean, self._bar, self._text]
 
     def draw(self, norm, groups, example, channel):
-        color, centres = NORMS[norm]
-        rows, columns = sharing(norm, self.x.shape, example, channel, groups)
+        name, centres = NORMS[norm]
+        color = COLORS[name]
+        own = sharing(norm, self.x.shape, example, channel, groups)
         lit = np.zeros(self.x.shape[:2], dtype=bool)
-        lit[rows, columns] = True
+        lit[own] = True
         for at, square in self._squares.items():
-            square.set(
-                facecolor=(1, 1, 1, 0.0 if lit[at] else 0.72),
-                edgecolor=COLORS[color] if lit[at] else "none",
-            )
+            face, edge = ((1, 1, 1, 0.0), color) if lit[at] else ((1, 1, 1, 0.72), "none")
+            square.set(facecolor=face, edgecolor=edge)
         self._chosen.set_xy((channel, example))
-        values = self.x[rows, columns]
+        values = self.x[own]
         mean = values.mean() if centres else 0.0
         spread = np.sqrt(((values - mean) ** 2).mean())
-        counts = np.histogram(values, self._edges)[0]
+        counts = np.histogram(values, self._all.get_data().edges)[0]
         self._all.set_data(counts / max(counts.max(), 1))
-        self._all.set(facecolor=COLORS[color], alpha=0.6)
+        self._all.set(facecolor=color, alpha=0.6)
         self._mean.set_xdata([mean, mean])
         self._bar.set_data([mean - spread, mean + spread], [0.02, 0.02])
         images, maps = values.shape[:2]
         what = f"{_count(images * maps, 'map')} of {_count(images, 'example')}"
         by = f"mean {number(mean)}, std {number(spread)}" if centres else f"rms {number(spread)}"
         self._text.set_text(f"{norm}: {what}\n{values.size:,} numbers share\n{by}")
-        name = f"GN with {groups} groups" if norm == "GN" else norm
-        return (
-            f"{name}: example {example}, channel {channel} is normalised by the {values.size:,} "
-            f"numbers of {what}: {by}."
+        who = f"GN with {groups} groups" if norm == "GN" else norm
+        self._said = (
+            f"{who}: example {example}, channel {channel} is normalised by the {values.size:,} "
+            f"numbers of {what}"
         )
+        return f"{self._said}: {by}."
 
     def summary(self) -> str:
-        return self.sentence.split(":")[0] + f": {self.sentence.split(': ')[1]}."
+        return f"{self._said}."
 
 
 def _count(number: int, what: str) -> str:

@@ -59,10 +59,3 @@ def front() -> widgets.HTML:
     sign = f'<div class="bnlib-sign" role="status">{SIGN}</div>'
     layout = widgets.Layout(width="0", height="0", margin="0", overflow="visible")
     return widgets.HTML(CSS + sign + run, layout=layout)
-
-
-def text_of(control: widgets.Widget) -> str | float | bool:
-    """What a control shows beside its name: the text of a menu, the number of a slider."""
-    if hasattr(control, "label"):
-        return str(control.label)
-    return control.value

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bnlib.figures.panels import CELLS, PanelGrid, Tracks
+from bnlib.figures.format import at_least
+from bnlib.figures.marks import Progress
+from bnlib.figures.panels import CELLS, PanelGrid
 from bnlib.figures.style import look
 from bnlib.recording import Recording
 from bnlib.widgets.film import Film
@@ -19,8 +21,9 @@ CURVES_PX = 158  # their width, axis labels included
 class RecordingFilm(Film):
     """A film of recordings in a `PanelGrid`: a column a network, training steps to the right.
 
-    A subclass has ``rows`` (labels), ``tracks(recording, row)`` and ``clause(recording, i)``, what
-    the sentence says of a network at frame i; and perhaps ``columns`` and ``curves``.
+    A subclass has ``rows()``, the labels of the rows; ``tracks(recording, row)``, the `Tracks` of a
+    panel; ``clause(recording, i)``, what the sentence says of a network at its frame i; and perhaps
+    ``columns`` and ``curves``.
     """
 
     size = (880, 340)
@@ -69,18 +72,6 @@ class RecordingFilm(Film):
                 )
         return np.asarray(longest)
 
-    def rows(self) -> list[str]:
-        """The labels of the rows."""
-        raise NotImplementedError
-
-    def tracks(self, recording: Recording, row: int) -> Tracks:
-        """What the panel of a row draws."""
-        raise NotImplementedError
-
-    def clause(self, recording: Recording, i: int) -> str:
-        """What the sentence says of one network at its frame i."""
-        raise NotImplementedError
-
     def build(self, fig):
         fig.set_layout_engine("none")  # fixed places: another setting must not move the axes
         curves, columns = self.curves, list(self.columns)
@@ -90,12 +81,12 @@ class RecordingFilm(Film):
             fig, self.size, list(self.recordings), self.rows(), self.steps[-1], columns,
             left=self.left, right=CURVES_PX if curves else 0,
         )  # fmt: skip
-        self._curves, self._cursors, self._high = {}, [], {}
-        for i, (quantity, (limit, ticks)) in enumerate(CURVES.items() if curves else ()):
-            self._build_curve(fig, i, quantity, limit, ticks)
-        self._drawn = None
+        self._curves, self._high, self._drawn = {}, {}, None
+        for i, quantity in enumerate(CURVES if curves else ()):
+            self._build_curve(fig, i, quantity, *CURVES[quantity])
         self.seldom += [self.grid.seldom]
-        return [self.grid.often, self._curves.values(), self._cursors, self._high.values()]
+        curves = [curve.artists for curve in self._curves.values()]
+        return [self.grid.often, curves, self._high.values()]
 
     def _build_curve(self, fig, i: int, quantity: str, limit: float, ticks: list[float]) -> None:
         width, height = self.size
@@ -104,15 +95,11 @@ class RecordingFilm(Film):
         ax = fig.add_axes(
             (left / width, bottom / height, (width - left - 14) / width, (each - 22) / height)
         )
-        ax.set(xlim=(0, self.steps[-1]), ylim=(0, 1.02 * limit), yticks=ticks)
-        ax.set_title(quantity, pad=4)
-        ax.set_xticks([0, self.steps[-1]], ["0", f"{self.steps[-1]:,}"] if i else [])
-        ax.xaxis.get_majorticklabels()[-1].set_ha("right")
-        self._cursors.append(ax.axvline(0, color="black", lw=1.3))
+        ax.set(ylim=(0, 1.02 * limit), yticks=ticks)
+        last = self.steps[-1]
+        self._curves[quantity] = Progress(ax, quantity, self.recordings, last, f"{last:,}" * i)
         for name in self.recordings:
-            self._curves[name, quantity, "past"] = ax.plot([], [], **look(name))[0]
-            self._curves[name, quantity, "future"] = ax.plot([], [], lw=1, **look(name))[0]
-            self._high[name, quantity] = ax.plot(
+            self._high[quantity, name] = ax.plot(
                 [], [], "^", color=look(name)["color"], ms=5, clip_on=False
             )[0]
 
@@ -131,23 +118,18 @@ class RecordingFilm(Film):
         frames = {name: self._index(name, frame) for name in self.recordings}
         notes = {n: f"diverged at\nstep {r.diverged_at}" for n, r in self.recordings.items()}
         self.grid.show_step(step, frames, notes)
-        for cursor in self._cursors:
-            cursor.set_xdata([step, step])
-        for name, quantity in self._high:
-            self._draw_curve(name, quantity, step)
+        for quantity, name in self._high:
+            self._draw_curve(quantity, name, step)
         sentences = [self._sentence(name, i) for name, i in frames.items()]
         return f"Step {step:,} of {self.steps[-1]:,}. " + " ".join(sentences)
 
-    def _draw_curve(self, name: str, quantity: str, step: int) -> None:
-        """Thick up to the step, thin after it; what lies beyond the axis as marks at its edge."""
+    def _draw_curve(self, quantity: str, name: str, step: int) -> None:
+        """What lies beyond the axis, up to the step, is marked at its edge."""
         recording, limit = self.recordings[name], CURVES[quantity][0]
         x, y = np.asarray(recording.steps), np.asarray(getattr(recording, quantity), float)
-        past, high = x <= step, y > limit
-        inside = np.where(high, np.nan, y)
-        self._curves[name, quantity, "past"].set_data(x[past], inside[past])
-        future = x >= x[past][-1]
-        self._curves[name, quantity, "future"].set_data(x[future], inside[future])
-        self._high[name, quantity].set_data(x[high & past], np.full((high & past).sum(), limit))
+        self._curves[quantity].show(step, name, x, np.where(y > limit, np.nan, y))
+        high = x[(y > limit) & (x <= step)]
+        self._high[quantity, name].set_data(high, np.full(len(high), limit))
 
     def _index(self, name: str, frame: int) -> int | None:
         """Where the frame is in the recording, or None if the network had diverged."""
@@ -157,25 +139,16 @@ class RecordingFilm(Film):
 
     def _sentence(self, name: str, i: int | None) -> str:
         recording = self.recordings[name]
-        title = name[:1].upper() + name[1:]
-        if i is None:
-            return f"{title}: diverged at step {recording.diverged_at}."
-        return f"{title}: {self.clause(recording, i)}."
+        diverged = f"diverged at step {recording.diverged_at}"
+        says = diverged if i is None else self.clause(recording, i)
+        return f"{name[:1].upper()}{name[1:]}: {says}."
 
     def summary(self) -> str:
         """What holds on every processor: who learned, who diverged, after how many steps."""
-        parts = []
-        for name, recording in self.recordings.items():
-            if recording.diverged_at is not None:
-                parts.append(f"{name} diverged")
-            else:
-                parts.append(f"{name} {self._robust_accuracy(recording)}")
-        return (
-            f"{type(self).__name__}, {self.steps[-1]:,} training steps: " + "; ".join(parts) + "."
-        )
-
-    @staticmethod
-    def _robust_accuracy(recording: Recording) -> str:
-        accuracy = recording.accuracy[-1]
-        bounds = [b for b in (0.2, 0.5, 0.8) if accuracy >= b]
-        return f"at least {100 * bounds[-1]:.0f} % accuracy" if bounds else "below 20 % accuracy"
+        parts = [
+            f"{name} {at_least(r.accuracy[-1])} accuracy"
+            if r.diverged_at is None
+            else f"{name} diverged"
+            for name, r in self.recordings.items()
+        ]
+        return f"{type(self).__name__}, {self.steps[-1]:,} training steps: {'; '.join(parts)}."

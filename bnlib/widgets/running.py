@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from bnlib.data import Data, load_mnist
-from bnlib.figures.format import number, setting
+from bnlib.figures.format import at_least, number, setting
 from bnlib.figures.marks import EdgeMarks
-from bnlib.figures.style import COLORS, STYLES
+from bnlib.figures.style import COLORS, look
 from bnlib.network import mlp
 from bnlib.tracking import track
 from bnlib.widgets.controls import choices, menu, slider
@@ -33,7 +33,7 @@ class RunningStatisticsExplorer(LiveFigure):
     ----------
     data : a `bnlib.data.Data`; default: 20,000 MNIST images pooled to 14x14
     steps, every : length of a run; a frame (population statistics, accuracy) every so many steps
-    momentum, batch_size, learning_rate : where the controls start
+    learning_rate : where its menu starts
     hidden : units in each hidden layer
     sample, test_size : images that stand for the population, and images for the accuracy
     seed : of the weights and the batches
@@ -47,8 +47,6 @@ class RunningStatisticsExplorer(LiveFigure):
         *,
         steps: int = 300,
         every: int = 10,
-        momentum: float = 0.1,
-        batch_size: int = 64,
         learning_rate: float = 0.1,
         hidden: tuple[int, ...] = (64, 64, 64),
         sample: int = 2000,
@@ -64,11 +62,11 @@ class RunningStatisticsExplorer(LiveFigure):
         self.steps, self.every, self.hidden, self.seed = steps, every, tuple(hidden), seed
         self.sample = sample
         self._test = self.data.test_batch(min(test_size, len(self.data.x_test)), np.float32)
-        self._trained_with = self._limits = None
+        self._trained_with = None
         super().__init__(
             {
-                "momentum": choices("momentum", MOMENTA, momentum, 250),
-                "batch_size": menu("batch size", BATCHES, batch_size, 170),
+                "momentum": choices("momentum", MOMENTA, 0.1, 250),
+                "batch_size": menu("batch size", BATCHES, 64, 170),
                 "learning_rate": menu("learning rate", RATES, learning_rate, 180),
                 "layer": menu("hidden layer", range(1, len(hidden) + 1), len(hidden), 170),
                 "unit": slider("unit", 0, 0, min(hidden) - 1),
@@ -80,22 +78,19 @@ class RunningStatisticsExplorer(LiveFigure):
         left, right = fig.add_gridspec(
             1, 2, width_ratios=[1.15, 1], left=0.09, right=0.98, bottom=0.14, top=0.83, wspace=0.21
         )
-        upper, lower = left.subgridspec(2, 1)
-        self._axes = [fig.add_subplot(upper)]
-        self._axes.append(fig.add_subplot(lower, sharex=self._axes[0]))
-        self._axes[0].tick_params(labelbottom=False)
+        upper, lower = left.subgridspec(2, 1).subplots(sharex=True)
         ends = fig.add_subplot(right)
+        upper.set(xlim=(0, self.steps), ylabel="mean")
+        lower.set(xlabel="training step", ylabel="variance")
         ends.set(xlim=(0, self.steps), ylim=(0, 1.02), xlabel="training step", ylabel="accuracy")
         ends.set_title("test accuracy, in evaluation mode")
-        self._axes[0].set(xlim=(0, self.steps), ylabel="mean")
-        self._axes[1].set(xlabel="training step", ylabel="variance")
-        running = {"color": COLORS["with BN"], "ls": STYLES["with BN"], "lw": 2.5}
-        theory = {"color": COLORS["theory"], "ls": STYLES["theory"], "lw": 2.5}
-        self._limits = None
+        self._axes = [upper, lower]
         dots = {"color": COLORS["data"], "marker": ".", "ls": "", "ms": 4}
         self._batch = [ax.plot([], [], **dots)[0] for ax in self._axes]
-        self._running = [ax.plot([], [], **running)[0] for ax in (*self._axes, ends)]
-        self._population = [ax.plot([], [], **theory)[0] for ax in (*self._axes, ends)]
+        self._running, self._population = (
+            [ax.plot([], [], **look(name), lw=2.5)[0] for ax in (upper, lower, ends)]
+            for name in ("with BN", "theory")
+        )
         self._message = ends.text(0.97, 0.05, "", transform=ends.transAxes, ha="right")
         self._beyond = [EdgeMarks(ax, COLORS["data"]) for ax in self._axes]
         fig.legend(
@@ -103,15 +98,15 @@ class RunningStatisticsExplorer(LiveFigure):
             ["each batch", "population", "running average"],
             loc="upper center", ncols=3, frameon=False, markerscale=2.5,
         )  # fmt: skip
+        self._limits = None
         marks = [marks.artists for marks in self._beyond]
         self.seldom += [self._batch, self._population, marks]  # the same for every momentum
         return [self._running, self._message]
 
     def draw(self, momentum, batch_size, learning_rate, layer, unit):
         self._train(batch_size, learning_rate)
-        self.averages = self._averages_of[momentum]
-        self.running_accuracy = self._accuracy_of[momentum]
         run, done = self.run, len(self.run.batch)
+        self.averages, self.accuracy = self._of[momentum]
         column = sum(self.hidden[: layer - 1]) + unit
         batch, population = run.batch[:, :, column], run.population[:, :, column]
         running = self.averages[:, :, column]
@@ -120,24 +115,25 @@ class RunningStatisticsExplorer(LiveFigure):
             self._limits = shown
             self._axes[0].set_title(f"unit {unit} of hidden layer {layer}, before normalization")
             self._set_limits(batch, population)
+        steps = np.arange(1, done + 1)
         for i in (0, 1):
-            self._batch[i].set_data(np.arange(1, done + 1), batch[:, i])
+            self._batch[i].set_data(steps, batch[:, i])
             self._running[i].set_data(np.arange(done + 1), running[:, i])
             self._population[i].set_data(run.frames, population[:, i])
-            self._beyond[i].show(np.arange(1, done + 1), batch[:, i], running[1:, i])
-        self._running[2].set_data(run.frames, self.running_accuracy)
+            self._beyond[i].show(steps, batch[:, i], running[1:, i])
+        self._running[2].set_data(run.frames, self.accuracy)
         self._population[2].set_data(run.frames, self.population_accuracy)
-        diverged = f"diverged at step {run.diverged_at}" if run.diverged_at is not None else ""
+        diverged = "" if run.diverged_at is None else f"diverged at step {run.diverged_at}"
         self._message.set_text(diverged)
-        gap = self.population_accuracy - self.running_accuracy
+        gap = self.population_accuracy - self.accuracy
         worst = int(gap.argmax())
+        (mean, variance), (true_mean, true_variance) = running[-1], population[-1]
         return (
             f"Momentum {setting(momentum)}, batch size {batch_size}, learning rate "
             f"{setting(learning_rate)}{', ' + diverged if diverged else ''}. "
-            f"After {run.frames[-1]} steps: running mean {number(running[-1, 0])} "
-            f"(population {number(population[-1, 0])}), variance "
-            f"{number(running[-1, 1])} ({number(population[-1, 1])}), accuracy "
-            f"{100 * self.running_accuracy[-1]:.0f} % "
+            f"After {run.frames[-1]} steps: running mean {number(mean)} "
+            f"(population {number(true_mean)}), variance {number(variance)} "
+            f"({number(true_variance)}), accuracy {100 * self.accuracy[-1]:.0f} % "
             f"({100 * self.population_accuracy[-1]:.0f} %). Largest loss of accuracy: "
             f"{max(0, 100 * gap[worst]):.0f} points, after {run.frames[worst]} steps."
         )
@@ -145,16 +141,12 @@ class RunningStatisticsExplorer(LiveFigure):
     def summary(self) -> str:
         """What holds on every processor."""
         v = self.values()
-        final = self.running_accuracy[-1]
-        bounds = [b for b in (0.2, 0.5, 0.8, 0.9) if final >= b]
-        reached = f"at least {100 * bounds[-1]:.0f} %" if bounds else "below 20 %"
         return (
             f"RunningStatisticsExplorer: momentum {setting(v['momentum'])}, batch size "
-            f"{v['batch_size']}, learning rate {setting(v['learning_rate'])}: {reached} accuracy "
+            f"{v['batch_size']}, learning rate {setting(v['learning_rate'])}: "
+            f"{at_least(self.accuracy[-1], (0.2, 0.5, 0.8, 0.9))} accuracy "
             f"with the running statistics after {self.run.frames[-1]} steps."
         )
-
-    # --- what the picture shows -------------------------------------------------------------------
 
     def _train(self, batch_size: int, lr: float) -> None:
         """Train anew if the settings changed; the result is `self.run`."""
@@ -168,12 +160,8 @@ class RunningStatisticsExplorer(LiveFigure):
         )  # fmt: skip
         self.population_accuracy = run.accuracies(run.population, *self._test)
         # Of every momentum now: then a hand on its slider waits for drawing only.
-        momenta = [momentum for _, momentum in self.controls["momentum"].options]
-        self._averages_of = {m: run.running(m) for m in momenta}
-        self._accuracy_of = {
-            m: run.accuracies(running[run.frames], *self._test)
-            for m, running in self._averages_of.items()
-        }
+        averages = {m: run.running(m) for _, m in self.controls["momentum"].options}
+        self._of = {m: (a, run.accuracies(a[run.frames], *self._test)) for m, a in averages.items()}
         self._trained_with = (batch_size, lr)
 
     def _set_limits(self, batch, population):

@@ -15,6 +15,7 @@ from bnlib.widgets.live import LiveFigure
 
 DEPTHS = (5, 50)
 SCALES = (0.1, 4.0)
+NORMS = {"without BN": None, "with BN": "batch"}
 UNITS = 64  # of every hidden layer
 LOW, HIGH = 1e-15, 1e9  # of both axes; triangles at the edge for what lies beyond
 NOISE = 1e-12  # a standard deviation below this is rounding error: activations are of order 1
@@ -59,67 +60,51 @@ class SignalExplorer(LiveFigure):
         super().__init__(controls)
 
     def build(self, fig):
-        left, right = fig.subplots(1, 2, sharex=True)
-        for ax, label in (
-            (left, "standard deviation of the activations"),
-            (right, "norm of the gradient of the layer's weights"),
-        ):
+        axes = fig.subplots(1, 2, sharex=True)
+        titles = (
+            "standard deviation of the activations",
+            "norm of the gradient of the layer's weights",
+        )
+        for ax, title in zip(axes, titles, strict=True):
             ax.set(yscale="log", ylim=(LOW, HIGH), xlim=(0, DEPTHS[1] + 1))
-            ax.set(xlabel="hidden layer", title=label, yticks=10.0 ** np.arange(-12, 9, 4))
+            ax.set(xlabel="hidden layer", title=title, yticks=10.0 ** np.arange(-12, 9, 4))
             ax.minorticks_off()
             ax.axhline(1, color="0.85", lw=1, zorder=0)
-        self._all = left.plot([], [], color=COLORS["data"], marker="o", ms=4, lw=1)[0]
-        self._units = {n: left.plot([], [], **look(n))[0] for n in ("without BN", "with BN")}
-        self._norms = {n: right.plot([], [], **look(n))[0] for n in ("without BN", "with BN")}
+        self._all = axes[0].plot([], [], color=COLORS["data"], marker="o", ms=4, lw=1)[0]
+        self._units, self._norms = (
+            {n: ax.plot([], [], **look(n))[0] for n in NORMS} for ax in axes
+        )
         fig.legend(
             [self._all, *self._units.values()],
             ["over all units and images", "one unit, over the images", "the same, with BN"],
-            loc="outside upper left",
-            ncols=3,
-            frameon=False,
-        )
-        self._beyond = [EdgeMarks(left), EdgeMarks(right)]
+            loc="outside upper left", ncols=3, frameon=False,
+        )  # fmt: skip
+        self._beyond = [EdgeMarks(ax) for ax in axes]
         marks = [m.artists for m in self._beyond]
         return [self._all, self._units.values(), self._norms.values(), marks]
 
     def draw(self, depth, scale, activation, norm):
-        layers = np.arange(1, depth + 1)
-        self.profiles = {"without BN": self._profile(depth, scale, activation, None)}
-        if norm:
-            self.profiles["with BN"] = self._profile(depth, scale, activation, "batch")
-        for name in self._units:
-            profile = self.profiles.get(name)
-            self._units[name].set_data(*([], []) if profile is None else (layers, profile.unit_std))
-            self._norms[name].set_data(
-                *([], []) if profile is None else (layers, profile.gradient_norm)
-            )
-        without = self.profiles["without BN"]
-        self._all.set_data(layers, without.std)
+        layers, sizes = np.arange(1, depth + 1), [self.x.shape[1], *[UNITS] * depth, 10]
+        self.profiles, says = {}, []
+        for name, kind in NORMS.items():
+            units, norms = [], []
+            if norm or kind is None:
+                net = mlp(sizes, kind, activation, scale, self.seed)
+                self.profiles[name] = profile = signal_profile(net, self.x, self.labels)
+                units, norms = profile.unit_std, profile.gradient_norm
+                says.append(f"{_from_to(units, NOISE)}, gradient {_from_to(norms)}")
+            self._units[name].set_data(layers[: len(units)], units)
+            self._norms[name].set_data(layers[: len(norms)], norms)
         profiles = self.profiles.values()
-        self._beyond[0].show(layers, without.std, *(p.unit_std for p in profiles))
+        std = self.profiles["without BN"].std
+        self._all.set_data(layers, std)
+        self._beyond[0].show(layers, std, *(p.unit_std for p in profiles))
         self._beyond[1].show(layers, *(p.gradient_norm for p in profiles))
-        sentence = (
-            f"{depth} hidden layers of {activation}, scale {setting(scale)}, layer 1 → {depth}: "
-        )
-        sentence += (
-            f"one unit's std {_short(without.unit_std[0], NOISE)} → "
-            f"{_short(without.unit_std[-1], NOISE)}, gradient {_short(without.gradient_norm[0])} → "
-            f"{_short(without.gradient_norm[-1])}"
-        )
-        if norm:
-            p = self.profiles["with BN"]
-            sentence += (
-                f"; with BN {_short(p.unit_std[0])} → {_short(p.unit_std[-1])}, "
-                f"gradient {_short(p.gradient_norm[0])} → {_short(p.gradient_norm[-1])}"
-            )
-        return sentence + "."
-
-    def _profile(self, depth, scale, activation, norm):
-        sizes = [self.x.shape[1], *[UNITS] * depth, 10]
-        net = mlp(sizes, norm=norm, activation=activation, init_scale=scale, seed=self.seed)
-        return signal_profile(net, self.x, self.labels)
+        network = f"{depth} hidden layers of {activation}, scale {setting(scale)}"
+        return f"{network}, layer 1 → {depth}: one unit's std {'; with BN '.join(says)}."
 
 
-def _short(value: float, floor: float = 1e-20) -> str:
-    """No more than "below ..." where rounding decides."""
-    return f"below {setting(floor)}" if value < floor else number(value, smallest=0)
+def _from_to(values: np.ndarray, floor: float = 1e-20) -> str:
+    """The first and the last value; no more than "below ..." where rounding decides."""
+    ends = [f"below {setting(floor)}" if v < floor else number(v, 0) for v in values[[0, -1]]]
+    return " → ".join(ends)

@@ -16,6 +16,7 @@ from bnlib.widgets.live import LiveFigure
 COUNTS = [2, 4, 8, 16]
 EPS = [1e-5, 1e-3, 0.1, 1.0, 10.0]
 STEP = 0.01  # the two decimals that are written, of the sliders for x, gamma and beta
+MOST = 4.0  # of the sliders for gamma and beta
 LEVELS = np.array([3, 2, 1, 0])  # x, x - mu_B, xhat, y from top to bottom
 LABELS = ["$x$", r"$x - \mu_B$", r"$\hat{x}$", r"$y = \gamma\,\hat{x} + \beta$"]
 NAMES = ["without BN", "data", "data", "with BN"]  # the colour of each level
@@ -61,10 +62,9 @@ class TransformExplorer(LiveFigure):
         self.x, self.labels = x, labels
         self.images = None if images is None else _square(np.asarray(images, dtype=float))
         self._limit = float(np.ceil(np.abs(x[: counts[-1], list(units)]).max() + 1))
-        self._syncing = False
         spreads = x[:count, list(units)].std(axis=0)
         first = units[int(np.abs(np.log(np.maximum(spreads, 1e-3))).argmax())]
-        self._start = {"unit": first, "count": count, "example": 0}
+        self._start = {"unit": first, "count": count, "eps": EPS[0], "example": 0}
         self.batch = x[:count, first].copy()  # what the reader drags
         self.gamma, self.beta = 1.0, 0.0
         limit = self._limit
@@ -76,8 +76,8 @@ class TransformExplorer(LiveFigure):
             "reset": widgets.Button(description="reset all", layout={"width": "100px"}),
             "example": slider("example", 0, 0, count - 1, width=200),
             "value": slider("its x", float(self.batch[0]), -limit, limit, STEP, width=220),
-            "gamma": slider("γ", 1.0, -4.0, 4.0, STEP, width=185),
-            "beta": slider("β", 0.0, -4.0, 4.0, STEP, width=185),
+            "gamma": slider("γ", 1.0, -MOST, MOST, STEP, width=185),
+            "beta": slider("β", 0.0, -MOST, MOST, STEP, width=185),
         }
         super().__init__(controls)
         controls["undo"].on_click(self.guard(lambda _: self.undo()))
@@ -85,19 +85,17 @@ class TransformExplorer(LiveFigure):
 
     def undo(self) -> None:
         """Set gamma, beta to sqrt(sigma_B^2 + eps), mu_B, if within the sliders: then y = x."""
-        mean, var = self.batch.mean(), self.batch.var()
-        self._set(gamma=np.sqrt(var + self.controls["eps"].value), beta=mean)
+        std = np.sqrt(self.batch.var() + self.controls["eps"].value)
+        self.gamma, self.beta = (float(v) for v in np.clip([std, self.batch.mean()], -MOST, MOST))
+        self._show()
 
     def reset(self) -> None:
         """Everything as it was at the start."""
-        self._syncing = True
-        try:
-            for name, value in self._start.items():
-                self.controls[name].value = value
-        finally:
-            self._syncing = False
+        self.gamma, self.beta = 1.0, 0.0
+        for name, value in self._start.items():
+            self.controls[name].value = value
         self._load()
-        self._set(gamma=1.0, beta=0.0, eps=EPS[0])
+        self._show()
 
     def build(self, fig):
         fig.set_layout_engine("none")
@@ -114,24 +112,24 @@ class TransformExplorer(LiveFigure):
         actions = ("centre", "divide", r"times $\gamma$, plus $\beta$")
         for level, step in zip((2.5, 1.5, 0.5), actions, strict=True):
             ax.text(-1.01 * self._end, level, step, ha="right", va="center", color="0.35", size=12)
+        place = {"transform": ax.get_yaxis_transform(), "va": "center"}
+        ax.text(1.03, -0.75, "black bar: mean ± std", color="0.35", **place)
+        self._texts = [ax.text(1.03, level, "", **place) for level in LEVELS]
+
+        def plot(marker="", color="black", **kwargs):
+            return ax.plot([], [], marker, color=color, **kwargs)[0]
+
         grey = COLORS["data"]
         self._lines = LineCollection([], colors=grey, linewidths=1, alpha=0.6, zorder=1)
-        self._ghosts = ax.plot([], [], "o", mfc="white", mec=grey, ms=8, mew=1.2, zorder=2)[0]
-        colors = [COLORS[name] for name in NAMES]
-        self._bars = [ax.plot([], [], color="black", lw=3, zorder=3)[0] for _ in LEVELS]
-        self._means = ax.plot([], [], "|", color="black", ms=12, mew=2.5, zorder=3)[0]
-        self._chosen_line = ax.plot([], [], color="black", lw=2, zorder=4)[0]
-        self._dots = [
-            ax.plot([], [], "o", color=c, mec="white", mew=0.7, ms=9, zorder=5)[0] for c in colors
-        ]
-        self._chosen = ax.plot([], [], "o", mfc="none", mec="black", mew=2, ms=13, zorder=6)[0]
         ax.add_collection(self._lines)
-        place = {"transform": ax.get_yaxis_transform(), "va": "center"}
-        self._texts = [ax.text(1.03, level, "", **place) for level in LEVELS]
-        ax.text(1.03, -0.75, "black bar: mean ± std", color="0.35", **place)
+        self._ghosts = plot("o", mfc="white", mec=grey, ms=8, mew=1.2, zorder=2)
+        self._bars = [plot(lw=3, zorder=3) for _ in LEVELS]
+        self._means = plot("|", ms=12, mew=2.5, zorder=3)
+        self._chosen_line = plot(lw=2, zorder=4)
+        self._dots = [plot("o", COLORS[n], mec="white", mew=0.7, ms=9, zorder=5) for n in NAMES]
+        self._chosen = plot("o", mfc="none", mec="black", mew=2, ms=13, zorder=6)
+        self._beyond = [plot(m, ms=9, clip_on=False, zorder=7) for m in "><"]
         dynamic = [self._lines, self._ghosts, self._bars, self._means, self._chosen_line]
-        mark = {"color": "black", "ls": "", "ms": 9, "clip_on": False, "zorder": 7}
-        self._beyond = [ax.plot([], [], m, **mark)[0] for m in "><"]
         dynamic += [self._dots, self._chosen, self._texts, self._beyond]
         if self.images is not None:
             square = fig.add_axes((1 - 76 / width, 1 - 92 / height, 68 / width, 68 / height))
@@ -181,46 +179,36 @@ class TransformExplorer(LiveFigure):
         return sentence
 
     def _on_control(self, change) -> None:
-        """Keep what is drawn and the sliders consistent, then draw once.
+        """Keep what is drawn and the sliders consistent.
 
         The browser moves a slider to its nearest step and reports that as a change. So a change of
-        half a step or less from the number that this class has set is not the reader's.
+        half a step or less from the number that this class holds is not the reader's.
         """
-        if self._syncing:
-            return
         name = next(name for name, control in self.controls.items() if control is change.owner)
-        held = {"value": self.batch[self.controls["example"].value], "gamma": self.gamma,
-                "beta": self.beta}  # fmt: skip
+        held = self._held()
         if name in held and abs(change.new - held[name]) < 0.5 * STEP + 1e-6:
             return
         if name == "value":
             self.batch[self.controls["example"].value] = change.new
-        elif name in ("gamma", "beta"):
+        elif name in held:
             setattr(self, name, change.new)
         elif name in ("unit", "count"):
             self._load()
-        self._set()
+        self._show()
+
+    def _held(self) -> dict[str, float]:
+        """The numbers that the sliders show rounded to their steps."""
+        dragged = float(self.batch[self.controls["example"].value])
+        return {"value": dragged, "gamma": self.gamma, "beta": self.beta}
 
     def _load(self) -> None:
         self.batch = self.x[: self.controls["count"].value, self.controls["unit"].value].copy()
 
-    def _set(self, gamma=None, beta=None, eps=None) -> None:
-        """Set what is given, bring the sliders to it, and draw once, not for each of them."""
-        low, high = self.controls["gamma"].min, self.controls["gamma"].max
-        self.gamma = self.gamma if gamma is None else float(np.clip(gamma, low, high))
-        self.beta = self.beta if beta is None else float(np.clip(beta, low, high))
-        self._syncing = True
-        try:
-            if eps is not None:
-                self.controls["eps"].value = eps
-            if gamma is not None:
-                self.controls["gamma"].value = self.gamma
-            if beta is not None:
-                self.controls["beta"].value = self.beta
-            self.controls["example"].max = len(self.batch) - 1
-            self.controls["value"].value = float(self.batch[self.controls["example"].value])
-        finally:
-            self._syncing = False
+    def _show(self) -> None:
+        """Bring the sliders to what is held, and draw it."""
+        self.controls["example"].max = len(self.batch) - 1
+        for name, value in self._held().items():
+            self.controls[name].value = value
         self.redraw()
 
 

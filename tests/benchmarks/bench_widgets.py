@@ -30,7 +30,7 @@ from bnlib.figures import RC
 from bnlib.widgets import DistributionExplorer
 
 # What build() makes, and the widget must have back afterwards.
-BUILT = ("grid", "seldom", "_curves", "_cursors", "_high", "_drawn")
+BUILT = ("grid", "seldom", "_curves", "_high", "_drawn")
 TARGETS = {
     "pyplot / frame": (12, None),
     "first new frame, s": (None, 1.5),

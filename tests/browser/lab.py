@@ -7,9 +7,8 @@
 
 `serve` and `browse` are its two halves, for another server than this environment's JupyterLab.
 The server works on a copy of the folders, with its own settings and without the user's, but with
-those that bnlib installs (`overrides.d`). `lab.wire.delay = 0.06` delays all that passes between
-browser and server from then on, as a far server does. Errors of
-the browser's console, failed cells and widgets that did not render: `notebook.problems()`.
+those that bnlib installs (`overrides.d`). Errors of the browser's console, failed cells and widgets
+that did not render: `notebook.problems()`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import queue
 import shutil
 import socket
 import subprocess
@@ -67,8 +65,17 @@ CELL_PROBLEMS = """() => {
       if (text.includes(sign)) found.push(`cell ${i}: ${sign}`);
   });
   return found; }"""
-
-
+# A new cell at the end, and what it printed or shows as text. As nothing is clicked, no menu or
+# scroll position matters.
+RUN = """async source => {
+  const app = window.jupyterapp, notebook = app.shell.currentWidget.content;
+  notebook.activeCellIndex = notebook.widgets.length - 1;
+  await app.commands.execute('notebook:insert-cell-below');
+  const cell = notebook.activeCell;
+  cell.model.sharedModel.setSource(source);
+  await app.commands.execute('notebook:run-cell');
+  return cell.model.outputs.toJSON().map(
+    out => out.text ?? out.data?.['text/plain'] ?? out.ename + ': ' + out.evalue).join(''); }"""
 FOLDED = """() => window.jupyterapp.shell.currentWidget.content.widgets
   .filter(cell => cell.model.type === 'code' && cell.model.outputs.length && cell.outputHidden)
   .length"""
@@ -81,10 +88,7 @@ class Lab:
     """
 
     def __init__(self, url: str, browser, wire: Wire, address: str) -> None:
-        self.url = url
-        self.browser = browser
-        self.wire = wire
-        self.address = address
+        self.url, self.browser, self.wire, self.address = url, browser, wire, address
 
     @contextlib.contextmanager
     def open(self, name: str, width: int = 1400, height: int = 1000) -> Iterator[Notebook]:
@@ -102,8 +106,8 @@ class Notebook:
 
     def __init__(self, page, url: str) -> None:
         self.page, self.url = page, url
-        self.sent: list[bytes] = []
-        self.received: list[bytes] = []
+        self.sent: list[bytes | str] = []
+        self.received: list[bytes | str] = []
         self._console: list[str] = []
         page.on("websocket", self._listen)
         page.on("pageerror", lambda error: self._console.append(f"page error: {error}"))
@@ -125,6 +129,10 @@ class Notebook:
             raise TimeoutError(f"not run in {timeout} s: {self.state()}, {self.problems()}")
         self.wait("a kernel at rest", lambda: self.state() == {"kernel": "idle", "pending": 0})
 
+    def run(self, source: str) -> str:
+        """Run `source` in a new cell at the end; what it printed or shows."""
+        return self.page.evaluate(RUN, source)
+
     def shut_down_kernel(self) -> None:
         self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
         self.wait("kernel gone", lambda: self.state()["kernel"] in (None, "dead", "unknown"), 30)
@@ -143,9 +151,7 @@ class Notebook:
                 raise TimeoutError(
                     f"waited {timeout} s for {what}: {self.state()}, {self.problems()}"
                 )
-            self.page.wait_for_timeout(
-                50
-            )  # not time.sleep: the page's events are handled meanwhile
+            self.page.wait_for_timeout(50)  # the page's events are handled meanwhile
 
     def problems(self) -> list[str]:
         """Failed cells, stderr, widgets that did not render, errors of the browser's console."""
@@ -158,9 +164,8 @@ class Notebook:
     def _listen(self, socket) -> None:
         if "/channels" not in socket.url:
             return
-        as_bytes = lambda payload: payload if isinstance(payload, bytes) else payload.encode()  # noqa: E731
-        socket.on("framesent", lambda payload: self.sent.append(as_bytes(payload)))
-        socket.on("framereceived", lambda payload: self.received.append(as_bytes(payload)))
+        socket.on("framesent", lambda payload: self.sent.append(payload))
+        socket.on("framereceived", lambda payload: self.received.append(payload))
 
     def _on_console(self, message) -> None:
         if message.type == "error" and not any(word in message.text for word in HARMLESS):
@@ -252,9 +257,9 @@ def browse(
 
 
 class Wire:
-    """A port that passes everything on to another one, each way `delay` seconds later.
+    """A port that passes everything on to another one, `target`, each way `delay` seconds later.
 
-    `target` may become another server's port: for the browser it is still the same site.
+    That may become another server's port: for the browser it is still the same site.
     """
 
     def __init__(self, target: int) -> None:
@@ -277,37 +282,21 @@ class Wire:
 
     def _connect(self, near: socket.socket) -> None:
         with (
-            contextlib.suppress(ConnectionRefusedError),
+            contextlib.suppress(OSError),
             near,
             socket.create_connection(("127.0.0.1", self.target)) as far,
         ):
-            threads = []
-            for a, b in ((near, far), (far, near)):
-                under_way = queue.SimpleQueue()
-                threads += [
-                    threading.Thread(target=self._read, args=(a, under_way), daemon=True),
-                    threading.Thread(target=self._write, args=(under_way, b), daemon=True),
-                ]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            back = threading.Thread(target=self._pass_on, args=(far, near), daemon=True)
+            back.start()
+            self._pass_on(near, far)
+            back.join()
 
-    def _read(self, source: socket.socket, under_way: queue.SimpleQueue) -> None:
-        data = b"."
-        while data:
-            try:
-                data = source.recv(1 << 16)
-            except OSError:
-                data = b""
-            under_way.put((time.monotonic() + self.delay, data))
-
-    @staticmethod
-    def _write(under_way: queue.SimpleQueue, target: socket.socket) -> None:
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while (message := under_way.get())[1]:
-                time.sleep(max(0.0, message[0] - time.monotonic()))
-                target.sendall(message[1])
+            while data := source.recv(1 << 16):
+                time.sleep(self.delay)
+                target.sendall(data)
+        with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_RDWR)
 
 

@@ -1,12 +1,13 @@
-"""Every widget in a real JupyterLab: its size, its names, the keyboard, and a notebook reopened."""
+"""Every widget in a real JupyterLab: its size, its names, the keyboard, and a notebook reopened.
 
-import random
+For people without a mouse, with a screen reader, in the dark theme, and in the last row. One page
+for all tests of this file, which go on where the one before stopped.
+"""
 
 import pytest
 from browser.conftest import ALL, WIDGETS
+from contrast import TEXT
 
-import bnlib.widgets
-from bnlib.widgets import LiveFigure
 from bnlib.widgets.live import MAX_SIZE
 
 PICTURE = "img.bnlib-picture"
@@ -16,7 +17,6 @@ SETTINGS = """widget => Object.fromEntries([...widget.querySelectorAll(
     control.querySelector('select')?.selectedOptions[0].text.replaceAll('\\u00a0', ' ')
       ?? control.querySelector('.widget-readout')?.textContent]))"""
 SHOWS = "widget => JSON.parse(widget.querySelector('img[data-shows]').dataset.shows)"
-
 # What is on the screen for 150 ms only, a test on a busy machine may never see: the page notes it.
 NOTE_PICTURES = """widget => {
   widget.noted = [];
@@ -26,29 +26,51 @@ NOTE_PICTURES = """widget => {
   };
   new MutationObserver(look).observe(widget, {subtree: true, childList: true, attributes: true});
 }"""
+REACHED = """widget => {
+  const at = document.activeElement;
+  if (!widget.contains(at)) return null;
+  at.dataset.reached = 'yes';
+  return at.outerHTML; }"""
+# What is on the screen to be operated, and no key has reached.
+MISSED = """widget => [...widget.querySelectorAll(
+    'select, input, button, summary, .noUi-handle, .widget-readout[contenteditable=true]')]
+  .filter(node => !node.disabled && node.checkVisibility() && !node.dataset.reached)
+  .map(node => node.outerHTML)"""
+HAS_FOCUS = "node => node === document.activeElement"
+# The texts whose contrast with what is behind them is too low: [text, ratio].
+FAINT = """([root, least]) => {
+  const rgba = text => text.match(/[\\d.]+/g).map(Number);
+  const over = ([r, g, b, a = 1], below) => [r, g, b].map((c, i) => a * c + (1 - a) * below[i]);
+  const ground = node => {
+    const layers = [];
+    for (let at = node; at; at = at.parentElement)
+      layers.unshift(getComputedStyle(at).backgroundColor);
+    return layers.reduce((below, text) => over(rgba(text), below), [255, 255, 255]);
+  };
+  const linear = c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  const light = rgb => rgb.map(c => linear(c / 255))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0.05);
+  const found = [];
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const text = walker.currentNode.data.trim(), node = walker.currentNode.parentElement;
+    if (!text || !node.checkVisibility() || node.closest('style, :disabled')) continue;
+    const below = ground(node), color = over(rgba(getComputedStyle(node).color), below);
+    const [a, b] = [light(color), light(below)];
+    const ratio = Math.max(a, b) / Math.min(a, b);
+    if (ratio < least) found.push([text.slice(0, 40), ratio]);
+  }
+  return found; }"""
+# Whatever there is of it on the screen, in CSS px: a widget in projector mode is zoomed.
+FONT = "node => parseFloat(getComputedStyle(node).fontSize) * (node.currentCSSZoom ?? 1)"
 
 
-def test_the_notebook_has_every_widget():
-    classes = {name: getattr(bnlib.widgets, name) for name in bnlib.widgets.__all__}
-    made = {n for n, c in classes.items() if isinstance(c, type) and issubclass(c, LiveFigure)}
-    assert made - {"LiveFigure", "Film"} == set(WIDGETS)
-
-
-@pytest.fixture
-def run(lab):
-    """run(width, height): the notebook with every widget, run; name -> node."""
-    opened = []
-
-    def run(width=1024, height=640):
-        context = lab.open(ALL, width, height)
-        opened.append(context)
-        notebook = context.__enter__()
+@pytest.fixture(scope="module")
+def notebook(lab):
+    with lab.open(ALL, 1024, 640) as notebook:
         notebook.run_all()
-        return notebook, nodes(notebook)
-
-    yield run
-    for context in opened:
-        context.__exit__(None, None, None)
+        notebook.widgets = nodes(notebook)
+        yield notebook
 
 
 def nodes(notebook):
@@ -62,45 +84,8 @@ def picture(node):
     return image.get_attribute("src"), image.get_attribute("alt")
 
 
-def test_sizes_names_and_the_keyboard(run):
-    notebook, widgets = run()
-    panel = notebook.page.locator(".jp-WindowedPanel-outer").bounding_box()
-    for name, node in widgets.items():
-        node.scroll_into_view_if_needed()
-        box, image = node.bounding_box(), node.locator(PICTURE).first.bounding_box()
-        assert box["width"] <= MAX_SIZE[0] and box["height"] <= MAX_SIZE[1], (name, box)
-        assert box["height"] <= panel["height"] and image["width"] <= panel["width"], name
-        assert image["width"] == pytest.approx(box["width"], abs=60), name
-        for control in node.get_by_role("slider").all():
-            assert control.get_attribute("aria-label"), (name, control.inner_html())
-            text = control.locator("xpath=ancestor::*[contains(@class, 'widget-hslider')]")
-            shown = text.locator(".widget-readout").inner_text()
-            assert control.get_attribute("aria-valuetext") == shown, name
-            assert moves_the_picture(notebook, node, control), (name, shown)
-        for select in node.get_by_role("combobox").all():
-            label = select.locator("xpath=..").locator("label").inner_text()
-            assert node.get_by_role("combobox", name=label).count() == 1, (name, label)
-        for button in node.get_by_role("button").all():
-            assert (button.get_attribute("aria-label") or button.inner_text()).strip(), name
-        assert node.bounding_box() == box  # it does not jump
-    notebook.wait("a kernel at rest", lambda: notebook.state()["kernel"] == "idle", 60)
-    assert notebook.page.locator(".bnlib-stale").count() == 0
-    assert notebook.problems() == []
-
-    notebook.page.set_viewport_size({"width": 1280, "height": 720})
-    for name, node in widgets.items():
-        box = node.bounding_box()
-        assert box["width"] <= MAX_SIZE[0] and box["height"] <= MAX_SIZE[1], (name, box)
-
-    node = widgets["DistributionFilm"]  # Play starts again from the last frame
-    node.scroll_into_view_if_needed()
-    node.get_by_role("slider").last.focus()
-    notebook.page.keyboard.press("End")
-    node.evaluate(NOTE_PICTURES)
-    node.get_by_role("button", name="Play the film").click()
-    film = [f"Step {step} of 60" for step in range(0, 70, 10)]
-    notebook.wait("a film that plays", lambda: film == node.evaluate("n => n.noted.slice(-7)"))
-    node.get_by_role("button", name="Play the film").wait_for()  # not "Pause" any more
+def shows(notebook, node, step):
+    notebook.wait(f"step {step}", lambda: picture(node)[1].startswith(f"Step {step} "))
 
 
 def moves_the_picture(notebook, node, handle):
@@ -113,34 +98,220 @@ def moves_the_picture(notebook, node, handle):
             notebook.wait("another picture", lambda seen=before: picture(node) != seen, 4)
         except TimeoutError:
             continue
-        return True
+        return handle.evaluate(HAS_FOCUS)
     return False
 
 
-def test_a_film_dragged_by_its_handle_shows_one_look_after_the_other(run):
-    notebook, widgets = run()
-    node = widgets["LandscapeFilm"]
+def differs(widgets):
+    """Every label whose picture is not that of its control."""
+    for name, node in widgets.items():
+        wanted, settings = node.evaluate(SHOWS), node.evaluate(SETTINGS)
+        for label in wanted.keys() & settings.keys():
+            if isinstance(wanted[label], str) and wanted[label] != settings[label]:
+                yield name, label, wanted[label], settings[label]
+
+
+def test_sizes_and_names(notebook):
+    panel = notebook.page.locator(".jp-WindowedPanel-outer").bounding_box()
+    for name, node in notebook.widgets.items():
+        node.scroll_into_view_if_needed()
+        box, image = node.bounding_box(), node.locator(PICTURE).first.bounding_box()
+        assert box["width"] <= MAX_SIZE[0] and box["height"] <= MAX_SIZE[1], (name, box)
+        assert box["height"] <= panel["height"] and image["width"] <= panel["width"], name
+        assert image["width"] == pytest.approx(box["width"], abs=60), name
+        # What a screen reader gets: names, values in words, one picture.
+        tree = node.aria_snapshot()
+        for role in ("combobox", "slider", "checkbox", "button", "img"):
+            parts = [p.strip(" -'") for p in tree.splitlines() if p.strip(" -'").startswith(role)]
+            assert all(f'{role} "' in part for part in parts), (name, parts)
+        assert tree.count('img "') == 1 and f'img "{picture(node)[1][:40]}' in tree
+        for control in node.get_by_role("slider").all():
+            row = control.locator("xpath=ancestor::*[contains(@class, 'widget-hslider')]")
+            shown = row.locator(".widget-readout").inner_text()
+            assert shown and control.get_attribute("aria-valuetext") == shown, name
+            assert moves_the_picture(notebook, node, control), (name, shown)
+        for select in node.get_by_role("combobox").all():
+            label = select.locator("xpath=..").locator("label").inner_text()
+            assert node.get_by_role("combobox", name=label).count() == 1, (name, label)
+        assert node.bounding_box() == box  # it does not jump
+    assert notebook.problems() == []
+
+
+@pytest.mark.parametrize("name", ["DistributionExplorer", "TransformExplorer", "NormExplorer"])
+def test_tab_reaches_every_control_and_back_and_arrow_keys_change_menus(notebook, name):
+    """JupyterLab would take the arrow keys of a menu, and go to another cell."""
+    node, keyboard = notebook.widgets[name], notebook.page.keyboard
     node.scroll_into_view_if_needed()
-    assert picture(node)[1].startswith("Step 100 of 100, rate 0.1, medians of the whole run.")
+    first = node.locator("select").first
+    first.focus()
+    way = [node.evaluate(REACHED)]
+    for _ in range(40):
+        keyboard.press("Tab")
+        if (at := node.evaluate(REACHED)) is None:
+            break
+        way.append(at)
+    assert node.evaluate(MISSED) == []
+    assert len(way) < 40, "a trap: the Tab key never leaves the widget"
+    for _ in range(len(way) + 10):  # between them the cell and its toolbar
+        keyboard.press("Shift+Tab")
+        if first.evaluate(HAS_FOCUS):
+            break
+    assert first.evaluate(HAS_FOCUS)
+
+    cells = notebook.page.locator(".jp-Cell").count()
+    value = "node => node.selectedOptions[0].text"
+    for menu in node.get_by_role("combobox").all():
+        menu.focus()
+        seen = {menu.evaluate(value)}
+        for key in ("ArrowDown", "ArrowUp"):  # one of them leads away from an end
+            keyboard.press(key)
+            seen.add(menu.evaluate(value))
+            assert menu.evaluate(HAS_FOCUS), (name, key)
+        assert len(seen) > 1, (name, seen)
+    keyboard.press("b")  # in JupyterLab a new cell, d twice takes one away
+    keyboard.press("d")
+    keyboard.press("d")
+    assert notebook.page.locator(".jp-Cell").count() == cells
+    stale = notebook.page.locator(".bnlib-stale")
+    notebook.wait("pictures of the last settings", lambda: stale.count() == 0, 60)
+    everything = notebook.widgets  # the last event may be under way
+    notebook.wait("pictures of what the controls say", lambda: not list(differs(everything)), 60)
+    assert notebook.problems() == []
+
+
+def test_a_film_is_played_and_stopped_by_keys_and_dragged(notebook):
+    node, keyboard = notebook.widgets["DistributionFilm"], notebook.page.keyboard
+    node.scroll_into_view_if_needed()
+    node.get_by_role("slider").last.focus()
+    keyboard.press("End")  # Play starts again from the last frame
+    shows(notebook, node, 60)
     node.evaluate(NOTE_PICTURES)
+    play = node.get_by_role("button", name="Play the film")
+    play.focus()
+    keyboard.press("Enter")
+    film = [f"Step {step} of 60" for step in range(0, 70, 10)]
+    notebook.wait("a film that plays", lambda: film == node.evaluate("n => n.noted.slice(-7)"))
+    play.wait_for()  # not "Pause" any more
+    node.get_by_role("button", name="Stop, back to the start").focus()
+    keyboard.press("Space")
+    shows(notebook, node, 0)
+    node.locator("summary").first.focus()
+    keyboard.press("Enter")
+    assert node.locator("details").first.get_attribute("open") is not None
+
+    node, mouse = notebook.widgets["LandscapeFilm"], notebook.page.mouse
+    node.get_by_role("slider").last.focus()
+    keyboard.press("End")
+    shows(notebook, node, 100)
     handle = node.get_by_role("slider").last.bounding_box()
     x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
     track = node.locator(".noUi-base").last.bounding_box()["width"]
-    mouse = notebook.page.mouse
     mouse.move(x, y)
     mouse.down()
     for tenth in range(1, 6):
         mouse.move(x - tenth * track / 10, y)
-        seen = f"Step {100 - 10 * tenth} of 100"
-        notebook.wait(seen, lambda s=seen: picture(node)[1].startswith(s), 10)
+        shows(notebook, node, 100 - 10 * tenth)
     mouse.up()
-    assert len({entry.split(",")[0] for entry in node.evaluate("n => n.noted")}) >= 5
     assert node.get_by_role("slider").last.get_attribute("aria-valuetext") == "step 50"
     assert notebook.problems() == []
 
 
-def test_saved_closed_without_a_kernel_and_reopened(lab, run):
-    notebook, _ = run()
+def test_a_setting_changed_while_the_kernel_is_busy(notebook, lab):
+    lab.wire.delay = 0.06  # each way: as a server 120 ms away
+    for name, label, value in (
+        ("DistributionExplorer", "activation", "sigmoid"),
+        ("TransformExplorer", "batch size N", "16"),
+    ):
+        node = notebook.widgets[name]
+        node.scroll_into_view_if_needed()
+        before = picture(node)
+        assert not node.get_by_text("working").is_visible()
+        # A subshell answers widgets while a cell runs; this one keeps all of Python to itself.
+        notebook.page.evaluate(
+            """() => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
+              .requestExecute({code: 'sum(range(80_000_000))'}); }"""
+        )
+        node.get_by_role("combobox", name=label).select_option(value)
+        node.get_by_text("working").wait_for(timeout=3000)
+        assert picture(node) == before
+        there = lambda n=node, w=label, v=value: n.evaluate(SHOWS)[w] == v  # noqa: E731
+        notebook.wait(f"the picture of {label} {value}", there, 60)
+        node.get_by_text("working").wait_for(state="hidden", timeout=3000)
+    lab.wire.delay = 0.0
+    assert notebook.problems() == []
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])
+def test_texts_are_readable_in_both_themes(notebook, theme):
+    """Widgets, captions, a card, a table, a message: what bnlib puts into a page."""
+    page = notebook.page
+    page.evaluate(
+        "t => window.jupyterapp.commands.execute('apputils:change-theme', {theme: t})", theme
+    )
+    page.locator(f"body[data-jp-theme-name='{theme}']").wait_for(state="attached")
+    page.wait_for_timeout(500)  # its style sheet
+    roots = page.locator(".bnlib-widget, .jp-OutputArea-output").all()
+    assert len(roots) > len(WIDGETS) + 2
+    for root in roots:
+        assert root.evaluate(f"(node, least) => ({FAINT})([node, least])", TEXT) == []
+    # Pictures keep their own ground, white, in both.
+    for image in page.locator(PICTURE).all():
+        assert image.evaluate("i => getComputedStyle(i).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_projector_mode_is_large_and_fits_1280_by_720(notebook):
+    page = notebook.page
+    page.set_viewport_size({"width": 1280, "height": 720})
+    # Without projector mode the widgets fit as well.
+    for name, node in notebook.widgets.items():
+        node.locator("details[open] summary").evaluate_all("open => open.map(s => s.click())")
+        box = node.bounding_box()
+        assert box["width"] <= MAX_SIZE[0] and box["height"] <= MAX_SIZE[1], (name, box)
+    assert "Projector mode is on" in notebook.run("import bnlib\nbnlib.use_projector()")
+    panel = page.locator(".jp-WindowedPanel-outer").bounding_box()
+    for name, node in notebook.widgets.items():
+        node.scroll_into_view_if_needed()
+        box, image = node.bounding_box(), node.locator(PICTURE).first
+        assert box["height"] <= panel["height"], (name, box)
+        assert box["x"] + box["width"] <= panel["x"] + panel["width"], (name, box)
+        assert node.evaluate("n => n.scrollWidth <= n.clientWidth + 1"), name
+        # 12 pt in the picture are 15 on the screen.
+        scale = image.bounding_box()["width"] / image.evaluate("i => i.naturalWidth")
+        assert 12 * scale >= 14.9, (name, scale)
+        for label in node.locator(".widget-label:visible, .bnlib-caption").all():
+            assert label.evaluate(FONT) >= 20, (name, label.inner_text())
+    figure = page.locator(".jp-RenderedHTML > img[alt='Both learn.']")
+    assert figure.bounding_box()["width"] >= 1.25 * figure.evaluate("i => i.naturalWidth")
+    for where, least in (
+        ("#prose, .jp-MarkdownOutput p", 20),
+        ("[role=note] strong", 20),
+        (".jp-RenderedHTML td", 18),
+        (".jp-InputArea-editor .cm-line", 18),
+    ):
+        assert page.locator(where).first.evaluate(FONT) >= least, where
+    # What made the widget is one line, until somebody clicks on it.
+    cell = page.locator(".jp-CodeCell", has=page.locator(".bnlib-widget")).first
+    code = page.locator(".jp-InputArea-editor")
+    assert cell.locator(code).bounding_box()["height"] <= 34
+    assert code.first.bounding_box()["height"] > 100  # the set-up shows no widget
+
+    node = notebook.widgets["DistributionFilm"]  # the mouse still hits what it points at
+    node.scroll_into_view_if_needed()
+    node.get_by_role("slider").last.focus()
+    page.keyboard.press("End")
+    shows(notebook, node, 60)
+    handle = node.get_by_role("slider").last.bounding_box()
+    x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 200, y, steps=5)
+    page.mouse.up()
+    moved = node.get_by_role("slider").last.bounding_box()["x"] + handle["width"] / 2
+    assert abs(moved - (x - 200)) < 60  # frames are that far apart
+    assert notebook.problems() == []
+
+
+def test_saved_closed_without_a_kernel_and_reopened(lab, notebook):
     notebook.save()
     notebook.shut_down_kernel()
     notebook.page.close()
@@ -154,78 +325,11 @@ def test_saved_closed_without_a_kernel_and_reopened(lab, run):
             assert source.startswith("data:image/png") and len(source) > 5000 and alt, name
             width = node.locator(PICTURE).first.evaluate("image => image.naturalWidth")
             assert width > 800, name
-        for name in ("DistributionExplorer", "DistributionFilm", "ChannelFilm", "LandscapeFilm"):
-            handle = widgets[name].get_by_role("slider").last
-            assert moves_the_picture(notebook, widgets[name], handle)
+            if node.locator(".widget-play").count():
+                handle = node.get_by_role("slider").last
+                assert moves_the_picture(notebook, node, handle), name
         # Nobody can draw what a control asks for now: the old picture does not pass for it.
         node = widgets["TransformExplorer"]
         node.get_by_role("combobox", name="batch size N").select_option("4")
         node.get_by_text("working").wait_for(timeout=5000)
         assert notebook.problems() == []
-
-
-def test_a_setting_changed_while_the_kernel_is_busy(lab, run):
-    notebook, widgets = run()
-    lab.wire.delay = 0.06  # each way: a round trip of 120 ms
-    try:
-        for name, label, value in (
-            ("RunningStatisticsExplorer", "learning rate", "0.3"),
-            ("DistributionExplorer", "activation", "sigmoid"),
-            ("TransformExplorer", "batch size N", "4"),
-        ):
-            node, before = widgets[name], picture(widgets[name])
-            node.scroll_into_view_if_needed()
-            assert not node.get_by_text("working").is_visible()
-            # A subshell answers widgets while a cell runs; this one keeps all of Python to itself.
-            notebook.page.evaluate(
-                """() => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
-                  .requestExecute({code: 'sum(range(100_000_000))'}); }"""
-            )
-            node.get_by_role("combobox", name=label).select_option(value)
-            node.get_by_text("working").wait_for(timeout=3000)
-            assert picture(node) == before
-            notebook.wait(
-                f"the picture of {label} {value}",
-                lambda n=node, w=label, v=value: n.evaluate(SHOWS)[w] == v,
-                60,
-            )
-            node.get_by_text("working").wait_for(state="hidden", timeout=3000)
-        assert notebook.problems() == []
-    finally:
-        lab.wire.delay = 0.0
-
-
-def test_random_events_raise_nothing_and_leave_nothing(run):
-    """What the browser shows afterwards is what its controls say."""
-    notebook, widgets = run(1280, 720)
-    rng = random.Random(0)
-    for node in widgets.values():
-        node.scroll_into_view_if_needed()
-        controls = [("menu", m) for m in node.get_by_role("combobox").all()]
-        controls += [("slider", s) for s in node.get_by_role("slider").all()]
-        for _ in range(8):
-            kind, control = rng.choice(controls)
-            if kind == "menu":
-                control.select_option(index=rng.randrange(control.locator("option").count()))
-            else:
-                control.focus()
-                notebook.page.keyboard.press(rng.choice(["ArrowLeft", "ArrowRight", "Home", "End"]))
-    notebook.wait("kernel at rest", lambda: notebook.state()["kernel"] == "idle", 60)
-    stale = notebook.page.locator(".bnlib-stale")
-    notebook.wait("pictures of the last settings", lambda: stale.count() == 0, 60)
-
-    def differs():
-        """Every label whose picture is not that of its control; the last event may be under way."""
-        found = []
-        for name, node in widgets.items():
-            shows, settings = node.evaluate(SHOWS), node.evaluate(SETTINGS)
-            found += [
-                (name, label, shows[label], settings[label])
-                for label in shows.keys() & settings.keys()
-                if isinstance(shows[label], str) and shows[label] != settings[label]
-            ]
-        return found
-
-    notebook.wait("pictures of what the controls say", lambda: not differs(), 60)
-    assert differs() == []
-    assert notebook.problems() == []

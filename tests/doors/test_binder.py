@@ -21,17 +21,6 @@ def standardize(x, eps):
     return (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + eps)
 bnlib.exercises.standardize.keep(standardize)
 """
-# A new cell at the end, and what it printed or shows as text. As nothing is clicked, no menu or
-# scroll position matters.
-RUN = """async source => {
-  const app = window.jupyterapp, notebook = app.shell.currentWidget.content;
-  notebook.activeCellIndex = notebook.widgets.length - 1;
-  await app.commands.execute('notebook:insert-cell-below');
-  const cell = notebook.activeCell;
-  cell.model.sharedModel.setSource(source);
-  await app.commands.execute('notebook:run-cell');
-  return cell.model.outputs.toJSON().map(
-    out => out.text ?? out.data?.['text/plain'] ?? out.ename + ': ' + out.evalue).join(''); }"""
 SOURCES = """() => window.jupyterapp.shell.currentWidget.content.widgets
   .map(cell => cell.model.sharedModel.getSource())"""
 
@@ -82,7 +71,7 @@ def test_the_film_moves_and_work_outlives_the_server(binder, tmp_path):
         widget = Widget(notebook)
         assert widget.press("ArrowLeft")[1].startswith("Step 290 of 300")
 
-        assert "my_bn.py" in page.evaluate(RUN, OWN_CODE)
+        assert "my_bn.py" in notebook.run(OWN_CODE)
         page.get_by_title("Save to browser storage").click()
         page.get_by_role("button", name="OK").click()
         page.evaluate("window.jupyterapp.commands.execute('filebrowser:activate')")
@@ -95,7 +84,7 @@ def test_the_film_moves_and_work_outlives_the_server(binder, tmp_path):
         binder.lose_the_server()
         notebook.load()
         assert OWN_CODE not in page.evaluate(SOURCES)
-        assert "No module named 'my_bn'" in page.evaluate(RUN, "import my_bn")
+        assert "No module named 'my_bn'" in notebook.run("import my_bn")
         page.get_by_title("Restore from browser storage").click()
         page.get_by_role("button", name="OK").click()
         notebook.wait("the student's cell", lambda: OWN_CODE in page.evaluate(SOURCES))
@@ -107,7 +96,7 @@ def test_the_film_moves_and_work_outlives_the_server(binder, tmp_path):
         page.get_by_role("tab", name="my_bn.py").wait_for()  # JupyterLab shows what was uploaded
         page.get_by_role("tab", name=NAME).click()
         source = "import my_bn\nprint(my_bn.standardize(my_bn.np.array([[1.0], [3.0]]), 0.0).T)"
-        assert page.evaluate(RUN, source) == "[[-1.  1.]]\n"
+        assert notebook.run(source) == "[[-1.  1.]]\n"
 
         notebook.run_all()  # until then its widgets miss the kernel that is gone
         assert Widget(notebook).press("ArrowLeft")[1].startswith("Step 290 of 300")

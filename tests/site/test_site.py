@@ -127,19 +127,17 @@ def pages(site):
     return sorted(path.name for path in site.glob("[0-9][0-9]_*.html"))
 
 
-def test_every_page_is_whole(visitor, site):
+def test_every_page_is_whole_and_fits_a_phone(visitor, site):
+    visitor.page.goto(visitor.base)  # the address of the site leads to the first notebook
+    visitor.page.wait_for_url("**/00_start_here.html")
     for name in pages(site):
         visitor.go(name)
         assert visitor.page.evaluate(DEFECTS) == [], name
         assert visitor.problems == [], name
-
-
-def test_it_fits_a_phone(visitor, site):
-    visitor.page.set_viewport_size({"width": 390, "height": 844})
-    for name in pages(site):
-        visitor.go(name)
         unfold(visitor.page)
+        visitor.page.set_viewport_size({"width": 390, "height": 844})
         assert visitor.page.evaluate("() => document.documentElement.scrollWidth") <= 390, name
+        visitor.page.set_viewport_size({"width": 1280, "height": 900})
 
 
 def test_films_move_without_a_kernel(visitor, site):
@@ -169,11 +167,6 @@ def test_films_move_without_a_kernel(visitor, site):
                 pause.click()
                 play.wait_for()
     assert films > 0
-
-
-def test_the_address_of_the_site_leads_to_the_first_notebook(visitor):
-    visitor.page.goto(visitor.base)
-    visitor.page.wait_for_url("**/00_start_here.html")
 
 
 def test_the_search_finds_a_word(visitor):

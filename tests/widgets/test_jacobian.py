@@ -9,7 +9,7 @@ from PIL import Image
 from bnlib.figures.format import number
 from bnlib.functional import batch_norm, batch_norm_backward
 from bnlib.widgets import JacobianExplorer, ProjectionExplorer
-from bnlib.widgets.jacobian import EPS, SCALES, SIZES, bn_jacobian
+from bnlib.widgets.jacobian import DIRECTIONS, NUMBERS, bn_jacobian
 
 
 @pytest.fixture(scope="module")
@@ -42,23 +42,15 @@ def test_its_columns_are_what_the_backward_pass_makes_of_unit_vectors(N, eps):
     np.testing.assert_allclose(factor * P, dx, atol=1e-13)
 
 
-def test_without_eps_it_is_the_projection_that_removes_1_and_xhat():
-    x = np.random.default_rng(1).normal(size=5)
-    _, P, share = bn_jacobian(x, 0.0)
-    np.testing.assert_allclose(P @ P, P, atol=1e-15)
-    np.testing.assert_allclose(P @ np.ones(5), 0, atol=1e-15)
-    np.testing.assert_allclose(P @ x, 0, atol=1e-15)
-    assert np.trace(P) == pytest.approx(3)  # of 5 directions
-    assert share == 0
-
-
-def test_with_eps_the_direction_of_xhat_is_only_shrunk():
+@pytest.mark.parametrize("eps", [0.0, 0.3])
+def test_it_removes_1_and_shrinks_xhat_to_its_share(eps):
     x = np.random.default_rng(2).normal(size=5)
-    _, P, share = bn_jacobian(x, 0.3)
+    _, P, share = bn_jacobian(x, eps)
     deviations = x - x.mean()
     np.testing.assert_allclose(P @ deviations, share * deviations, atol=1e-15)
-    assert share == pytest.approx(0.3 / (x.var() + 0.3))
     np.testing.assert_allclose(P @ np.ones(5), 0, atol=1e-15)
+    assert share == pytest.approx(eps / (x.var() + eps))
+    assert np.trace(P) == pytest.approx(3 + share)  # of 5 directions
 
 
 def test_what_has_no_jacobian_is_refused():
@@ -74,10 +66,11 @@ def test_what_has_no_jacobian_is_refused():
 
 @pytest.mark.parametrize(
     "values",
-    [dict(N=N) for N in SIZES]
-    + [dict(N=4, scale=scale) for _, scale in SCALES]
-    + [dict(N=4, scale=0.1, eps=eps) for eps in EPS]
-    + [dict(N=8, eps=1e-5, first=first) for first in (-6.0, 0.0, 6.0)],
+    [
+        *(dict(N=N) for N in (2, 3, 8, 16)),
+        *(dict(N=4, scale=0.1, eps=eps) for eps in (0.0, 0.1)),
+        dict(N=8, scale=1.0, eps=1e-5, first=-6.0),
+    ],
     ids=str,
 )
 def test_the_picture_is_the_jacobian_of_the_batch_shown(explorer, values):
@@ -91,26 +84,13 @@ def test_the_picture_is_the_jacobian_of_the_batch_shown(explorer, values):
     assert explorer.bars[1].get_width() == share
     assert explorer.bars[2].get_width() == (at["N"] > 2)
     shown = [text for text in explorer.numbers if text.get_visible()]
-    assert len(shown) == (at["N"] ** 2 if at["N"] <= explorer.numbers_up_to else 0)
+    assert len(shown) == (at["N"] ** 2 if at["N"] <= NUMBERS else 0)
     for text, value in zip(shown, P.ravel(), strict=False):
         assert float(text.get_text()) == pytest.approx(value, abs=0.0051)
     assert explorer.moved.get_xdata()[0] * at["scale"] == pytest.approx(x[0])
     np.testing.assert_allclose(explorer.points.get_xdata() * at["scale"], x[1:])
     assert explorer.error is None
-
-
-def test_an_outlier_takes_its_gradient_with_it(explorer):
-    put(explorer, N=8, eps=1e-5, scale=1.0, first=0.0)
-    inside = explorer.heat.get_array()[0, 0]
-    put(explorer, first=6.0)
-    assert explorer.heat.get_array()[0, 0] < 0.1 < 0.8 < inside
-
-
-def test_a_batch_of_two_gets_nothing(explorer):
-    put(explorer, N=2, eps=0.0)
-    assert np.abs(explorer.heat.get_array()).max() < 1e-15
-    assert "there is no other direction" in explorer.sentence
-    assert {text.get_text() for text in explorer.numbers if text.get_visible()} == {"0"}
+    assert ("there is no other direction" in explorer.sentence) == (at["N"] == 2)
 
 
 def test_blitting_leaves_nothing_behind(explorer):
@@ -135,7 +115,7 @@ def tip(space, name):
     return np.ravel(dot.get_data())
 
 
-@pytest.mark.parametrize("turn", [-180, -65, 0, 30, 180])
+@pytest.mark.parametrize("turn", [-65, 180])
 def test_the_arrow_is_the_projection_seen_from_where_one_stands(space, turn):
     put(space, turn=turn, third=2.0, eps=0.1, dy="a general dy")
     see = space.camera(turn)
@@ -151,10 +131,8 @@ def test_the_arrow_is_the_projection_seen_from_where_one_stands(space, turn):
     "dy, eps, part",
     [
         ("all equal", 0.0, 0.0),
-        ("all equal", 10.0, 0.0),
         ("along x̂", 0.0, 0.0),
         ("along x̂", 1.0, 1 / (14 / 9 + 1)),  # eps / (variance of (-1, 1, 2) + eps)
-        ("at right angles to both", 0.0, 1.0),
         ("at right angles to both", 1.0, 1.0),
     ],
 )
@@ -170,17 +148,10 @@ def test_each_direction_keeps_its_part(space, dy, eps, part):
 
 def test_everything_stays_in_the_picture(space):
     (left, right), (bottom, top) = space.figure.axes[0].get_xlim(), space.figure.axes[0].get_ylim()
-    for dy in space.directions:
+    for dy in DIRECTIONS:
         for third in (-6.0, 0.0, 6.0):
-            for turn in range(-180, 181, 45):
+            for turn in range(-180, 180, 90):
                 space.draw(third=third, eps=0.0, dy=dy, turn=turn)
                 for label in space.labels.values():
                     h, v = label.get_position()
                     assert left < h < right and bottom < v < top, (dy, third, turn, label)
-
-
-@pytest.mark.parametrize("kind", [JacobianExplorer, ProjectionExplorer])
-def test_without_a_browser_the_cell_holds_a_sentence_and_a_picture(kind):
-    bundle = kind()._repr_mimebundle_()
-    assert bundle["text/plain"].endswith(".")
-    assert len(bundle["image/png"]) < 60_000

@@ -18,7 +18,7 @@ def data():
     return load_mnist(pool=True, n_train=1000, n_test=50)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def film(data):
     return LandscapeFilm(data, **SMALL)
 
@@ -37,13 +37,12 @@ def test_it_shows_what_follow_measures(film, data):
         # All looks so far, with a gap after each of 7 distances.
         past = film._past[name].get_ydata().reshape(3, 8)
         np.testing.assert_array_equal(past[:, :7], looks.losses[:3] - looks.losses[:3, :1])
-        for measure, values in (
-            ("loss varies by", looks.ranges),
-            ("gradient changes by", looks.turns),
-        ):
-            past, future = film._measured[name, measure]
-            np.testing.assert_array_equal(past.get_ydata(), values[:3])
-            np.testing.assert_array_equal(future.get_ydata(), values[2:])
+        for progress, values in zip(film._measured.values(), (looks.ranges, looks.turns)):
+            past, future = progress.curves[name]
+            np.testing.assert_array_equal(past.get_xydata(), np.c_[[0, 10, 20], values[:3]])
+            np.testing.assert_array_equal(future.get_xydata(), np.c_[[20, 30, 40], values[2:]])
+            assert progress.cursor.get_xdata()[0] == 20
+    assert len({ax.get_ylim() for ax in film._panels.values()}) == 1
 
 
 def test_the_sentence_has_the_numbers_of_the_look_and_the_last_one_the_medians(film, data):
@@ -58,27 +57,16 @@ def test_the_sentence_has_the_numbers_of_the_look_and_the_last_one_the_medians(f
         assert re.findall(pattern, film.sentence) == wanted
 
 
-def test_every_frame_is_another_picture_with_its_alt_text(film):
-    pages = [page.value for page in film.stack.children]
-    assert len(set(pages)) == len(film.labels) == 5
-    assert all(f'alt="Step {10 * i} of 40' in page for i, page in enumerate(pages))
-
-
 def test_another_rate_trains_anew_once(film, data):
     looks, png = film.looks, film.png
     film.controls["lr"].value = 0.3
     assert film.png != png and "rate 0.3" in film.sentence
     np.testing.assert_array_equal(film.looks["with BN"].losses, direct(data, "batch", 0.3).losses)
     film.controls["lr"].value = 0.1
-    assert film.looks is looks and film.png == png
+    assert film.looks is looks and film.png == png and film.frame == 4
 
 
-def test_both_panels_have_the_same_axes(film):
-    without, bn = film._panels.values()
-    assert without.get_ylim() == bn.get_ylim() and without.get_xlim() == bn.get_xlim() == (0, 2)
-
-
-@pytest.mark.parametrize("name, lr", [("with BN", 1e9), ("with BN", 1e200), ("without BN", 1e200)])
+@pytest.mark.parametrize("name, lr", [("with BN", 1e9), ("without BN", 1e200)])
 def test_a_network_that_diverges_is_shown_as_such(data, name, lr):
     film = LandscapeFilm(data, **SMALL, lr=lr)
     at = film.looks[name].diverged_at
@@ -89,11 +77,12 @@ def test_a_network_that_diverges_is_shown_as_such(data, name, lr):
     assert "diverged" not in film.sentence + film.summary()
 
 
-def test_the_summary_says_which_median_is_clearly_smaller(film):
-    film.looks = {
+def test_the_summary_says_which_median_is_clearly_smaller(film, monkeypatch):
+    looks = {
         name: type("Looks", (), {"ranges": r, "turns": t, "diverged_at": None})
         for name, r, t in (("without BN", [1, 2, 9], [4, 4, 4]), ("with BN", [2, 2, 2], [3, 3, 3]))
     }
+    monkeypatch.setattr(film, "looks", looks)
     assert film.summary() == (
         "LandscapeFilm, 40 training steps at rate 0.1: along the gradient, in the median, the loss "
         "varies about as much with BN and the gradient changes less with BN."
@@ -104,15 +93,11 @@ def test_the_summary_says_which_median_is_clearly_smaller(film):
 @pytest.mark.parametrize(
     "setting, says",
     [
-        ({"steps": 45}, "multiple of every, got 45 and 10"),
         ({"steps": 620}, "2 to 61 frames.* got 620 steps and every 10"),
         ({"every": 50}, "2 to 61 frames.* got 40 steps and every 50"),
         ({"every": 0}, "expected every >= 1"),
         ({"steps": 1.5}, "expected steps >= 1, a whole number"),
-        ({"lr": 0.0}, "finite lr > 0"),
-        ({"lr": -1}, "finite lr > 0"),
         ({"lr": "fast"}, "finite lr > 0, got 'fast'"),
-        ({"activation": "softplus"}, "expected one of"),
     ],
 )
 def test_other_settings_are_refused_in_words(data, setting, says):

@@ -47,7 +47,7 @@ def test_the_sentence_has_the_numbers(norm, says):
     assert widget.sentence.startswith(widget.summary()[:-1])
 
 
-@pytest.mark.parametrize("shape", [(3, 6), (1, 6, 4, 4), (3, 9, 4, 4)])
+@pytest.mark.parametrize("shape", [(3, 6), (3, 9, 4, 4)])
 def test_other_shapes_are_refused_in_words(shape):
     with pytest.raises(ValueError, match=r"expected x of shape \(N, C, H, W\)"):
         NormExplorer(np.zeros(shape))

@@ -15,7 +15,7 @@ def data():
     return load_mnist(pool=True, n_train=1500, n_test=300)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def explorer(data):
     return RunningStatisticsExplorer(data, **SMALL)
 
@@ -38,31 +38,35 @@ def test_it_shows_what_track_measures(explorer, data):
 
 
 def test_momentum_does_not_train_again_but_the_other_settings_do(explorer):
+    explorer.controls["momentum"].value = 0.1
     run, png = explorer.run, explorer.png
     explorer.controls["momentum"].value = 0.001
     assert explorer.run is run
     assert explorer.png != png
+    explorer.controls["momentum"].value = 0.1
     explorer.controls["learning_rate"].value = 0.3
     assert explorer.run is not run
+    summary = explorer.summary()
+    assert summary == (
+        "RunningStatisticsExplorer: momentum 0.1, batch size 64, learning rate 0.3: "
+        "at least 50 % accuracy with the running statistics after 40 steps."
+    )
+    assert explorer._repr_mimebundle_()["text/plain"] == summary
     run = explorer.run
     explorer.controls["batch_size"].value = 32
     assert explorer.run is not run
 
 
 def test_unit_and_layer_show_other_statistics(explorer):
-    sentences = {explorer.sentence}
-    for name, value in (("unit", 3), ("layer", 1)):
+    explorer.controls["momentum"].value = 0.3
+    for name, value, column in (("unit", 3, 15), ("layer", 1, 3)):
+        before = explorer.sentence
         explorer.controls[name].value = value
-        column = explorer.controls["unit"].value + (
-            0 if explorer.controls["layer"].value == 1 else 12
-        )
         shown = explorer.averages[-1, 0, column]
-        assert f"running mean {shown:.2f} (" in explorer.sentence
-        sentences.add(explorer.sentence)
-    assert len(sentences) == 3
+        assert f"running mean {shown:.2f} (" in explorer.sentence != before
 
 
-@pytest.mark.parametrize("learning_rate", [1e12, 1e30, 1e200])
+@pytest.mark.parametrize("learning_rate", [1e12, 1e200])
 def test_a_network_that_diverges_is_shown_as_such(data, learning_rate):
     explorer = RunningStatisticsExplorer(data, **SMALL, learning_rate=learning_rate)
     assert explorer.run.diverged_at is not None
@@ -70,15 +74,6 @@ def test_a_network_that_diverges_is_shown_as_such(data, learning_rate):
     assert f"diverged at step {explorer.run.diverged_at}" in explorer.sentence
     explorer.controls["learning_rate"].value = 0.1
     assert "diverged" not in explorer.sentence
-
-
-def test_the_summary_holds_on_every_processor(explorer):
-    explorer.controls["learning_rate"].value = 0.3
-    assert explorer.summary() == (
-        "RunningStatisticsExplorer: momentum 0.1, batch size 64, learning rate 0.3: "
-        "at least 50 % accuracy with the running statistics after 40 steps."
-    )
-    assert explorer._repr_mimebundle_()["text/plain"] == explorer.summary()
 
 
 def test_steps_must_divide_into_frames(data):

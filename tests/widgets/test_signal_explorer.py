@@ -31,14 +31,17 @@ def drawn(explorer, kind="without BN"):
     return explorer._units[kind].get_ydata(), explorer._norms[kind].get_ydata()
 
 
-@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
-def test_the_lines_are_the_profile_of_the_network_that_the_controls_name(
-    explorer, batch, activation
-):
-    put(explorer, activation=activation, depth=8, scale=0.7, norm=True)
+def test_the_lines_are_the_profile_of_the_network_that_the_controls_name(explorer, batch):
+    without = explorer.png
+    assert not len(drawn(explorer, "with BN")[0]) and "BN" not in explorer.sentence
+    put(explorer, norm=True)
+    assert explorer.png != without and "with BN" in explorer.sentence
+    put(explorer, norm=False)
+    assert explorer.png == without
+    put(explorer, activation="sigmoid", depth=8, scale=0.7, norm=True)
     for kind, norm in (("without BN", None), ("with BN", "batch")):
         sizes = [30, *[UNITS] * 8, 10]
-        net = mlp(sizes, norm=norm, activation=activation, init_scale=0.7, seed=0)
+        net = mlp(sizes, norm=norm, activation="sigmoid", init_scale=0.7, seed=0)
         want = signal_profile(net, *batch)
         left, right = drawn(explorer, kind)
         np.testing.assert_allclose(left, want.unit_std, rtol=1e-12)
@@ -46,15 +49,6 @@ def test_the_lines_are_the_profile_of_the_network_that_the_controls_name(
         if norm is None:
             np.testing.assert_allclose(explorer._all.get_ydata(), want.std, rtol=1e-12)
     assert list(explorer._all.get_xdata()) == list(range(1, 9))
-
-
-def test_the_checkbox_shows_and_hides_the_network_with_bn(explorer):
-    without = explorer.png
-    assert not len(drawn(explorer, "with BN")[0]) and "BN" not in explorer.sentence
-    put(explorer, norm=True)
-    assert explorer.png != without and "with BN" in explorer.sentence
-    put(explorer, norm=False)
-    assert explorer.png == without
 
 
 def test_sigmoids_lose_the_image_but_not_the_spread_over_units(explorer):
@@ -85,7 +79,6 @@ def test_a_slider_is_answered_without_drawing_the_axes_again(explorer, monkeypat
     ("x", "labels"),
     [
         (np.zeros(5), np.zeros(5, int)),
-        (np.zeros((1, 5)), np.zeros(1, int)),
         (np.zeros((4, 5)), np.zeros(5, int)),
         (np.full((4, 5), np.nan), np.zeros(4, int)),
     ],
