@@ -89,7 +89,7 @@ def test_units_over_time_draws_what_the_film_draws(recordings):
 
 
 def test_show_gives_a_figure_its_alt_text_in_a_notebook_and_in_exported_html(recordings):
-    shown = figures.show(figures.curves(recordings), 'Both learn & "BN" is ahead.')
+    shown = figures.show(figures.units_over_time(recordings), 'Both learn & "BN" is ahead.')
     assert plt.get_fignums() == []
     output = nbformat.v4.new_output("display_data", shown._repr_mimebundle_())
     assert output.data["text/plain"] == repr(shown) == 'Both learn & "BN" is ahead.'

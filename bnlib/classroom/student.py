@@ -13,6 +13,8 @@ import json
 import os
 import sys
 
+import numpy as np
+
 from bnlib.classroom.judge import REFUSALS, encode
 from bnlib.exercises import Exercise, available
 from bnlib.exercises.engine.call import text_of
@@ -87,7 +89,7 @@ def _checked(exercise: Exercise, own: object) -> dict:
 
             def counted(position, given):
                 def call(*values, **named):
-                    if exercise.adapted:  # to what counts them
+                    if not any(map(np.ndim, (*values, *named.values()))):  # a bench counts them
                         coded = {name: encode(value) for name, value in named.items()}
                         calls.append((position, encode(values), coded))
                     return given(*values, **named)
