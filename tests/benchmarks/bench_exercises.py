@@ -17,7 +17,7 @@ from exercises import styles
 
 from bnlib import exercises
 
-TARGET = 0.5
+TARGET = 1.0
 
 
 def first_check(name):
