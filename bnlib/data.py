@@ -155,8 +155,10 @@ def _pool(x):
 
 
 def _own(array):
-    """A read-only copy, so that a part does not keep the whole in memory."""
-    array = array.copy()
+    """Read-only; and a copy if it is a view, so that a part does not keep the whole in memory."""
+    base = array.base
+    if base is not None and base.nbytes > array.nbytes:
+        array = array.copy()
     array.flags.writeable = False
     return array
 

@@ -14,3 +14,19 @@ from bnlib.figures.lessons import (
 )
 from bnlib.figures.recordings import units_over_time
 from bnlib.figures.style import COLORS, INK, RC, STYLES, look, show, style
+
+__all__ = [
+    "COLORS",
+    "INK",
+    "RC",
+    "STYLES",
+    "backward_graph",
+    "batch_table",
+    "feature_map_table",
+    "im2col_table",
+    "look",
+    "seed_dots",
+    "show",
+    "style",
+    "units_over_time",
+]

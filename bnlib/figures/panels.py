@@ -104,7 +104,7 @@ class PanelGrid:
         self.run_px = share - self.edge_px - 12
         row_px = (height - TOP - BOTTOM + GAP) / len(labels)
         self.limit, self.full = None, LEAST_FULL
-        self.panels, self._panel_of = {}, {}
+        self.panels = {}
         bars, pixels = [], IdentityTransform()
         for column, name in enumerate(names):
             color = COLORS.get(name, COLORS["data"])

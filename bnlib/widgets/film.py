@@ -43,7 +43,7 @@ class Film(LiveFigure):
 
     labels: one a frame, shown beside the slider. ready: how many frames can be drawn now (default:
     all); the last of them is shown first. A film of a run that is still under way has fewer:
-    `show_frame(i)` draws the next one, the others show that they are yet to come.
+    count up ``ready`` and `draw_frame` the next one; the others show that they are yet to come.
 
     A changed control draws every frame again, the visible one first.
     """
@@ -124,12 +124,6 @@ class Film(LiveFigure):
         self._pages[index].value = picture_html(png, sentence, self.size, self._shown())
         if index == self.frame:
             self._on_frame()
-
-    def show_frame(self, index: int) -> None:
-        """Draw frame `index` as the newest one that is ready, and go there."""
-        self.ready = max(self.ready, index + 1)
-        self.draw_frame(index)
-        self.frame = index
 
     def save(self, path: str | Path) -> Path:
         """Write "….gif", all frames that are ready as a moving picture, or "….png", this frame."""

