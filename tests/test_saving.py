@@ -8,6 +8,8 @@ import time
 import numpy as np
 import pytest
 
+from bnlib.claims.engine.results import Results
+from bnlib.exercises.engine import my_bn
 from bnlib.saving import load_arrays, save_arrays
 
 ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "b": np.array("text"), "c": np.array(-1)}
@@ -39,6 +41,25 @@ def test_an_error_while_saving_leaves_the_old_file_alone(tmp_path, monkeypatch):
         save_arrays(tmp_path / "run", {"a": np.zeros(3)})
     assert (tmp_path / "run.npz").read_bytes() == old
     assert len(list(tmp_path.iterdir())) == 1
+
+
+WRITERS = {
+    "arrays": lambda path, n: save_arrays(path, {"a": np.arange(n)}),
+    "my_bn.py": lambda path, n: my_bn._write(path, n * "#"),
+    "claims": lambda path, n: Results(path).add("claim", "experiment", n, {"a": n}),
+}
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS.keys())
+def test_the_old_file_is_replaced_and_never_written_into(tmp_path, write):
+    """Who has it open reads it to its end: at no moment is there a part of the new one."""
+    path = tmp_path / "saved.npz"
+    write(path, 1000)
+    old = path.read_bytes()
+    with path.open("rb") as file:
+        write(path, 10)
+        assert file.read() == old != path.read_bytes()
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_objects_are_not_saved(tmp_path):
