@@ -65,6 +65,20 @@ def test_notes_stand_in_their_chapter_once(guide, notebooks):
             assert other == number, f"`{other} {cell}` stands in the chapter of {number}"
 
 
+def test_notes_stand_below_the_section_of_their_cell(guide, notebooks):
+    for number, nb in notebooks.items():
+        # A cell that holds a heading may end one section and start the next.
+        places, at = {}, BEFORE
+        for cell in nb.cells:
+            found = re.findall("^## (.+)$", cell.source, re.M)
+            places[cell.id] = {at, *found}
+            at = found[-1] if found else at
+        for heading, text in parts(chapter(guide, number), 3).items():
+            title = re.sub(r" \([^()]*\)$", "", heading)
+            wrong = [cell for _, cell, _ in NOTE.findall(text) if title not in places[cell]]
+            assert not wrong, f"{number}, {title}: {wrong} belong to {[places[c] for c in wrong]}"
+
+
 def test_every_prediction_has_answers_and_what_is_behind_them(guide, notebooks):
     notes = {(number, cell): text for number, cell, text in NOTE.findall(guide)}
     for number, nb in notebooks.items():
