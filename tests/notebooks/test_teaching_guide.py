@@ -13,6 +13,7 @@ NOTE = re.compile(r"^- `(\d\d) ([a-z0-9-]+)`: (.+)$", re.MULTILINE)
 STEP = re.compile(
     r"^\d+\. `(\d\d) ([a-z0-9-]+)` \((?:search: [^;]+; )?(\d+) min\): \S", re.MULTILINE
 )
+SEARCH = re.compile(r"`(\d\d) ([a-z0-9-]+)` \(search: `([^`]+)`; ")
 NAMED = re.compile(r"`(\d\d) ([a-z0-9-]+)`")
 ENDS = ("Summary", "Recall", "Going deeper", "Further reading")
 BEFORE = "Before the first section"
@@ -108,6 +109,13 @@ def test_every_section_has_its_minutes_and_one_question(guide, notebooks):
             assert int(told[3] or 0) == section.exercises, f"{number}, {told[0]}: exercises"
             assert text.count("**Ask.**") == 1, f"{number}, {told[0]}: one question"
             assert "?" in text.partition("**Ask.**")[2], f"{number}, {told[0]}: a question"
+
+
+def test_what_to_search_for_finds_the_cell_first(guide, notebooks):
+    found = SEARCH.findall(guide)
+    assert len(found) == guide.count("(search: ")
+    for number, cell, text in found:
+        assert next(c.id for c in notebooks[number].cells if text in c.source) == cell, text
 
 
 @pytest.mark.parametrize(("title", "minutes"), [("The lecture", 44), ("The lab", 90)])
