@@ -285,7 +285,7 @@ def _in_words(case):
     returned = {
         0.0: f"at most {FOUND:g} here, expected more.",
         1.0: f"more than {FOUND:g} here, expected less.",
-        2.0: f"more than {FOUND:g} here, but another number than the error.",
+        2.0: f"more than {FOUND:g} here, as expected, but another number than the error.",
     }
     nan = f"nan here, expected {'more' if case.want.error else 'less'} than {FOUND:g}."
     return f"Your check returns {returned.get(float(case.got.error), nan)}"
