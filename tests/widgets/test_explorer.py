@@ -3,11 +3,10 @@
 import asyncio
 import threading
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from IPython.core.events import EventManager
+from jupyter_client.manager import run_kernel
 from PIL import Image
 
 from bnlib import Recorder, compare, load_mnist, mlp, train
@@ -281,29 +280,28 @@ def test_a_live_run_draws_one_picture_at_a_time_the_last_frame_too(make, monkeyp
     asyncio.run(main())
 
 
-@pytest.fixture
-def notebook(monkeypatch):
-    """A kernel's shell, while it runs a cell with the id "mine"."""
-    shell = SimpleNamespace(get_parent=lambda: {"metadata": {"cellId": "mine"}})
-    shell.events = EventManager(shell, {"pre_run_cell": None})
-    monkeypatch.setattr("bnlib.widgets.explorer.get_ipython", lambda: shell)
-    return shell.events
+def test_a_live_run_stops_when_its_cell_runs_again():
+    """In a kernel, which JupyterLab tells the cell that it runs."""
+    make = "made.append(DistributionExplorer(data, 6000, 61, width=12, train=False))"
+    look = "made[0].running, 0 < made[0].step_count < 6000, 'paused' in made[0].status.value"
+    with run_kernel(kernel_name="python3") as kernel:
 
+        def run(code, cell, then="None"):
+            content = {"code": code, "silent": False, "user_expressions": {"then": then}}
+            asked = kernel.session.msg("execute_request", content, metadata={"cellId": cell})
+            kernel.shell_channel.send(asked)
+            reply = {"parent_header": {}}
+            while reply["parent_header"].get("msg_id") != asked["msg_id"]:
+                reply = kernel.get_shell_msg(timeout=60)
+            assert reply["content"]["status"] == "ok", reply["content"]
+            return reply["content"]["user_expressions"]["then"]["data"]["text/plain"]
 
-def test_a_live_run_stops_when_its_cell_runs_again(make, notebook):
-    async def main():
-        explorer = make(train=False)
-        explorer.train()
-        await until(lambda: explorer.step_count == 10)
-        notebook.trigger("pre_run_cell", SimpleNamespace(cell_id="another"))
-        assert explorer.running
-        task = explorer.task
-        notebook.trigger("pre_run_cell", SimpleNamespace(cell_id="mine"))
-        await task
-        assert explorer.step_count == 10 and "paused: step 10" in explorer.status.value
-        assert not notebook.callbacks["pre_run_cell"]
-
-    asyncio.run(main())
+        run("from bnlib import load_mnist\nfrom bnlib.widgets import DistributionExplorer", "a")
+        run("data, made = load_mnist(pool=True, n_train=300, n_test=50), []", "a")
+        run(f"import asyncio\n{make}\nmade[0].train()", "mine")
+        wait = "while not made[0].step_count: await asyncio.sleep(0.01)"
+        assert run(wait, "another", look) == "(True, True, False)"
+        assert run(make, "mine", look) == "(False, True, True)"
 
 
 @pytest.mark.parametrize("stop", ["pause", "close"])
