@@ -15,6 +15,7 @@ from bnlib.network import NORMS, mlp
 from bnlib.recording import Recorder
 from bnlib.threads import one_blas_thread
 from bnlib.training import Trainer
+from bnlib.views import check_int
 from bnlib.widgets.controls import menu
 from bnlib.widgets.distributions import DistributionFilm
 
@@ -49,6 +50,10 @@ class DistributionExplorer(DistributionFilm):
     norms : the networks, at most three, name -> norm of `bnlib.mlp`: for example
         {"with BN": "batch", "LN": "layer", "GN": "group"}, the names that have colours of their
         own. "before BN" then is in front of the norm
+    view : as of `DistributionFilm`
+
+    Raises ValueError for settings that `bnlib.mlp` or `bnlib.Trainer` refuses, frames that do not
+    divide the steps, names that are no controls, and other norms.
 
     Trap: a run is short and is one seed. It shows *what happens*; how much BN helps, with tuned
     settings and several seeds, is measured in the notebooks.
@@ -89,10 +94,12 @@ class DistributionExplorer(DistributionFilm):
                 f"norms expected 1 to 3 of {tuple(NORMS)} under names, such as "
                 f'{{"with BN": "batch", "LN": "layer"}}, got {norms!r:.80}'
             )
+        check_int("DistributionExplorer expected depth", depth)
+        batches = [n for n in BATCHES if n <= len(self.data.x_train)]
         self.settings = {
             "learning_rate": menu("learning rate", RATES, learning_rate, 200),
             "init_scale": menu("initial scale", SCALES, init_scale, 190),
-            "batch_size": menu("batch size", BATCHES, batch_size, 180),
+            "batch_size": menu("batch size", batches, batch_size, 180),
             "depth": menu("hidden layers", DEPTHS, depth, 180),
             "activation": menu("activation", list(ACTIVATIONS), activation, 190),
             "placement": menu("BN", PLACES, placement, 200),
@@ -101,7 +108,7 @@ class DistributionExplorer(DistributionFilm):
         if unknown := set(shown) - set(self.settings):
             raise ValueError(f"controls expected some of {list(self.settings)}, got {unknown}")
         self.buttons = {
-            "Train": self._button("Train", 66, self.train, "Train both networks, live"),
+            "Train": self._button("Train", 66, self.train, "Train the networks, live"),
             "Pause": self._button("Pause", 70, self.pause, "Stop training; Train goes on"),
             "Step": self._button("Step", 60, self.step, f"Train for {self.every} steps"),
             "Reset": self._button("Reset", 68, self.reset, "Back to the untrained networks"),

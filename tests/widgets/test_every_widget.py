@@ -91,6 +91,13 @@ def test_a_widget_that_opens_at_a_state_is_one_moved_there(name):
     assert opened.sentence == moved.sentence and opened.png == moved.png
 
 
+@pytest.mark.parametrize("name", ["DistributionExplorer", "RunningStatisticsExplorer"])
+def test_no_batch_size_is_offered_that_the_data_cannot_fill(name, monkeypatch):
+    monkeypatch.setitem(globals(), "data", load_mnist(pool=True, n_train=65, n_test=10))
+    options = MAKE[name]().controls["batch_size"].options
+    assert [value for _, value in options] == [2, 4, 8, 16, 32, 64]
+
+
 def has_content(sentence):
     """A sentence of several words with a number."""
     return len(sentence.split()) >= 8 and re.search(r"\d", sentence) and sentence.endswith(".")
