@@ -29,7 +29,7 @@ def menu(label: str, options: Iterable, value, width: int = 210) -> widgets.Drop
     """A drop-down menu with its name in visible text; numbers are written as `setting` does.
 
     options : values, or pairs (text, value), or a dict text -> value. A number that is not among
-    plain options is put in its place.
+    plain numbers is put in its place. Raises ValueError for another value that is no option.
     """
     return widgets.Dropdown(**_select(label, options, value, width))
 
@@ -43,9 +43,11 @@ def checkbox(label: str, value: bool = False, width: int = 200) -> widgets.Check
 def _select(label: str, options: Iterable, value, width: int) -> dict:
     options = list(options.items()) if isinstance(options, dict) else list(options)
     if not any(isinstance(option, tuple) for option in options):
-        if value not in options:
+        if value not in options and isinstance(value, int | float | np.number):
             options = sorted([*options, value])
         options = [(o if isinstance(o, str) else setting(o), o) for o in options]
+    if value not in (known := [o for _, o in options]):
+        raise ValueError(f"{label} expected one of {known}, got {value!r}")
     return {"options": options, "value": value, "description": label, **_look(width)}
 
 

@@ -48,7 +48,7 @@ class DistributionFilm(RecordingFilm):
         controls: Mapping | None = None,
         **kwargs,
     ) -> None:
-        controls = {**(controls or {}), "view": menu("view", [(v, v) for v in VIEWS], view, 200)}
+        controls = {**(controls or {}), "view": menu("view", VIEWS, view, 200)}
         super().__init__(recordings, frames, controls=controls, **kwargs)
 
     def rows(self) -> list[str]:

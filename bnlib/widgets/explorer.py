@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import ipywidgets as widgets
+from IPython import get_ipython
 
 from bnlib.data import Data, load_mnist
 from bnlib.figures.panels import VIEWS
@@ -14,6 +15,7 @@ from bnlib.network import NORMS, mlp
 from bnlib.recording import Recorder
 from bnlib.threads import one_blas_thread
 from bnlib.training import Trainer
+from bnlib.views import check_int
 from bnlib.widgets.controls import menu
 from bnlib.widgets.distributions import DistributionFilm
 
@@ -48,6 +50,10 @@ class DistributionExplorer(DistributionFilm):
     norms : the networks, at most three, name -> norm of `bnlib.mlp`: for example
         {"with BN": "batch", "LN": "layer", "GN": "group"}, the names that have colours of their
         own. "before BN" then is in front of the norm
+    view : as of `DistributionFilm`
+
+    Raises ValueError for settings that `bnlib.mlp` or `bnlib.Trainer` refuses, frames that do not
+    divide the steps, names that are no controls, and other norms.
 
     Trap: a run is short and is one seed. It shows *what happens*; how much BN helps, with tuned
     settings and several seeds, is measured in the notebooks.
@@ -88,10 +94,12 @@ class DistributionExplorer(DistributionFilm):
                 f"norms expected 1 to 3 of {tuple(NORMS)} under names, such as "
                 f'{{"with BN": "batch", "LN": "layer"}}, got {norms!r:.80}'
             )
+        check_int("DistributionExplorer expected depth", depth)
+        batches = [n for n in BATCHES if n <= len(self.data.x_train)]
         self.settings = {
             "learning_rate": menu("learning rate", RATES, learning_rate, 200),
             "init_scale": menu("initial scale", SCALES, init_scale, 190),
-            "batch_size": menu("batch size", BATCHES, batch_size, 180),
+            "batch_size": menu("batch size", batches, batch_size, 180),
             "depth": menu("hidden layers", DEPTHS, depth, 180),
             "activation": menu("activation", list(ACTIVATIONS), activation, 190),
             "placement": menu("BN", PLACES, placement, 200),
@@ -100,14 +108,13 @@ class DistributionExplorer(DistributionFilm):
         if unknown := set(shown) - set(self.settings):
             raise ValueError(f"controls expected some of {list(self.settings)}, got {unknown}")
         self.buttons = {
-            "Train": self._button("Train", 66, self.train, "Train both networks, live"),
+            "Train": self._button("Train", 66, self.train, "Train the networks, live"),
             "Pause": self._button("Pause", 70, self.pause, "Stop training; Train goes on"),
             "Step": self._button("Step", 60, self.step, f"Train for {self.every} steps"),
             "Reset": self._button("Reset", 68, self.reset, "Back to the untrained networks"),
         }
         self.status = widgets.HTML(layout=widgets.Layout(margin="0 0 0 12px"))
-        self.running = False  # whether `task` is training
-        self.task: asyncio.Task | None = None
+        self.task: asyncio.Task | None = None  # the live run: it ends when another is here, or none
         self._new_networks()
         if train:
             self._advance(frames - 1)
@@ -120,11 +127,17 @@ class DistributionExplorer(DistributionFilm):
         )
         self.control_box.children = [self.controls[n] for n in [*shown, "view"]] + [self.status]
         self._show_state()
+        self._stop_when_replaced()
 
     @staticmethod
     def from_recordings(recordings: Mapping, frames: int | None = None) -> DistributionFilm:
         """The film of finished runs, e.g. {"without BN": recording, "with BN": recording}."""
         return DistributionFilm(recordings, frames)
+
+    @property
+    def running(self) -> bool:
+        """Whether a live run is under way."""
+        return self.task is not None and not self.finished
 
     @property
     def finished(self) -> bool:
@@ -144,58 +157,72 @@ class DistributionExplorer(DistributionFilm):
         except RuntimeError:
             self.step(len(self.labels))
             return
-        self.running, self.task = True, loop.create_task(self._train_live())
+        self.task = loop.create_task(self._train_live())
         self._show_state()
 
     def close(self) -> None:
         """Take the widget away; its run ends."""
-        self.running = False
+        self.task = None
         super().close()
 
     def pause(self) -> None:
         """Stop the live run after the frame under way; `train` goes on from there."""
-        self.running = False
+        if self.running:
+            self.task = None
         self._show_state()
 
     def step(self, frames: int = 1) -> None:
         """Train for so many frames now, or to the end, and show them."""
-        self.running = False
-        self._train(frames)
-        self._show_state()
+        with self.lock:  # a live run may be in another thread than the cell that calls this
+            self.task = None
+            before = self.ready
+            self._train(frames)
+            for index in range(before if self.finished else 0):  # curves with what came after
+                self.draw_frame(index)
 
     def reset(self) -> None:
         """Back to the untrained networks, with the present settings."""
-        self.running = False
-        rows = self.rows()
-        self._new_networks()
-        self.ready = 1
-        if self.rows() == rows:
-            self.redraw()
-        else:
-            self.rebuild()
-        self._show_state()
+        with self.lock:
+            self.task = None
+            rows = self.rows()
+            self._new_networks()
+            self.ready = 1
+            if self.rows() == rows:
+                self.redraw()
+            else:
+                self.rebuild()
+            self._show_state()
 
     async def _train_live(self) -> None:
-        """One frame at a time; between two, the kernel handles messages. Ends when replaced."""
-        me = asyncio.current_task()
+        """One picture at a time; between two, the kernel handles messages. Ends when replaced."""
+        me, pictures = asyncio.current_task(), self._pictures()
         try:
             while True:
                 # JupyterLab handles a widget's messages in another thread than cells.
                 with self.lock, one_blas_thread():
-                    if not self.running or self.task is not me:
+                    if self.task is not me or next(pictures, me) is me:
                         return
-                    self._train(1)
-                    self.running = not self.finished
-                    self._show_state()
                 await asyncio.sleep(0.002)
         except Exception as error:
             if self.task is me:
-                self.running = False
-                self._show_state()
                 self.show_error(error)
             raise
+        finally:
+            if self.task is me:  # at the end, after an error, or when the kernel was interrupted
+                self.task = None
+                self._show_state()
+
+    def _pictures(self) -> Iterator[None]:
+        """Train and draw frame by frame, then the earlier ones again: now with what came after."""
+        while not self.finished:
+            self._train(1)
+            yield
+        for index in range(self.ready - 1):
+            self.draw_frame(index)
+            yield
 
     def _train(self, frames: int) -> None:
+        """Train for so many frames, or to the end, draw them, and go there if nobody scrubbed."""
         follow, before = self.frame == self.ready - 1, self.ready
         self._advance(frames)
         self.ready = self.step_count // self.every + 1
@@ -203,8 +230,22 @@ class DistributionExplorer(DistributionFilm):
             self.draw_frame(index)
         if follow:
             self.frame = self.ready - 1
-        for index in range(before if self.finished else 0):  # curves with what came after
-            self.draw_frame(index)
+        self._show_state()
+
+    def _stop_when_replaced(self) -> None:
+        """The notebook cell that made this widget runs again, and makes another one."""
+        shell = get_ipython()
+        parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
+        cell = parent.get("metadata", {}).get("cellId")
+
+        def stop(info) -> None:
+            if info.cell_id == cell:
+                shell.events.unregister("pre_run_cell", stop)
+                self.task = None
+                self._show_state()
+
+        if cell is not None:
+            shell.events.register("pre_run_cell", stop)
 
     def _on_control(self, change) -> None:
         if change.owner is self.controls["view"]:  # the same run, seen differently

@@ -2,9 +2,10 @@
 // the handle of a slider and the buttons of Play no names, and a handle the value "4" where the
 // reader sees "learning rate 0.1": both are set here. The arrow keys are kept for them. And while the
 // picture does not belong to the settings beside it (the kernel is at work, busy or gone), the widget
-// gets the class bnlib-stale.
+// gets the class bnlib-stale. And a screen reader hears the alt text of a new picture.
 (image) => {
   const WAIT = 250; // ms without a new picture: an answer that comes at once needs no sign
+  const REST = 800; // ms without a new picture: neither a hand on a slider nor a film or training is under way
   const BUTTONS = {"fa-play": "Play the film", "fa-pause": "Pause the film", "fa-stop": "Stop, back to the start", "fa-retweet": "Repeat"};
   // Jupyter goes to another cell by an arrow key before a list sees it and, in Notebook 7, before a
   // slider does. So a key alone belongs to the list or slider that has the focus; Ctrl S, Shift Enter
@@ -25,7 +26,12 @@
     ? Math.abs(parseFloat(shown.replace("\u2212", "-")) - wanted) < 0.0051 // two decimals, rounded
     : shown === String(wanted);
   const watch = (widget) => {
-    let timer = 0, latest = null;
+    const said = widget.querySelector(".bnlib-said"); // it stays: what is said by a new one is not heard
+    let timer = 0, latest = null, rest = 0, heard = null;
+    const say = (alt) => {
+      clearTimeout(rest);
+      rest = setTimeout(() => { said.textContent = alt; }, REST);
+    };
     const settle = () => {
       clearTimeout(timer); timer = 0;
       if (widget.classList.contains("bnlib-stale")) widget.classList.remove("bnlib-stale"); // removing nothing calls look
@@ -48,6 +54,10 @@
       for (const button of widget.querySelectorAll(".widget-play button")) {
         const name = BUTTONS[button.querySelector("i")?.classList[1]];
         if (name) { set(button, "aria-label", name); set(button, "title", name); }
+      }
+      if (picture && picture.alt !== heard) {
+        if (heard !== null) say(picture.alt); // not the first one: ten widgets would speak at once
+        heard = picture.alt;
       }
       if (picture !== latest || !stale) settle();
       latest = picture;

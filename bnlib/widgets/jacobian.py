@@ -60,19 +60,23 @@ class JacobianExplorer(LiveFigure):
 
     Things to see: two directions are lost, of N; an outlier takes its own row and column with it;
     once eps is large compared with the variance, the direction of xhat comes back.
+
+    N, first, eps : where the controls start: 2 to 32 examples, the value of the first one, eps
     """
 
     size = (880, 390)
     palette = "adaptive"
 
-    def __init__(self) -> None:
+    def __init__(self, N: int = 6, first: float = 1.0, eps: float = 1e-5) -> None:
+        if not 2 <= N <= max(SIZES):
+            raise ValueError(f"N expected from 2 to {max(SIZES)}, got {N}")
         self.values_of_batch = np.random.default_rng(SEED).standard_normal(max(SIZES))
         super().__init__(
             {
-                "N": menu("batch size N", SIZES, 6, width=180),
-                "first": slider("example 1", 1.0, -6.0, 6.0, 0.25, width=290),
+                "N": menu("batch size N", SIZES, N, width=180),
+                "first": slider("example 1", first, -6.0, 6.0, 0.25, width=290),
                 "scale": menu("all x", SCALES, 1.0, width=150),
-                "eps": menu("eps", EPS, 1e-5, width=130),
+                "eps": menu("eps", EPS, eps, width=130),
             }
         )
 
@@ -142,15 +146,17 @@ class ProjectionExplorer(LiveFigure):
     With N = 3, dy is an arrow in space, one axis an example. The direction 1 points up; the disc is
     the plane of all vectors whose sum is zero, and xhat lies in it. P drops dy onto the plane, then
     along xhat onto the one line that is left. The batch is (-1, 1, x3).
+
+    third, eps : where the controls of x3 and eps start
     """
 
     size = (880, 410)
 
-    def __init__(self) -> None:
+    def __init__(self, third: float = 2.0, eps: float = 0.0) -> None:
         super().__init__(
             {
-                "third": slider("x3", 2.0, -6.0, 6.0, 0.25, width=210),
-                "eps": menu("eps", EPS, 0.0, width=120),
+                "third": slider("x3", third, -6.0, 6.0, 0.25, width=210),
+                "eps": menu("eps", EPS, eps, width=120),
                 "dy": menu("dy", DIRECTIONS, DIRECTIONS[0], width=210),
                 "turn": slider("turn the view", 30, -180, 180, 5, width=240),
             }

@@ -39,7 +39,8 @@ class LandscapeFilm(Film):
     data : a `bnlib.data.Data`; default: MNIST pooled to 14x14
     lr : where the menu starts; its values are 0.03, 0.1, 0.3 and this one
     steps, every : length of a run, and how many steps lie between two looks, which are the frames
-    hidden : units in the layers of both networks; the default is that of the claim `landscape`
+    hidden, activation, batch_size : of both networks and their training; the defaults are those of
+        the claim `landscape`
     sample : images of the batch that is looked at
     seed : of the weights and the batches
 
@@ -58,6 +59,8 @@ class LandscapeFilm(Film):
         steps: int = 300,
         every: int = 10,
         hidden: tuple[int, ...] = (100,) * 5,
+        activation: str = "relu",
+        batch_size: int = 64,
         sample: int = 256,
         seed: int = 0,
     ) -> None:
@@ -71,7 +74,8 @@ class LandscapeFilm(Film):
             )
         self.data = load_mnist(pool=True) if data is None else data
         self._sizes = [self.data.num_features, *hidden, NUM_CLASSES]
-        self._run = {"batch_size": 64, "steps": steps, "every": every, "sample": sample}
+        self._activation = activation
+        self._run = {"batch_size": batch_size, "steps": steps, "every": every, "sample": sample}
         self.seed, self._known, self.looks, self._lr = seed, {}, {}, None
         labels = [f"step {step:,}" for step in range(0, steps + 1, every)]
         super().__init__(labels, {"lr": menu("learning rate", RATES, lr, width=180)})
@@ -84,7 +88,7 @@ class LandscapeFilm(Film):
         if lr not in self._known:
             looks = {}
             for name, norm in NORMS.items():
-                net = mlp(self._sizes, norm, seed=self.seed, dtype=np.float64)
+                net = mlp(self._sizes, norm, self._activation, seed=self.seed, dtype=np.float64)
                 looks[name] = follow(net, self.data, lr, seed=self.seed, **self._run)
             self._known[lr] = looks
         return self._known[lr]

@@ -46,8 +46,8 @@ class NormExplorer(LiveFigure):
     ----------
     x : (N, C, H, W), 2 to 6 examples and 2 to 8 channels, what enters a norm in a CNN
 
-    Raises ValueError or TypeError for another shape. Source: Wu & He 2018 (arXiv:1803.08494),
-    Figure 2.
+    Raises ValueError for another shape or x that is not finite, TypeError for another type.
+    Source: Wu & He 2018 (arXiv:1803.08494), Figure 2.
     """
 
     size = (880, 390)
@@ -59,6 +59,11 @@ class NormExplorer(LiveFigure):
             raise ValueError(
                 "NormExplorer expected x of shape (N, C, H, W) with 2 to 6 examples and 2 to 8 "
                 f"channels, got {x.shape}: take a few, x[:4, :6]"
+            )
+        if not np.isfinite(x).all():
+            raise ValueError(
+                f"NormExplorer expected finite x, got {(~np.isfinite(x)).sum()} numbers that are "
+                "not: has the network diverged?"
             )
         self.x = x
         n, c = x.shape[:2]

@@ -26,6 +26,8 @@ CSS = """<style>
 .bnlib-sign { display: none; position: absolute; z-index: 5; left: 50%; top: 45%;
   padding: 6px 14px; transform: translate(-50%, -50%); background: #fff3b0;
   color: black; border: 2px solid black; font-size: 16px; line-height: 22px; }
+.bnlib-said { position: absolute; width: 1px; height: 1px; overflow: hidden;
+  clip-path: inset(50%); white-space: nowrap; color: var(--jp-content-font-color1, black); }
 .bnlib-stale .bnlib-sign { display: block; }
 .bnlib-stale .bnlib-picture { opacity: 0.3; }
 </style>"""
@@ -50,12 +52,15 @@ def picture_html(
 
 
 def front() -> widgets.HTML:
-    """A child without size: the style sheet, the sign that the kernel is at work, `front.js`.
+    """A child without size: the style sheet, what is said of the picture, `front.js`.
+
+    Said to all: that the kernel is at work. To a screen reader alone: what a new picture shows.
 
     A widget's HTML runs no `<script>`, but it does run what an image does once it is loaded.
     """
     code = html.escape(files("bnlib.widgets").joinpath("front.js").read_text("utf-8"))
     run = f'<img alt="" style="display:none" src="{BLANK}" onload="({code})(this)">'
     sign = f'<div class="bnlib-sign" role="status">{SIGN}</div>'
+    said = '<div class="bnlib-said" aria-live="polite"></div>'
     layout = widgets.Layout(width="0", height="0", margin="0", overflow="visible")
-    return widgets.HTML(CSS + sign + run, layout=layout)
+    return widgets.HTML(CSS + sign + said + run, layout=layout)

@@ -33,7 +33,7 @@ class RunningStatisticsExplorer(LiveFigure):
     ----------
     data : a `bnlib.data.Data`; default: 20,000 MNIST images pooled to 14x14
     steps, every : length of a run; a frame (population statistics, accuracy) every so many steps
-    learning_rate : where its menu starts
+    momentum, batch_size, learning_rate : where the controls start
     hidden : units in each hidden layer
     sample, test_size : images that stand for the population, and images for the accuracy
     seed : of the weights and the batches
@@ -47,6 +47,8 @@ class RunningStatisticsExplorer(LiveFigure):
         *,
         steps: int = 300,
         every: int = 10,
+        momentum: float = 0.1,
+        batch_size: int = 64,
         learning_rate: float = 0.1,
         hidden: tuple[int, ...] = (64, 64, 64),
         sample: int = 2000,
@@ -63,10 +65,11 @@ class RunningStatisticsExplorer(LiveFigure):
         self.sample = sample
         self._test = self.data.test_batch(min(test_size, len(self.data.x_test)), np.float32)
         self._trained_with = None
+        batches = [n for n in BATCHES if n <= len(self.data.x_train)]
         super().__init__(
             {
-                "momentum": choices("momentum", MOMENTA, 0.1, 250),
-                "batch_size": menu("batch size", BATCHES, 64, 170),
+                "momentum": choices("momentum", MOMENTA, momentum, 250),
+                "batch_size": menu("batch size", batches, batch_size, 170),
                 "learning_rate": menu("learning rate", RATES, learning_rate, 180),
                 "layer": menu("hidden layer", range(1, len(hidden) + 1), len(hidden), 170),
                 "unit": slider("unit", 0, 0, min(hidden) - 1),
@@ -127,7 +130,8 @@ class RunningStatisticsExplorer(LiveFigure):
         self._message.set_text(diverged)
         gap = self.population_accuracy - self.accuracy
         worst = int(gap.argmax())
-        (mean, variance), (true_mean, true_variance) = running[-1], population[-1]
+        # Of the last frame: a network that diverged had more batches.
+        (mean, variance), (true_mean, true_variance) = running[run.frames[-1]], population[-1]
         return (
             f"Momentum {setting(momentum)}, batch size {batch_size}, learning rate "
             f"{setting(learning_rate)}{', ' + diverged if diverged else ''}. "

@@ -32,6 +32,7 @@ class SignalExplorer(LiveFigure):
     Parameters
     ----------
     x : (N, D) inputs, N >= 2, best standardised; labels : (N,) integers below 10
+    depth, scale, activation : where the controls start, depth from 5 to 50, scale from 0.1 to 4
     seed : of the initial weights, N(0, scale^2 / fan_in)
 
     Traps: both axes are logarithmic and end at 1e-15 and 1e9; a triangle at the edge stands for

@@ -26,6 +26,12 @@ NOTE_PICTURES = """widget => {
   };
   new MutationObserver(look).observe(widget, {subtree: true, childList: true, attributes: true});
 }"""
+# What a screen reader is told.
+NOTE_SAID = """widget => {
+  const said = widget.querySelector('.bnlib-said[aria-live=polite]');
+  widget.said = [];
+  new MutationObserver(() => widget.said.push(said.textContent)).observe(said, {childList: true});
+}"""
 REACHED = """widget => {
   const at = document.activeElement;
   if (!widget.contains(at)) return null;
@@ -112,6 +118,8 @@ def differs(widgets):
 
 
 def test_sizes_and_names(notebook):
+    said = notebook.page.locator(".bnlib-said").all_text_contents()
+    assert said == [""] * len(WIDGETS)  # they do not all speak at once
     panel = notebook.page.locator(".jp-WindowedPanel-outer").bounding_box()
     for name, node in notebook.widgets.items():
         node.scroll_into_view_if_needed()
@@ -214,6 +222,29 @@ def test_a_film_is_played_and_stopped_by_keys_and_dragged(notebook):
     mouse.up()
     assert node.get_by_role("slider").last.get_attribute("aria-valuetext") == "step 50"
     assert notebook.problems() == []
+
+
+def test_a_screen_reader_is_told_of_each_picture_that_stays(notebook):
+    node, keyboard = notebook.widgets["DistributionFilm"], notebook.page.keyboard
+    node.scroll_into_view_if_needed()
+    notebook.page.wait_for_timeout(1000)  # what earlier tests made it say
+    node.evaluate(NOTE_SAID)
+    node.get_by_role("slider").last.focus()
+    for key in ("End", "Home", "ArrowRight"):  # a hand that goes on
+        keyboard.press(key)
+    shows(notebook, node, 10)
+    heard = lambda: node.evaluate("n => n.said")  # noqa: E731
+    notebook.wait("the sentence", lambda: heard() == [picture(node)[1]], 5)
+    node.get_by_role("button", name="Play the film").click()
+    shows(notebook, node, 60)
+    notebook.wait("the last sentence", lambda: len(heard()) > 1, 5)
+    assert heard()[1:] == [picture(node)[1]]  # and none of a film that plays
+
+    node = notebook.widgets["DistributionExplorer"]
+    node.evaluate(NOTE_SAID)
+    node.get_by_role("combobox", name="initial scale").select_option("0.6")
+    notebook.wait("the end of a run", lambda: heard() and "Step 100 of 100" in heard()[-1], 60)
+    assert heard()[-1] == picture(node)[1]
 
 
 def test_a_setting_changed_while_the_kernel_is_busy(notebook, lab):

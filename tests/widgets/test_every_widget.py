@@ -37,23 +37,37 @@ def record(make, shape):
 data = load_mnist(pool=True, n_train=300, n_test=50)
 x, labels = data.batch(slice(0, 20), np.float64)
 MAKE = {
-    "DistributionExplorer": lambda: w.DistributionExplorer(data, 4, 3, width=6),
+    "DistributionExplorer": lambda **start: w.DistributionExplorer(data, 4, 3, width=6, **start),
     "DistributionFilm": lambda: w.DistributionFilm(
         record(lambda norm: mlp([196, 6, 6, 10], norm), "flat")
     ),
     "ChannelFilm": lambda: w.ChannelFilm(
         record(lambda norm: cnn((1, 2, 3), norm, image_size=14), "image")
     ),
-    "RunningStatisticsExplorer": lambda: w.RunningStatisticsExplorer(
-        data, steps=8, every=4, hidden=(6, 6), sample=100, test_size=50
+    "RunningStatisticsExplorer": lambda **start: w.RunningStatisticsExplorer(
+        data, steps=8, every=4, hidden=(6, 6), sample=100, test_size=50, **start
     ),
     "TransformExplorer": lambda: w.TransformExplorer(x[:, 90:94], x, labels),
-    "SignalExplorer": lambda: w.SignalExplorer(x[:8], labels[:8], 6),
+    "SignalExplorer": lambda **start: w.SignalExplorer(x[:8], labels[:8], **start),
     "JacobianExplorer": w.JacobianExplorer,
     "ProjectionExplorer": w.ProjectionExplorer,
     "NormExplorer": lambda: w.NormExplorer(x[:12].reshape(2, 6, 14, 14)),
-    "LandscapeFilm": lambda: w.LandscapeFilm(data, steps=4, every=2, hidden=(6, 6)),
+    "LandscapeFilm": lambda **start: w.LandscapeFilm(
+        data, steps=4, every=2, hidden=(6, 6), **start
+    ),
 }
+# Where a teacher may open it.
+STARTS = {
+    "DistributionExplorer": {
+        "learning_rate": 0.3, "init_scale": 0.6, "batch_size": 8, "depth": 2, "activation": "tanh",
+        "placement": "after", "view": "before BN",
+    },
+    "RunningStatisticsExplorer": {"momentum": 0.01, "batch_size": 8, "learning_rate": 0.03},
+    "SignalExplorer": {"depth": 9, "scale": 2.0, "activation": "tanh"},
+    "JacobianExplorer": {"N": 16, "first": -4, "eps": 0.1},
+    "ProjectionExplorer": {"third": -3, "eps": 1.0},
+    "LandscapeFilm": {"lr": 0.3},
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=MAKE)
@@ -66,6 +80,22 @@ def test_all_widgets_are_tested():
     classes = {name: getattr(w, name) for name in w.__all__}
     made = {n for n, c in classes.items() if isinstance(c, type) and issubclass(c, w.LiveFigure)}
     assert made - {"LiveFigure", "Film"} == set(MAKE) == set(WIDGETS)
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_a_widget_that_opens_at_a_state_is_one_moved_there(name):
+    opened, moved = MAKE[name](**STARTS[name]), MAKE[name]()
+    for control, value in STARTS[name].items():
+        assert moved.controls[control].value != value
+        moved.controls[control].value = value
+    assert opened.sentence == moved.sentence and opened.png == moved.png
+
+
+@pytest.mark.parametrize("name", ["DistributionExplorer", "RunningStatisticsExplorer"])
+def test_no_batch_size_is_offered_that_the_data_cannot_fill(name, monkeypatch):
+    monkeypatch.setitem(globals(), "data", load_mnist(pool=True, n_train=65, n_test=10))
+    options = MAKE[name]().controls["batch_size"].options
+    assert [value for _, value in options] == [2, 4, 8, 16, 32, 64]
 
 
 def has_content(sentence):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from jupyter_client.manager import run_kernel
 from PIL import Image
 
 from bnlib import Recorder, compare, load_mnist, mlp, train
@@ -238,25 +239,83 @@ def test_train_runs_live_and_gives_the_same_film(make, trained):
         assert explorer.running and enabled(explorer) == {"Pause", "Reset"}
         assert explorer.step_count == 0  # nothing is done before the loop runs
         await until(lambda: explorer.ready == 2)
+        task = explorer.task
         assert explorer.frame == 1
         explorer.buttons["Pause"].click()
         assert enabled(explorer) == {"Train", "Step", "Reset"}
-        await explorer.task
+        await task
         assert explorer.step_count == 10 and "paused: step 10" in explorer.status.value
         explorer.buttons["Train"].click()
+        task = explorer.task
         await until(lambda: not explorer.running)
         assert explorer.frame == 3 and enabled(explorer) == {"Train", "Reset"}
+        await task  # it draws the earlier frames again
         assert pages(explorer) == pages(trained)
         explorer.buttons["Train"].click()  # a finished run starts again
         await until(lambda: explorer.step_count == 10)
+        task = explorer.task
         explorer.buttons["Reset"].click()
-        await explorer.task
+        await task
         assert explorer.step_count == 0 and not explorer.running and explorer.ready == 1
+
+    asyncio.run(main())
+
+
+def test_a_live_run_draws_one_picture_at_a_time_the_last_frame_too(make, monkeypatch):
+    """Between two of them the kernel answers; a Pause that comes too late does not keep it."""
+
+    async def main():
+        explorer, turn, drawn = make(train=False), 0, []
+        draw = explorer.draw_frame
+        monkeypatch.setattr(explorer, "draw_frame", lambda i: (drawn.append((turn, i)), draw(i)))
         explorer.train()
-        await until(lambda: explorer.step_count == 10)
-        explorer.close()
+        while explorer.task:
+            turn += 1
+            if explorer.finished:
+                explorer.pause()
+            await asyncio.sleep(0)
+        turns, frames = zip(*drawn, strict=True)
+        assert frames == (1, 2, 3, 0, 1, 2) and len(set(turns)) == 6
+
+    asyncio.run(main())
+
+
+def test_a_live_run_stops_when_its_cell_runs_again():
+    """In a kernel, which JupyterLab tells the cell that it runs."""
+    make = "made.append(DistributionExplorer(data, 6000, 61, width=12, train=False))"
+    look = "made[0].running, 0 < made[0].step_count < 6000, 'paused' in made[0].status.value"
+    with run_kernel(kernel_name="python3") as kernel:
+
+        def run(code, cell, then="None"):
+            content = {"code": code, "silent": False, "user_expressions": {"then": then}}
+            asked = kernel.session.msg("execute_request", content, metadata={"cellId": cell})
+            kernel.shell_channel.send(asked)
+            reply = {"parent_header": {}}
+            while reply["parent_header"].get("msg_id") != asked["msg_id"]:
+                reply = kernel.get_shell_msg(timeout=60)
+            assert reply["content"]["status"] == "ok", reply["content"]
+            return reply["content"]["user_expressions"]["then"]["data"]["text/plain"]
+
+        run("from bnlib import load_mnist\nfrom bnlib.widgets import DistributionExplorer", "a")
+        run("data, made = load_mnist(pool=True, n_train=300, n_test=50), []", "a")
+        run(f"import asyncio\n{make}\nmade[0].train()", "mine")
+        wait = "while not made[0].step_count: await asyncio.sleep(0.01)"
+        assert run(wait, "another", look) == "(True, True, False)"
+        assert run(make, "mine", look) == "(False, True, True)"
+
+
+@pytest.mark.parametrize("stop", ["pause", "close"])
+def test_a_live_run_stops_after_the_frame_under_way(make, stop):
+    """A cell may ask for it while the run is busy in a subshell."""
+
+    async def main():
+        explorer = make(train=False)
+        trainer = explorer.trainers["with BN"]
+        advance = trainer.advance
+        trainer.advance = lambda steps: (getattr(explorer, stop)(), advance(steps))
+        explorer.train()
         await explorer.task
-        assert explorer.step_count == 10
+        assert explorer.step_count == 10 and not explorer.running
 
     asyncio.run(main())
 
@@ -273,8 +332,7 @@ def test_the_latest_setting_wins(make):
         explorer.controls["learning_rate"].value = 1.0
         await asyncio.sleep(0.01)
         assert asyncio.all_tasks() - others == {explorer.task} != {first}
-        await until(lambda: not explorer.running)
-        await asyncio.sleep(0.02)
+        await explorer.task
         assert asyncio.all_tasks() == others
         return explorer
 
@@ -299,6 +357,30 @@ def test_a_cell_and_a_subshell_may_both_move_a_control(make):
         thread.join()
     expected = make(steps=10, frames=2, width=6, learning_rate=1.0, depth=2)
     assert explorer.error is None and pages(explorer) == pages(expected)
+
+
+def test_a_cell_that_resets_waits_for_the_frame_that_a_subshell_trains(make):
+    explorer = make(train=False)
+    busy, done = threading.Event(), threading.Event()
+    trainer = explorer.trainers["with BN"]
+    advance = trainer.advance
+    trainer.advance = lambda steps: (busy.set(), done.wait(20), advance(steps))
+
+    async def main():
+        explorer.train()
+        await explorer.task
+
+    subshell = threading.Thread(target=asyncio.run, args=(main(),))
+    subshell.start()
+    busy.wait(20)
+    cell = threading.Thread(target=explorer.reset)
+    cell.start()
+    cell.join(0.3)  # long enough to have finished, if it did not wait
+    done.set()
+    for thread in (cell, subshell):
+        thread.join()
+    assert explorer.step_count == 0 and explorer.ready == 1 and not explorer.running
+    assert pages(explorer) == pages(make(train=False))
 
 
 # --- what can go wrong ----------------------------------------------------------------------------
@@ -332,6 +414,11 @@ def test_an_exception_in_a_live_run_is_shown(make, monkeypatch):
         assert not explorer.running
         explorer.buttons["Reset"].click()
         assert explorer.error is None
+        explorer.train()
+        await until(lambda: explorer.step_count == 10)
+        explorer.task.cancel()  # as an interrupted kernel does
+        await until(lambda: explorer.task is None)
+        assert enabled(explorer) == {"Train", "Step", "Reset"} and explorer.error is None
 
     asyncio.run(main())
 

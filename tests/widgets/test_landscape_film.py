@@ -23,9 +23,9 @@ def film(data):
     return LandscapeFilm(data, **SMALL)
 
 
-def direct(data, norm, lr=0.1):
-    net = mlp([196, 20, 20, 10], norm, seed=0)
-    return follow(net, data, lr, 64, 0, steps=40, every=10, sample=100)
+def direct(data, norm, lr=0.1, activation="relu", batch_size=64):
+    net = mlp([196, 20, 20, 10], norm, activation, seed=0)
+    return follow(net, data, lr, batch_size, 0, steps=40, every=10, sample=100)
 
 
 def test_it_shows_what_follow_measures(film, data):
@@ -64,6 +64,13 @@ def test_another_rate_trains_anew_once(film, data):
     np.testing.assert_array_equal(film.looks["with BN"].losses, direct(data, "batch", 0.3).losses)
     film.controls["lr"].value = 0.1
     assert film.looks is looks and film.png == png and film.frame == 4
+
+
+def test_other_networks_and_batches(data):
+    other = {"activation": "tanh", "batch_size": 8}
+    film = LandscapeFilm(data, **SMALL, **other)
+    losses = direct(data, "batch", **other).losses
+    np.testing.assert_array_equal(film.looks["with BN"].losses, losses)
 
 
 @pytest.mark.parametrize("name, lr", [("with BN", 1e9), ("without BN", 1e200)])

@@ -157,6 +157,13 @@ def test_controls_say_their_name_and_value_in_visible_text():
     assert slider("x", 1, 0, 5, 0.5).step == 0.5
 
 
+def test_a_menu_takes_another_number_but_no_other_word():
+    assert menu("rate", [0.1, 1.0], 0.3).options == (("0.1", 0.1), ("0.3", 0.3), ("1", 1.0))
+    for options, value in ((["a", "b"], "c"), ({"one": 1}, 2), ([0.1, 1.0], "0.1")):
+        with pytest.raises(ValueError, match=f"x expected one of .*, got {value!r}"):
+            menu("x", options, value)
+
+
 @pytest.mark.parametrize("module", [bnlib.widgets.live, bnlib.widgets.film])
 def test_the_examples_in_the_docstrings_run(module):
     result = doctest.testmod(module)

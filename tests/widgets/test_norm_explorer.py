@@ -51,3 +51,8 @@ def test_the_sentence_has_the_numbers(norm, says):
 def test_other_shapes_are_refused_in_words(shape):
     with pytest.raises(ValueError, match=r"expected x of shape \(N, C, H, W\)"):
         NormExplorer(np.zeros(shape))
+
+
+def test_what_a_diverged_network_leaves_is_refused_in_words():
+    with pytest.raises(ValueError, match=r"finite x, got 1 numbers.* diverged"):
+        NormExplorer(np.where(x == x.max(), np.inf, x))

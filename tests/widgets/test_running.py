@@ -72,6 +72,8 @@ def test_a_network_that_diverges_is_shown_as_such(data, learning_rate):
     assert explorer.run.diverged_at is not None
     assert explorer.error is None
     assert f"diverged at step {explorer.run.diverged_at}" in explorer.sentence
+    assert "After 0 steps: running mean 0.00 (" in explorer.sentence
+    assert ", variance 1.00 (" in explorer.sentence
     explorer.controls["learning_rate"].value = 0.1
     assert "diverged" not in explorer.sentence
 
