@@ -2,15 +2,18 @@
 
 import json
 import os
+import site
 import sys
 import textwrap
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from bnlib.classroom.judge import Handed, decode, encode, imports_from_bnlib, judge
+from bnlib.classroom.judge import Handed, _verdict, decode, encode, imports_from_bnlib, judge
 from bnlib.exercises import available
+from bnlib.exercises.engine.card import Result
 
 START = """import os, sys
 import numpy as np
@@ -146,6 +149,31 @@ def test_what_is_no_answer_of_ours_is_suspicious(text):
     assert found == {"standardize": "suspicious", "paired": "correct"}
 
 
+PLANTED = ["os.mkfifo('{}')", "os.symlink('/dev/zero', '{}')", "os.mkdir('{}')"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes and devices in folders")
+@pytest.mark.parametrize("code", PLANTED)
+def test_what_is_no_file_is_suspicious_and_holds_nobody_up(code):
+    found = outcomes(RIGHT, str(available["paired"].solution()), code.format("standardize.json"))
+    assert found == {"standardize": "suspicious", "paired": "correct"}
+
+
+def test_forged_calls_make_no_large_arrays_here():
+    large = {"array": "", "dtype": "<f8", "shape": [0, 10**12]}
+    calls = [[0, [large], {}], [0, [], {"x": large}], [0, [[large]], {}], [0, [0.5], {"eps": 1}]]
+    seen = []
+
+    def judge(replay):
+        replay(lambda *args, **named: seen.append((args, named)))
+        return Result("", "correct", "")
+
+    exercise = SimpleNamespace(answer=None, judge=judge)
+    record = {"claim": ["correct", "", ""], "answers": [[calls, 3, ""]]}
+    assert str(_verdict(exercise, record)) == "correct"
+    assert seen == [((0.5,), {"eps": 1})]
+
+
 LOSSES = {
     "it never ends": ("too long", "while True:\n        time.sleep(1)"),
     "it ends the process": ("ended", "os._exit(0)"),
@@ -190,22 +218,39 @@ def test_a_file_that_cannot_be_judged_says_why(text, trouble):
     assert not found.verdicts
 
 
-def test_all_that_a_file_has_started_is_ended(tmp_path):
-    left = tmp_path / "pid"
-    code = f"""
+STARTS = {
+    "another process": """
         import subprocess
         try:
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-            open({str(left)!r}, "w").write(str(child.pid))
+            left.write_text(str(child.pid))
         except OSError:  # where no second process is allowed
             pass
-        """
-    judged(code)
+        """,
+    "a session of its own": """
+        import time
+        left.write_text(str(os.getpid()))
+        getattr(os, "setsid", int)()
+        time.sleep(600)
+        """,
+}
+
+
+@pytest.mark.parametrize("code", STARTS.values(), ids=STARTS)
+def test_all_that_a_file_has_started_is_ended(code, tmp_path):
+    left = tmp_path / "pid"
+    judged(f"from pathlib import Path\nleft = Path({str(left)!r})", code, seconds=8)
     for _ in range(100):  # a killed process is there until somebody asks how it ended
         if not left.exists() or not _runs(int(left.read_text())):
             return
         time.sleep(0.1)
     pytest.fail("a process that a file has started goes on")
+
+
+def test_packages_are_found_where_they_are_for_the_instructor(monkeypatch):
+    monkeypatch.setattr(site, "USER_BASE", "/home/teacher/.local")
+    found = judged("raise SystemExit(os.environ['PYTHONUSERBASE'])")
+    assert found.trouble.endswith("SystemExit: /home/teacher/.local")
 
 
 def _runs(pid):
