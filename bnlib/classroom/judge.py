@@ -224,20 +224,26 @@ def _verdict(exercise: Exercise, record: dict) -> Verdict:
 
 
 def encode(value: object) -> object:
-    """What json can write: plain values, arrays of numbers, lists of these; else a type's name."""
-    if isinstance(value, np.ndarray | np.generic):
-        if value.dtype.kind in "biuf" and value.nbytes < LONGEST / 2:
-            data = base64.b64encode(value.tobytes()).decode("ascii")
-            return {"array": data, "dtype": value.dtype.str, "shape": value.shape}
-    elif isinstance(value, list | tuple):
+    """What json can write: plain values, arrays of numbers, tuples and lists of these.
+
+    Of what is not one of these, the numbers that NumPy sees in it; else its type's name.
+    """
+    if isinstance(value, tuple):
         return [encode(part) for part in value]
-    elif value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, list):
+        return {"list": [encode(part) for part in value]}
+    if value is None or isinstance(value, bool | int | str) or type(value) is float:
         return value
+    with contextlib.suppress(Exception):  # its __array__ may be the student's
+        array = np.asarray(value)
+        if array.dtype.kind in "biuf" and array.nbytes < LONGEST / 2:
+            data = base64.b64encode(array.tobytes()).decode("ascii")
+            return {"array": data, "dtype": array.dtype.str, "shape": array.shape}
     return f"<{type(value).__name__}>"
 
 
 def decode(coded: object) -> object:
-    """The value again, lists as tuples.
+    """The value again, an array without axes as a number.
 
     Raises ValueError, KeyError or TypeError for what `encode` does not write. It runs no code.
     """
@@ -245,6 +251,8 @@ def decode(coded: object) -> object:
         return tuple(map(decode, coded))
     if not isinstance(coded, dict):
         return coded
+    if "list" in coded:
+        return [*map(decode, coded["list"])]
     data = base64.b64decode(coded["array"], validate=True)
     array = np.frombuffer(data, coded["dtype"])  # which refuses a dtype of objects
     return array.reshape(coded["shape"]).copy()[()]

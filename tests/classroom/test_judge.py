@@ -1,5 +1,6 @@
 """Whatever a handed-in file does, its verdict is right, and it comes."""
 
+import copy
 import json
 import os
 import site
@@ -10,8 +11,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from exercises import styles
 
 from bnlib.classroom.judge import Handed, _verdict, decode, encode, imports_from_bnlib, judge
+from bnlib.classroom.student import _checked
 from bnlib.exercises import available
 from bnlib.exercises.engine.card import Result
 
@@ -58,6 +61,15 @@ def test_right_functions_pass_also_those_that_get_functions_and_classes():
     )
     assert {*names, "standardize"} < set(found)
     assert set(found.values()) == {"correct"}
+
+
+@pytest.mark.parametrize("name", available)
+def test_a_right_function_in_any_style_is_no_suspect(name):
+    """Without the process between: what a check says there and what is made of it here."""
+    for style, function in styles.of(name).items():
+        record = json.loads(json.dumps(_checked(copy.copy(available[name]), function)))
+        verdict = _verdict(available[name], record)
+        assert str(verdict) == "correct", f"{style}: {verdict.said}"
 
 
 def test_mistakes_are_named_and_a_wrong_form_is_told():
@@ -272,15 +284,16 @@ def test_what_a_file_takes_from_bnlib_is_listed():
 @pytest.mark.parametrize("shape", [(2, 3), (), (0, 4)])
 def test_answers_keep_dtype_shape_and_every_bit(dtype, shape):
     array = np.asarray(np.random.default_rng(0).standard_normal(shape).astype(dtype))
-    back, *rest = decode(json.loads(json.dumps(encode([array, 0.1, float("inf"), None, (3,)]))))
+    given = array, 0.1, float("inf"), None, (3,), [4]
+    back, *rest = decode(json.loads(json.dumps(encode(given))))
     assert back.dtype == array.dtype and back.shape == shape and back.tobytes() == array.tobytes()
-    assert rest == [0.1, float("inf"), None, (3,)]
+    assert rest == [*given[1:]]
 
 
 def test_nothing_but_numbers_is_written_or_read():
-    assert encode([..., np.array([object()]), np.zeros(10**6)]) == ["<ellipsis>"] + 2 * [
-        "<ndarray>"
-    ]
+    strange = ..., np.array([object()]), np.zeros(10**6)
+    assert encode(strange) == ["<ellipsis>", "<ndarray>", "<ndarray>"]
+    assert decode(encode(memoryview(np.arange(2.0)))).tolist() == [0, 1], "as the check reads it"
     bad = [("O", "", [0]), ("<f8", "AAAA", [1]), ("<f8", "", [10**12]), ("<f8", "%", [0])]
     for dtype, data, shape in bad:
         with pytest.raises((ValueError, TypeError)):
