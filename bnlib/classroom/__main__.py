@@ -46,7 +46,8 @@ the work.
 Handed-in code runs on this machine, with your rights, in a process of its own with limits on time
 and memory. It cannot print or patch itself a result. It could still delete your files, disturb what
 is judged at the same time, or end this command: where you do not trust the class so far, run this
-in a container. On Windows there is no limit on memory, on macOS none that holds.
+in a container, and not as root, who has no limit on processes. On Windows there is no limit on
+memory, on macOS none that holds.
 
 Exit code 0: the tables are written.  1: nothing to judge, or bnlib was changed by a file.
 2: wrong arguments.

@@ -7,10 +7,10 @@ with these answers. So a file can neither print a result nor replace the check. 
 each call, it has to give the right numbers.
 
 It cannot protect against code that gives the right numbers because it calls bnlib's own functions
-(what a file imports from bnlib is listed), nor against an attack on the machine: the file has the
-rights of whoever runs this, so it can end processes, those of files that are judged at the same
-time too, read and write files, use the network. Where students are not to be trusted so far, run it
-in a container, as a user of its own.
+(what a file imports from bnlib is listed) or looks up what the check expects, nor against an attack
+on the machine: the file has the rights of whoever runs this, so it can end processes, those of
+files that are judged at the same time too, read and write files, use the network. Where students
+are not to be trusted so far, run it in a container, as a user of its own.
 """
 
 from __future__ import annotations
