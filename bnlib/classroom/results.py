@@ -157,6 +157,7 @@ th, td { border: 1px solid #999; padding: 0.25em 0.6em; text-align: left; vertic
 tbody th { position: sticky; left: 0; background: #fff }
 thead th { background: #eee; vertical-align: bottom } .correct { background: #e2f0e2 }
 .trouble:not(:empty), .suspicious { background: #fbe3d6; font-weight: bold }
+.trouble:not(:empty) { min-width: 14em }
 </style><h1>Results</h1>
 """
 

@@ -120,6 +120,7 @@ def test_whatever_a_name_holds_the_tables_are_written(tmp_path):
     odd = Handed(name, f"correct {name}.py", b"", f"{name} suspicious")
     odd.verdicts["paired"] = Verdict("not yet", said=f"expected the correct {name}")
     write_tables([odd], tmp_path)
+    assert (tmp_path / "results.csv").read_bytes()[:3] == b"\xef\xbb\xbf", "or Excel spoils umlauts"
     (row,) = rows(tmp_path / "results.csv")
     assert row["student"] == "m?ller [2J <b>x;'=1+1"
     page = (tmp_path / "results.html").read_text("utf-8")
@@ -141,6 +142,17 @@ def test_a_file_that_breaks_the_judge_is_a_row_like_any_other(tmp_path, monkeypa
     assert said in capsys.readouterr().out
     found = rows(tmp_path / "in-results" / "results.csv")
     assert [row["paired"] for row in found] == ["correct", "", "correct"]
+
+
+def test_a_changed_file_of_bnlib_changes_its_fingerprint(tmp_path, monkeypatch):
+    monkeypatch.setattr(results.bnlib, "__file__", str(tmp_path / "__init__.py"))
+    seen = []
+    for name in ("__init__.py", "sub/n.py", "n.toml", "results.json", "mnist.npz", "n.pyc"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"1")
+        seen.append(results._fingerprint())
+    (tmp_path / "n.toml").write_bytes(b"2")
+    assert len({*seen, results._fingerprint()}) == 6 and seen[-1] == seen[-2], "but for a cache's"
 
 
 def test_exit_codes_and_usage(tmp_path, monkeypatch, capsys):
