@@ -1,7 +1,8 @@
 """From a folder of handed-in my_bn.py files to a table: who passed what, and which mistakes.
 
-Each file is judged in a process of its own (judge.py), several at a time. All files are read before
-the first one runs, and the tables are written after the last one has ended: no file sees another.
+Each file is judged in a process of its own (judge.py). All files are read before the first one
+runs, and the tables are written after the last one has ended. One runs at a time unless more are
+asked for (--jobs): of two at a time, one could write into the other's answers.
 """
 
 from __future__ import annotations

@@ -180,9 +180,11 @@ def test_exit_codes_and_usage(tmp_path, monkeypatch, capsys):
     seen = []
     monkeypatch.setattr(results, "judge", step)
     out = tmp_path / "tables"
-    assert main(["results", str(tmp_path / "in"), "--out", str(out)]) == 0
-    assert rows(out / "results.csv")[0]["standardize"] == "correct"
-    assert sorted(seen) == [0, 0, 1] and not running, "two at a time"
+    for jobs, beside in ([], [0, 0, 0]), (["--jobs", "2"], [0, 0, 1]):
+        seen.clear()
+        assert main(["results", str(tmp_path / "in"), "--out", str(out), *jobs]) == 0
+        assert rows(out / "results.csv")[0]["standardize"] == "correct"
+        assert sorted(seen) == beside and not running, "by default nobody is beside another"
 
     prints = iter(["before", "after"])
     monkeypatch.setattr(results, "_fingerprint", lambda: next(prints))
