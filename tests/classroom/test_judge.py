@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 from exercises import styles
 
-from bnlib.classroom.judge import Handed, _verdict, decode, encode, imports_from_bnlib, judge
+from bnlib.classroom.judge import (
+    Handed,
+    Verdict,
+    _verdict,
+    decode,
+    encode,
+    imports_from_bnlib,
+    judge,
+)
 from bnlib.classroom.student import _checked
 from bnlib.exercises import available
 from bnlib.exercises.engine.card import Result
@@ -159,6 +167,11 @@ def test_what_is_no_answer_of_ours_is_suspicious(text):
     code = f"with open('standardize.json', 'w') as file:\n    file.write({text})"
     found = outcomes(RIGHT, str(available["paired"].solution()), code)
     assert found == {"standardize": "suspicious", "paired": "correct"}
+
+
+def test_of_a_bad_result_only_what_a_check_can_say_is_taken():
+    record = {"claim": ["very good", "<b>", 2000 * "x"], "answers": []}
+    assert _verdict(available["paired"], record) == Verdict("error", "", 1000 * "x")
 
 
 PLANTED = ["os.mkfifo('{}')", "os.symlink('/dev/zero', '{}')", "os.mkdir('{}')"]
