@@ -15,6 +15,6 @@ LEGEND = """\
   too long       no answer within --seconds; the file's other functions are judged all the same
   ended          it ended its process: os._exit(), a crash
   not judged     the file has used up three times --seconds
-  suspicious     it claims to be right, and its numbers are not: read this file
+  suspicious     it claims to be right, and its numbers are not, or are none: read this file
   (empty)        not in the file
 """

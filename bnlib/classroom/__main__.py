@@ -36,7 +36,8 @@ RESULTS = f"""\
 Runs the checks anew on every file in FOLDER and writes results.html, results.csv, mistakes.csv.
 
 FOLDER is what a learning platform gives you: a folder a student (anna/my_bn.py), or files
-(anna_my_bn.py), or both. Every .py file has a row of its own, whatever is the matter with it.
+(anna_my_bn.py), or both. Every .py file that is not in a hidden folder has a row of its own,
+whatever is the matter with it.
 
 {LEGEND}
 The last column lists what a file imports from bnlib. bnlib.layers.Layer belongs to Exercise 8.1,
@@ -44,9 +45,10 @@ bnlib.BatchNorm to 11.1; bnlib.functional or bnlib.exercises in it means that bn
 the work.
 
 Handed-in code runs on this machine, with your rights, in a process of its own with limits on time
-and memory. It cannot print or patch itself a result. It could still delete your files, disturb what
-is judged at the same time, or end this command: where you do not trust the class so far, run this
-in a container. On Windows there is no limit on memory, on macOS none that holds.
+and memory. It cannot print or patch itself a result. It could still delete your files or end this
+command, and with --jobs 2 write into the answers of another file: where you do not trust the class
+so far, run this in a container, and not as root, who has no limit on processes. On Windows there is
+no limit on memory, on macOS none that holds.
 
 Exit code 0: the tables are written.  1: nothing to judge, or bnlib was changed by a file.
 2: wrong arguments.
@@ -68,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     results = commands.add_parser("results", description=RESULTS, **raw)
     results.add_argument("folder", metavar="FOLDER", type=Path, help="with the handed-in files")
     results.add_argument("--out", type=Path, help="for the tables; default: FOLDER-results")
-    results.add_argument("--jobs", type=_positive, default=2, help="files at a time, default 2")
+    results.add_argument("--jobs", type=_positive, default=1, help="files at a time, default 1")
     results.add_argument("--seconds", type=_positive, default=20, help="a function, default 20")
     results.add_argument("--memory", type=_positive, default=1000, help="MB a file, default 1000")
     return made

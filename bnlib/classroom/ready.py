@@ -131,6 +131,8 @@ def run() -> int:
             line = f"ok    {name}: {question()}"
         except Mend as mend:
             line = f"MEND  {name}: {mend}"
+        except bnlib.data.DataError:  # said at length once
+            line = f"MEND  {name}: MNIST cannot be loaded  ->  see data, above"
         except Exception as error:
             line = f"MEND  {name}: {type(error).__name__}: {error}  ->  {INSTALL}"
         wrong += line.startswith("MEND")

@@ -1,7 +1,8 @@
 """From a folder of handed-in my_bn.py files to a table: who passed what, and which mistakes.
 
-Each file is judged in a process of its own (judge.py), several at a time. All files are read before
-the first one runs, and the tables are written after the last one has ended: no file sees another.
+Each file is judged in a process of its own (judge.py). All files are read before the first one
+runs, and the tables are written after the last one has ended. One runs at a time unless more are
+asked for (--jobs): of two at a time, one could write into the other's answers.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 import sys
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
@@ -38,7 +40,7 @@ def collect(folder: Path) -> list[Handed]:
             continue
         paths = [entry] if entry.is_file() else sorted(entry.rglob("*"))
         python = [p for p in paths if p.is_file() and p.suffix.lower() == ".py"]
-        python = [path for path in python if not path.name.startswith(".")]
+        python = [p for p in python if not re.search(r"/[.]", p.relative_to(folder).as_posix())]
         student = entry.name
         if entry.is_file():
             student = re.sub(NAME, "", entry.stem) or entry.stem
@@ -71,7 +73,7 @@ def judge_all(handed: list[Handed], jobs: int, seconds: float, memory: int) -> N
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
-                    running.append(judge(waiting.pop(0), seconds, memory))
+                    running.append(_judge(waiting.pop(0), seconds, memory))
                 for steps in list(running):
                     if next(steps, "ended") == "ended":
                         running.remove(steps)
@@ -82,7 +84,21 @@ def judge_all(handed: list[Handed], jobs: int, seconds: float, memory: int) -> N
                 steps.close()
 
 
+def _judge(handed: Handed, seconds: float, memory: int) -> Iterator[None]:
+    """As `judge`; what a file does that judge does not foresee is told in its row."""
+    try:
+        yield from judge(handed, seconds, memory)
+    except Exception as error:
+        handed.trouble = f"could not be judged: {type(error).__name__}: {error}"
+
+
 # ---------------------------------------------------------------- the tables
+
+
+def _plain(cell: object) -> str:
+    """In one line of text that can be written: names of files and processes give us anything."""
+    text = str(cell).encode("utf-8", "replace").decode()
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text)
 
 
 def tables(handed: list[Handed]) -> list[tuple[str, list[str], list[list]]]:
@@ -116,11 +132,12 @@ def write_tables(handed: list[Handed], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     results, mistakes, said = tables(handed)
     for name, (_, head, rows) in (("results", results), ("mistakes", mistakes)):
-        # As Excel expects it. There a name that starts like a formula would be one.
+        # As Excel expects it. There a name that starts like a formula would be one, and where it
+        # reads ";" as the end of a cell, what follows too.
         with open(folder / f"{name}.csv", "w", newline="", encoding="utf-8-sig") as file:
             for row in [head, *rows]:
-                cells = [re.sub(r"[\x00-\x1f]+", " ", str(cell)) for cell in row]
-                csv.writer(file).writerow([re.sub(r"^(?=[=+@\t-])", "'", c) for c in cells])
+                cells = [re.sub(r"(^|;)(?=[=+@-])", r"\1'", _plain(cell)) for cell in row]
+                csv.writer(file).writerow(cells)
     caption, head, rows = results
     passed = [sum(name in h.passed for h in handed) for name in available]
     rows = [*rows, ["all", f"{len(rows)} files", "", sum(passed), *passed, ""]]
@@ -141,6 +158,7 @@ th, td { border: 1px solid #999; padding: 0.25em 0.6em; text-align: left; vertic
 tbody th { position: sticky; left: 0; background: #fff }
 thead th { background: #eee; vertical-align: bottom } .correct { background: #e2f0e2 }
 .trouble:not(:empty), .suspicious { background: #fbe3d6; font-weight: bold }
+.trouble:not(:empty) { min-width: 14em }
 </style><h1>Results</h1>
 """
 
@@ -148,13 +166,16 @@ thead th { background: #eee; vertical-align: bottom } .correct { background: #e2
 def _html(caption: str, head: list[str], rows: list[list]) -> str:
     """A table as HTML, with nothing from elsewhere. The first cell of a row is its heading."""
 
+    def text(value):
+        return escape(_plain(value))
+
     def cell(name, value):
-        kind = name if name == "trouble" else str(value)
-        return f'<td class="{escape(kind)}">{escape(str(value))}</td>'
+        kind = name if name == "trouble" else value if name in (*available, "outcome") else ""
+        return f'<td class="{text(kind)}">{text(value)}</td>'
 
     first = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
     body = "".join(
-        f'<tr><th scope="row">{escape(heading)}</th>{"".join(map(cell, head[1:], cells))}</tr>'
+        f'<tr><th scope="row">{text(heading)}</th>{"".join(map(cell, head[1:], cells))}</tr>'
         for heading, *cells in rows
     )
     return (
@@ -178,7 +199,7 @@ def run(folder: Path, out: Path, jobs: int, seconds: float, memory: int) -> None
     print(f"{len(handed)} files, {passed} functions passed: {out / 'results.html'} and two .csv")
     for h in handed:
         if h.trouble:
-            print(f"{h.file}: {h.trouble}")
+            print(_plain(f"{h.file}: {h.trouble}"))
     if before != _fingerprint():
         sys.exit(
             "While the files ran, bnlib's own files on this machine were changed. Do not use these "

@@ -1,16 +1,30 @@
 """Whatever a handed-in file does, its verdict is right, and it comes."""
 
+import copy
 import json
 import os
+import site
 import sys
 import textwrap
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from exercises import styles
 
-from bnlib.classroom.judge import Handed, decode, encode, imports_from_bnlib, judge
+from bnlib.classroom.judge import (
+    Handed,
+    Verdict,
+    _verdict,
+    decode,
+    encode,
+    imports_from_bnlib,
+    judge,
+)
+from bnlib.classroom.student import _checked
 from bnlib.exercises import available
+from bnlib.exercises.engine.card import Result
 
 START = """import os, sys
 import numpy as np
@@ -55,6 +69,15 @@ def test_right_functions_pass_also_those_that_get_functions_and_classes():
     )
     assert {*names, "standardize"} < set(found)
     assert set(found.values()) == {"correct"}
+
+
+@pytest.mark.parametrize("name", available)
+def test_a_right_function_in_any_style_is_no_suspect(name):
+    """Without the process between: what a check says there and what is made of it here."""
+    for style, function in styles.of(name).items():
+        record = json.loads(json.dumps(_checked(copy.copy(available[name]), function)))
+        verdict = _verdict(available[name], record)
+        assert str(verdict) == "correct", f"{style}: {verdict.said}"
 
 
 def test_mistakes_are_named_and_a_wrong_form_is_told():
@@ -146,6 +169,36 @@ def test_what_is_no_answer_of_ours_is_suspicious(text):
     assert found == {"standardize": "suspicious", "paired": "correct"}
 
 
+def test_of_a_bad_result_only_what_a_check_can_say_is_taken():
+    record = {"claim": ["very good", "<b>", 2000 * "x"], "answers": []}
+    assert _verdict(available["paired"], record) == Verdict("error", "", 1000 * "x")
+
+
+PLANTED = ["os.mkfifo('{}')", "os.symlink('/dev/zero', '{}')", "os.mkdir('{}')"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes and devices in folders")
+@pytest.mark.parametrize("code", PLANTED)
+def test_what_is_no_file_is_suspicious_and_holds_nobody_up(code):
+    found = outcomes(RIGHT, str(available["paired"].solution()), code.format("standardize.json"))
+    assert found == {"standardize": "suspicious", "paired": "correct"}
+
+
+def test_forged_calls_make_no_large_arrays_here():
+    large = {"array": "", "dtype": "<f8", "shape": [0, 10**12]}
+    calls = [[0, [large], {}], [0, [], {"x": large}], [0, [[large]], {}], [0, [0.5], {"eps": 1}]]
+    seen = []
+
+    def judge(replay):
+        replay(lambda *args, **named: seen.append((args, named)))
+        return Result("", "correct", "")
+
+    exercise = SimpleNamespace(answer=None, judge=judge)
+    record = {"claim": ["correct", "", ""], "answers": [[calls, 3, ""]]}
+    assert str(_verdict(exercise, record)) == "correct"
+    assert seen == [((0.5,), {"eps": 1})]
+
+
 LOSSES = {
     "it never ends": ("too long", "while True:\n        time.sleep(1)"),
     "it ends the process": ("ended", "os._exit(0)"),
@@ -190,22 +243,39 @@ def test_a_file_that_cannot_be_judged_says_why(text, trouble):
     assert not found.verdicts
 
 
-def test_all_that_a_file_has_started_is_ended(tmp_path):
-    left = tmp_path / "pid"
-    code = f"""
+STARTS = {
+    "another process": """
         import subprocess
         try:
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-            open({str(left)!r}, "w").write(str(child.pid))
+            left.write_text(str(child.pid))
         except OSError:  # where no second process is allowed
             pass
-        """
-    judged(code)
+        """,
+    "a session of its own": """
+        import time
+        left.write_text(str(os.getpid()))
+        getattr(os, "setsid", int)()
+        time.sleep(600)
+        """,
+}
+
+
+@pytest.mark.parametrize("code", STARTS.values(), ids=STARTS)
+def test_all_that_a_file_has_started_is_ended(code, tmp_path):
+    left = tmp_path / "pid"
+    judged(f"from pathlib import Path\nleft = Path({str(left)!r})", code, seconds=8)
     for _ in range(100):  # a killed process is there until somebody asks how it ended
         if not left.exists() or not _runs(int(left.read_text())):
             return
         time.sleep(0.1)
     pytest.fail("a process that a file has started goes on")
+
+
+def test_packages_are_found_where_they_are_for_the_instructor(monkeypatch):
+    monkeypatch.setattr(site, "USER_BASE", "/home/teacher/.local")
+    found = judged("raise SystemExit(os.environ['PYTHONUSERBASE'])")
+    assert found.trouble.endswith("SystemExit: /home/teacher/.local")
 
 
 def _runs(pid):
@@ -227,15 +297,16 @@ def test_what_a_file_takes_from_bnlib_is_listed():
 @pytest.mark.parametrize("shape", [(2, 3), (), (0, 4)])
 def test_answers_keep_dtype_shape_and_every_bit(dtype, shape):
     array = np.asarray(np.random.default_rng(0).standard_normal(shape).astype(dtype))
-    back, *rest = decode(json.loads(json.dumps(encode([array, 0.1, float("inf"), None, (3,)]))))
+    given = array, 0.1, float("inf"), None, (3,), [4]
+    back, *rest = decode(json.loads(json.dumps(encode(given))))
     assert back.dtype == array.dtype and back.shape == shape and back.tobytes() == array.tobytes()
-    assert rest == [0.1, float("inf"), None, (3,)]
+    assert rest == [*given[1:]]
 
 
 def test_nothing_but_numbers_is_written_or_read():
-    assert encode([..., np.array([object()]), np.zeros(10**6)]) == ["<ellipsis>"] + 2 * [
-        "<ndarray>"
-    ]
+    strange = ..., np.array([object()]), np.zeros(10**6)
+    assert encode(strange) == ["<ellipsis>", "<ndarray>", "<ndarray>"]
+    assert decode(encode(memoryview(np.arange(2.0)))).tolist() == [0, 1], "as the check reads it"
     bad = [("O", "", [0]), ("<f8", "AAAA", [1]), ("<f8", "", [10**12]), ("<f8", "%", [0])]
     for dtype, data, shape in bad:
         with pytest.raises((ValueError, TypeError)):

@@ -57,8 +57,15 @@ def test_what_is_wrong_is_told_with_its_remedy(capsys, monkeypatch, tmp_path):
     assert lines["versions"].endswith("->  in bnlib's folder: pip install -r requirements.txt")
     assert "get bnlib anew" in lines["data"]
     assert "4 threads" in lines["BLAS threads"] and "=1" in lines["BLAS threads"]
-    assert "DataError" in lines["training"], "what a question does not foresee is told as well"
+    assert lines["training"].endswith("MNIST cannot be loaded  ->  see data, above")
     assert "0.3 GB are free" in lines["memory"]
+
+
+def test_what_a_question_does_not_foresee_is_told_as_well(capsys, monkeypatch):
+    monkeypatch.setitem(ready.QUESTIONS, "widget", lambda: 1 / 0)
+    code, lines = answers(capsys)
+    assert code == 1
+    assert lines["widget"].startswith("MEND  widget: ZeroDivisionError: division by zero  ->  ")
 
 
 def test_its_ranges_are_those_of_the_requirements_and_unknown_threads_no_fault(root, monkeypatch):

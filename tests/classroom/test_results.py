@@ -31,7 +31,8 @@ def test_every_file_is_found_under_its_student(tmp_path):
     for name in ("anna/my_bn.py", "anna/old/my_bn.py", "ben_my_bn.py", "my_bn-cleo.py", "dan/a.PY"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(STANDARDIZE)
-    for name in ("eve/03_forward.ipynb", "anna/my_bn.py.before", "anna/.hidden.py", ".DS_Store"):
+    other = "anna/.ipynb_checkpoints/my_bn-checkpoint.py", "anna/.hidden.py", "anna/my_bn.py.before"
+    for name in ("eve/03_forward.ipynb", *other, ".DS_Store"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "fay").mkdir()
@@ -113,6 +114,47 @@ def test_tables_and_page(tmp_path):
     assert not re.search(r"(src|href)=", page), "nothing from elsewhere"
 
 
+def test_whatever_a_name_holds_the_tables_are_written(tmp_path):
+    """A platform may pack names in another encoding than UTF-8; a card may hold any text."""
+    name = "m\udcfcller\x1b[2J\n<b>x;=1+1"
+    odd = Handed(name, f"correct {name}.py", b"", f"{name} suspicious")
+    odd.verdicts["paired"] = Verdict("not yet", said=f"expected the correct {name}")
+    write_tables([odd], tmp_path)
+    assert (tmp_path / "results.csv").read_bytes()[:3] == b"\xef\xbb\xbf", "or Excel spoils umlauts"
+    (row,) = rows(tmp_path / "results.csv")
+    assert row["student"] == "m?ller [2J <b>x;'=1+1"
+    page = (tmp_path / "results.html").read_text("utf-8")
+    assert ">m?ller [2J &lt;b&gt;x;=1+1<" in page and "<b>" not in page
+    assert {*re.findall('class="(.*?)"', page)} == {"", "trouble", "not yet", "0"}
+
+
+def test_a_file_that_breaks_the_judge_is_a_row_like_any_other(tmp_path, monkeypatch, capsys):
+    def broken(handed, *_):
+        yield
+        if handed.student == "ben":
+            raise RecursionError("too \x1b[2Jdeep")
+        handed.verdicts["paired"] = Verdict("correct")
+
+    monkeypatch.setattr(results, "judge", broken)
+    hand_in(tmp_path / "in", anna=b"", ben=b"", cleo=b"")
+    assert main(["results", str(tmp_path / "in")]) == 0
+    said = "ben/my_bn.py: could not be judged: RecursionError: too  [2Jdeep\n"
+    assert said in capsys.readouterr().out
+    found = rows(tmp_path / "in-results" / "results.csv")
+    assert [row["paired"] for row in found] == ["correct", "", "correct"]
+
+
+def test_a_changed_file_of_bnlib_changes_its_fingerprint(tmp_path, monkeypatch):
+    monkeypatch.setattr(results.bnlib, "__file__", str(tmp_path / "__init__.py"))
+    seen = []
+    for name in ("__init__.py", "sub/n.py", "n.toml", "results.json", "mnist.npz", "n.pyc"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"1")
+        seen.append(results._fingerprint())
+    (tmp_path / "n.toml").write_bytes(b"2")
+    assert len({*seen, results._fingerprint()}) == 6 and seen[-1] == seen[-2], "but for a cache's"
+
+
 def test_exit_codes_and_usage(tmp_path, monkeypatch, capsys):
     (tmp_path / "in").mkdir()
     with pytest.raises(SystemExit, match="is empty"):
@@ -138,9 +180,11 @@ def test_exit_codes_and_usage(tmp_path, monkeypatch, capsys):
     seen = []
     monkeypatch.setattr(results, "judge", step)
     out = tmp_path / "tables"
-    assert main(["results", str(tmp_path / "in"), "--out", str(out)]) == 0
-    assert rows(out / "results.csv")[0]["standardize"] == "correct"
-    assert sorted(seen) == [0, 0, 1] and not running, "two at a time"
+    for jobs, beside in ([], [0, 0, 0]), (["--jobs", "2"], [0, 0, 1]):
+        seen.clear()
+        assert main(["results", str(tmp_path / "in"), "--out", str(out), *jobs]) == 0
+        assert rows(out / "results.csv")[0]["standardize"] == "correct"
+        assert sorted(seen) == beside and not running, "by default nobody is beside another"
 
     prints = iter(["before", "after"])
     monkeypatch.setattr(results, "_fingerprint", lambda: next(prints))
