@@ -147,10 +147,10 @@ class Exercise:
         return "\n".join([*head, ""])
 
     def __repr__(self) -> str:
-        call = f"{self.name}({', '.join(self.called_with)}) -> {', '.join(self.returns)}"
+        returns = "" if self.adapted else f" -> {', '.join(self.returns)}"
         return (
-            f"Exercise {call}: .check(function), .hint(level), .example(), .solution(), "
-            ".keep(function)"
+            f"Exercise {self.name}({', '.join(self.called_with)}){returns}: .check(function), "
+            ".hint(level), .example(), .solution(), .keep(function)"
         )
 
     # ------------------------------------------------------------ computed once
@@ -271,7 +271,8 @@ class Exercise:
 
     def agreement(self, trials) -> str:
         """What a correct function is told first."""
-        return sentences.agreement(self.returns, trials, self.rows)
+        names = () if self._last_word else self.returns
+        return sentences.agreement(names, trials, self.rows)
 
     def _correct(self, trials, single: bool) -> Result:
         said = self.agreement(trials), self.why, sentences.precision(trials, single)
@@ -296,7 +297,7 @@ class Exercise:
             mistake.id,
             mistake.message,
             numbers,
-            sentences.other_outputs(self.returns, wrong, names),
+            self._others(wrong, names),
             reads_globals(function),
             sentences.observed(trials[0]),
         )
@@ -315,7 +316,7 @@ class Exercise:
         said = sentences.before(bad, trials[0]) + self._form(bad)
         if bad.attempt.error is not None:
             return self._undiagnosed(function, trials, "error", None, said)
-        right = sentences.other_outputs(self.returns, bad.wrong, bad.wrong)
+        right = self._others(bad.wrong, bad.wrong)
         return self._undiagnosed(function, trials, "not yet", bad.problem.id, said, right)
 
     def _violated(self, function, trials) -> Result:
@@ -333,10 +334,14 @@ class Exercise:
             None,
             f"{found}\nThis is for {failed.probe.name}.",
             example if entry not in found else "",
-            sentences.other_outputs(self.returns, wrong, wrong),
+            self._others(wrong, wrong),
             sentences.where(trials, self.rows),
             sentences.hard(trials),
         )
+
+    def _others(self, wrong, named) -> str:
+        """Of the other outputs. The names of verdicts are not the learner's: nothing of those."""
+        return "" if self._last_word else sentences.other_outputs(self.returns, wrong, named)
 
     def _undiagnosed(self, function, trials, outcome, diagnosis, *said) -> Result:
         """What was found, with the reasons that a look at the function suggests."""
