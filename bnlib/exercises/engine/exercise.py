@@ -140,10 +140,10 @@ class Exercise:
         if not isinstance(defined, ast.ClassDef):
             return "\n".join([*head, "    return ...  # your code\n"])
         for method in defined.body[1:]:
-            signature = lines[method.lineno - 1 : method.body[0].lineno - 1]
-            start = lines[method.body[0].lineno - 1 :][:1] if method.name == "__init__" else []
-            idle = "..." if method.name == "__init__" else "return ..."
-            head += ["", *signature, *start, f"        {idle}  # your code"]
+            is_init, first = method.name == "__init__", method.body[0].lineno - 1
+            idle = "..." if is_init else "return ..."  # the call of super() is given
+            head += ["", *lines[method.lineno - 1 : first + is_init]]
+            head += [f"        {idle}  # your code"]
         return "\n".join([*head, ""])
 
     def __repr__(self) -> str:
@@ -360,12 +360,9 @@ class Exercise:
 
         def outputs_of(call):
             def with_changes(**changes):
-                outputs = call(
-                    {
-                        k: np.asarray(v, args[k].dtype) if isinstance(args[k], np.ndarray) else v
-                        for k, v in (args | changes).items()
-                    }
-                )
+                for k in changes.keys() & trial.probe.arrays:
+                    changes[k] = np.asarray(changes[k], args[k].dtype)
+                outputs = call(args | changes)
                 if outputs is None:
                     raise CannotTell
                 return _namespace(outputs, names)
