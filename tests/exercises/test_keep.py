@@ -162,10 +162,30 @@ def test_two_helpers_of_one_name_are_not_mixed_up(file):
     assert file.read_bytes() == before
 
 
+def test_what_the_file_has_otherwise_is_not_replaced_by_what_calls_it(file):
+    keep(file, STANDARDIZE)
+    other = STANDARDIZE.replace("x.var(0)", "x.std(0) ** 2")
+    before = file.read_bytes()
+    said = keep(file, other, FORWARD, name="bn_forward")
+    assert "my_bn.py holds another standardize than the notebook" in said
+    assert file.read_bytes() == before
+    file.write_bytes(before + b"\nnp = None\n")
+    assert "By itself, without the notebook, the function does not pass" in keep(file, other)
+    assert file.read_bytes() == before + b"\nnp = None\n"
+
+
 def test_functions_without_a_source_of_their_own(file):
     function = cells(IMPORT, STANDARDIZE)["standardize"]
-    for odd in (lambda x, eps: function(x, eps), np.add, 3, None):
-        assert "Not kept" in standardize.keep(odd, file.parent).title
+    space = {}
+    exec(IMPORT + STANDARDIZE, space)  # no file, and no cell
+    for odd, says in (
+        (lambda x, eps: function(x, eps), "variables of the function around it"),
+        (space["standardize"], "The source of standardize cannot be found"),
+        *((odd, "Only what passes its check is kept") for odd in (np.add, 3, None)),
+    ):
+        said = standardize.keep(odd, file.parent)
+        assert "Not kept" in said.title
+        assert says in said
     assert not file.exists()
 
 

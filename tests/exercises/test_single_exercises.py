@@ -48,6 +48,20 @@ def test_an_error_says_what_is_likely_behind_it(name, before, after, says):
     assert says in result.message
 
 
+@pytest.mark.parametrize(
+    ("layer", "says"),
+    [
+        (exercises.BatchNormLayer.answer, "with `class BatchNormLayer(BatchNorm)`?"),
+        (
+            changed("NoisyBatchNorm", "super().__init__(num_features)", "pass"),
+            "start with `super().__init__(num_features)`?",
+        ),
+    ],
+)
+def test_a_class_that_does_not_build_on_the_right_one_is_told_how(layer, says):
+    assert says in exercises.NoisyBatchNorm.check(layer).message
+
+
 def test_a_layer_that_stops_updating_after_two_batches_is_refused():
     class BatchNormLayer(exercises.BatchNormLayer.answer):
         seen = 0
