@@ -13,7 +13,7 @@ from bnlib.norms import BatchNorm
 
 from . import n03_forward, n04_backward, n06_inference
 from .engine import Exercise, Probe
-from .engine.layers import is_empty, made
+from .engine.layers import copied, is_empty, made
 from .engine.probes import arguments, dense_probes
 
 bn_forward = n03_forward.bn_forward.answer
@@ -62,14 +62,16 @@ def in_a_network(layer_class):
     One layer shows its first output, with its own gamma and beta. Another gets a forward alone,
     then two training steps, a test, the training step of x and dy, and the test again, on the
     first examples of x. What a layer keeps too long, or stops doing after the first time, shows in
-    the last step. The last test is made again by a third layer, with the second one's state.
+    the last step, and between its forward and its backward the first layer works again: what two
+    layers share shows. The last test is made again by a third layer, with the second one's state.
     """
 
     @functools.wraps(layer_class, updated=())
     def steps(x, dy, gamma, beta, momentum, eps):
         if is_empty(layer_class):
             return ...
-        y_start = np.copy(Sequential([_made(layer_class, x.shape[1], eps, momentum)])(x))
+        first = Sequential([_made(layer_class, x.shape[1], eps, momentum)])
+        y_start = copied(first(x), "forward in training")
         net = Sequential([_made(layer_class, x.shape[1], eps, momentum)])
         params, grads = net.params, net.grads  # views of what an optimizer sees and changes
         params["0.gamma"][...], params["0.beta"][...] = gamma, beta
@@ -81,6 +83,7 @@ def in_a_network(layer_class):
             net.backward(dy_batch)
         net.eval()(test)
         y = net.train()(x)
+        first(earlier[0][0])
         dx = net.backward(dy)
         y_test = net.eval()(test)
         fresh = Sequential([_made(layer_class, x.shape[1], eps, momentum)])

@@ -10,7 +10,7 @@ import numpy as np
 from bnlib.norms import BatchNorm
 
 from .engine import Case, Exercise, Probe
-from .engine.layers import is_empty, made
+from .engine.layers import copied, is_empty, made
 from .engine.probes import arguments, dense_probes
 
 
@@ -80,24 +80,18 @@ def in_training(layer_class):
 def _steps(layer, other, x, dy, gamma, beta):
     layer.gamma, layer.beta = gamma, beta
     half = (len(x) + 1) // 2
-    y_first = _array(layer.forward(x), "forward in training")
-    y = _array(layer.forward(x), "forward in training")
+    y_first = copied(layer.forward(x), "forward in training")
+    y = copied(layer.forward(x), "forward in training")
     other.forward(y)
-    dx = _array(layer.backward(dy), "backward in training")
+    dx = copied(layer.backward(dy), "backward in training")
     dgamma, dbeta = layer.grads["gamma"].copy(), layer.grads["beta"].copy()
     layer.eval()
-    y_test = _array(layer.forward(x[:half]), "forward at test time")
-    dx_test = _array(layer.backward(dy[:half]), "backward at test time")
+    y_test = copied(layer.forward(x[:half]), "forward at test time")
+    dx_test = copied(layer.backward(dy[:half]), "backward at test time")
     layer.train()
-    y_later = _array(layer.forward(x), "forward in training")
+    y_later = copied(layer.forward(x), "forward in training")
     running = layer.running_mean.copy(), layer.running_var.copy()
     return y_first, y, dx, dgamma, dbeta, y_test, dx_test, y_later, *running
-
-
-def _array(value, call):
-    if value is None:
-        raise TypeError(f"{call} returned None: does each way through it end with a return?")
-    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _probes() -> list[Probe]:

@@ -13,7 +13,7 @@ from exercises.programs import (
 )
 
 from bnlib import exercises, functional
-from bnlib.exercises import bn_backward, group_norm, layer_norm, standardize
+from bnlib.exercises import bn_backward, bn_forward, group_norm, layer_norm, standardize
 from bnlib.exercises.engine.mistakes import edited
 
 # ---------------------------------------------------------------- programs
@@ -256,6 +256,13 @@ SAID = [
         "brackets-missing",
         (),
     ),
+    ("standardize", lambda x, eps: 2 * xh(x, eps), None, ("of xhat is 2 times the expected one",)),
+    (
+        "standardize",
+        lambda x, eps: 2 * xh(x, eps) + 1e-7 * (x == x.max(0)),
+        None,
+        ("-times the expected",),
+    ),
     ("standardize", right_up_to(10), None, ("[10, 11, 12, 13, 14, 15, ...] of xhat are wrong",)),
     (  # notebooks/00_start_here.ipynb stores this
         "standardize",
@@ -293,6 +300,19 @@ def test_the_mistake_is_named_and_nothing_false_is_said(name, function, diagnosi
     assert (result.outcome, result.diagnosis) == ("not yet", diagnosis), result
     for part in parts:
         assert (part.lstrip("-") in result.message) == (part[0] != "-"), (part, result)
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [(1, "It is right on {even} of {all} inputs tried"), (0, "It is wrong on {even} of {all} inp")],
+)
+def test_it_is_counted_on_how_many_inputs_a_function_is_right(odd, said):
+    tried = [r.probe for r in bn_forward.rows if not (r.probe.large or r.probe.integers)]
+    even = sum(len(probe.args["x"]) % 2 == 0 for probe in tried)
+    result = bn_forward.check(
+        first_output("bn_forward", lambda y, args: y + 1e3 * (len(args[0]) % 2 == odd))
+    )
+    assert said.format(even=even, all=len(tried)) in result.message, result
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,12 @@ def test_what_does_not_fit_is_explained(thing, verdict, says):
     assert says in result.message, result
 
 
+def test_callable_objects_and_builtins_are_called():
+    returns_none = type("ReturnsNone", (), {"__call__": lambda self, x, eps: None})()
+    assert standardize.check(returns_none).diagnosis == "forgot-return"
+    assert "raised ValueError" in standardize.check(max).message  # which tells no parameters
+
+
 def test_one_argument_is_not_two():
     assert "1 argument." in exercises.init_std.check(lambda: 1.0).message
 

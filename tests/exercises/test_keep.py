@@ -135,17 +135,19 @@ def test_a_second_keep_replaces_the_block_and_leaves_one_copy_of_what_was_edited
 @pytest.mark.parametrize(
     ("by_hand", "says"),
     [
-        ("def standardize(x, eps):\n    return x\n", "two different things called standardize"),
-        ("def broken(:\n", "no valid Python in line 1"),
-        ("import nowhere_to_be_found\n", "would not run: ModuleNotFoundError"),
+        (b"def standardize(x, eps):\n    return x\n", "two different things called standardize"),
+        (b"def broken(:\n", "no valid Python in line 1"),
+        (b"\xff\xfe", "no valid Python ('utf-8' codec can't decode"),
+        (b"import nowhere_to_be_found\n", "would not run: ModuleNotFoundError"),
+        (b"raise SystemExit\n", "would not run: SystemExit"),
     ],
 )
 def test_a_file_edited_by_hand_is_never_written_over(file, by_hand, says):
-    file.write_text(by_hand, encoding="utf-8")
+    file.write_bytes(by_hand)
     said = keep(file, STANDARDIZE)
     assert "Not kept" in said.title
     assert says in said
-    assert file.read_text(encoding="utf-8") == by_hand
+    assert file.read_bytes() == by_hand
 
 
 def test_two_helpers_of_one_name_are_not_mixed_up(file):
@@ -160,10 +162,30 @@ def test_two_helpers_of_one_name_are_not_mixed_up(file):
     assert file.read_bytes() == before
 
 
+def test_what_the_file_has_otherwise_is_not_replaced_by_what_calls_it(file):
+    keep(file, STANDARDIZE)
+    other = STANDARDIZE.replace("x.var(0)", "x.std(0) ** 2")
+    before = file.read_bytes()
+    said = keep(file, other, FORWARD, name="bn_forward")
+    assert "my_bn.py holds another standardize than the notebook" in said
+    assert file.read_bytes() == before
+    file.write_bytes(before + b"\nnp = None\n")
+    assert "By itself, without the notebook, the function does not pass" in keep(file, other)
+    assert file.read_bytes() == before + b"\nnp = None\n"
+
+
 def test_functions_without_a_source_of_their_own(file):
     function = cells(IMPORT, STANDARDIZE)["standardize"]
-    for odd in (lambda x, eps: function(x, eps), np.add, 3, None):
-        assert "Not kept" in standardize.keep(odd, file.parent).title
+    space = {}
+    exec(IMPORT + STANDARDIZE, space)  # no file, and no cell
+    for odd, says in (
+        (lambda x, eps: function(x, eps), "variables of the function around it"),
+        (space["standardize"], "The source of standardize cannot be found"),
+        *((odd, "Only what passes its check is kept") for odd in (np.add, 3, None)),
+    ):
+        said = standardize.keep(odd, file.parent)
+        assert "Not kept" in said.title
+        assert says in said
     assert not file.exists()
 
 
@@ -300,10 +322,11 @@ def test_the_library_takes_nothing_that_does_not_pass(file):
     mine = exercises.library("bn_forward", folder=file.parent)
     assert mine.missing == ("bn_forward",)
     assert "no longer passing: bn_forward" in mine
-    file.write_text("def broken(:\n", encoding="utf-8")
-    mine = exercises.library("bn_forward", folder=file.parent)
-    assert "my_bn.py cannot be imported: SyntaxError" in mine
-    assert exercises.bn_forward.check(mine.functions[0]).passed
+    for broken, why in (("def broken(:", "SyntaxError"), ("raise SystemExit", "SystemExit")):
+        file.write_text(broken, encoding="utf-8")
+        mine = exercises.library("bn_forward", folder=file.parent)
+        assert f"my_bn.py cannot be imported: {why}" in mine
+        assert exercises.bn_forward.check(mine.functions[0]).passed
 
 
 def test_the_library_knows_exercises_only(file):

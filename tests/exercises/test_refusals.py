@@ -26,6 +26,11 @@ def x_of(name, args):
     return args[PARAMETERS[name].index("x" if "x" in PARAMETERS[name] else "W")]
 
 
+def alike(x, i, k):
+    """These axes are as long, others are not."""
+    return x.shape[i] == x.shape[k] and len({*x.shape}) > 1
+
+
 def remembers(name, key):
     """The solution, but it does not compute again what has the same key and last number."""
     known = {}
@@ -148,7 +153,11 @@ ARGUMENTS = {
         "zero is 1": lambda m: m + (m == 0),
         "clipped": lambda m: np.clip(m, -1e4, 1e4),
     },
-    "running_var": {"zero is 1": lambda v: v + (v == 0)},
+    "running_var": {
+        "zero is 1": lambda v: v + (v == 0),
+        "at least 1e-12": lambda v: np.maximum(v, 1e-12),
+    },
+    "var": {f"at least {k}": lambda v, k=k: np.maximum(v, k) for k in (1e-4, 1e-8, 1e-12)},
     "momentum": {
         "at least 0.001": lambda m: max(m, 1e-3),
         "at most 0.995": lambda m: min(m, 0.995),
@@ -234,6 +243,19 @@ WRONG = {
     "standardize: transposed over 16": lambda x, eps: (
         xh(x.T, eps).T if len(x) == x.shape[1] > 16 else xh(x, eps)
     ),
+    **{
+        f"standardize: var at least {least}": lambda x, eps, least=least: (
+            (x - x.mean(0)) / np.sqrt(np.maximum(x.var(0), least) + eps)
+        )
+        for least in (1e-3, 1e-5, 1e-7, 1e-9, 1e-11, 1e-13)
+    },
+    **{
+        f"{n}: axes {i} and {k} alike": first_output(
+            n, lambda y, args, n=n, i=i, k=k: y + 0.01 * alike(x_of(n, args), i, k)
+        )
+        for n in ("bn_conv_forward", "bn_conv_backward", "group_norm")
+        for i, k in ((0, 1), (1, 2), (1, 3))
+    },
     "standardize: clipped": lambda x, eps: np.clip(xh(x, eps), -10, 10),
     "standardize: tiny std is 1": lambda x, eps: (
         (x - x.mean(0)) / np.where(np.sqrt(x.var(0) + eps) < 1e-6, 1, np.sqrt(x.var(0) + eps))
@@ -312,6 +334,18 @@ def test_a_function_that_is_wrong_in_one_case_only(wrong_case):
     assert not result.passed
     assert "right on" in result.message
     assert "wrong for" in result.message
+
+
+@pytest.mark.parametrize("name", WITH_BATCH)
+def test_a_batch_whose_axes_are_all_as_long_is_tried_second(name):
+    """Any axis fits there. That probe is named where all is right, and where it alone is wrong."""
+    exercise = exercises.available[name]
+    result = exercise.check(
+        first_output(name, lambda y, args: y + 0.01 * (len({*x_of(name, args).shape}) == 1))
+    )
+    second = exercise.rows[1].probe.name
+    assert f"but wrong for {second}" in result.message
+    assert f"among them {second}" in exercise.check(exercise.answer).message
 
 
 # How many random programs a check gets; `.ci/run full` says 355.

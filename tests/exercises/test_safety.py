@@ -1,5 +1,6 @@
 """Nothing that a function does gets out of a check: exceptions, prints, changes, floods."""
 
+import contextlib
 import sys
 import tracemalloc
 import warnings
@@ -181,15 +182,33 @@ def test_results_and_functions_that_fight_back(error):
     def fights(*args, **kwargs):
         raise error
 
+    def leaves(self):
+        raise SystemExit(self)  # the text of which is asked for, and leaves again
+
     silent = type("Silent", (Exception,), {"__str__": fights})
     fake = type("Fake", (), {"__array__": fights, "__len__": fights})
+    says_no = type("SaysNo", (UserWarning,), {"__str__": leaves, "__repr__": leaves})
     endless = type("Endless", (list,), {"__len__": fights})
     no_attributes = type("Callable", (), {"__call__": lambda *a: xh(*a[1:]), "__getattr__": fights})
 
     def raises(x, eps):
         raise silent
 
+    def refuses(x, eps):
+        raise says_no
+
+    def warns(x, eps):
+        warnings.warn(says_no(), stacklevel=1)
+        return x
+
     assert standardize.check(raises).outcome == "error"
+    most = says_no()
+    for function in (refuses, warns, lambda x, eps, more, most=most: x):
+        message = "SystemExit got out"
+        with contextlib.suppress(SystemExit):
+            message = standardize.check(function).message
+        assert "which cannot be shown as text" in message
+        assert "could not judge" not in message
     assert standardize.check(lambda x, eps: fake()).diagnosis == "wrong-type"
     assert not bn_backward.check(lambda *args: fake()).passed
     assert not bn_backward.check(lambda *args: endless()).passed

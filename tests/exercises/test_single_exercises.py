@@ -33,6 +33,12 @@ def changed(name, before, after):
             "kept",
         ),
         ("BatchNormLayer", "self.x = x", "pass", "nothing has set self.x."),
+        (
+            "BatchNormLayer",
+            "return bn_forward(",
+            "bn_forward(",
+            "forward in training returned None",
+        ),
         ("BatchNormLayer", 'self.add_param("gamma", ', "self.params.update(gamma=", "self.grads"),
     ],
 )
@@ -40,6 +46,20 @@ def test_an_error_says_what_is_likely_behind_it(name, before, after, says):
     result = exercises.available[name].check(changed(name, before, after))
     assert result.outcome == "error"
     assert says in result.message
+
+
+@pytest.mark.parametrize(
+    ("layer", "says"),
+    [
+        (exercises.BatchNormLayer.answer, "with `class BatchNormLayer(BatchNorm)`?"),
+        (
+            changed("NoisyBatchNorm", "super().__init__(num_features)", "pass"),
+            "start with `super().__init__(num_features)`?",
+        ),
+    ],
+)
+def test_a_class_that_does_not_build_on_the_right_one_is_told_how(layer, says):
+    assert says in exercises.NoisyBatchNorm.check(layer).message
 
 
 def test_a_layer_that_stops_updating_after_two_batches_is_refused():
@@ -150,3 +170,40 @@ def test_one_after_the_other_once_is_not_enough_from_any_start(order, start):
 )
 def test_a_part_of_the_table_is_not_enough(search, diagnosis):
     assert tune_baseline.check(search).diagnosis == diagnosis
+
+
+# ---------------------------------------------------------------- searches, and what they say
+
+
+def by_luck(rng):
+    def search(run, rates, scales):
+        tried = rng.permutation([(r, s) for r in rates for s in scales])[:20]
+        return tuple(min(tried, key=lambda setting: run(*setting)))
+
+    return search
+
+
+def reverses(run, rates, scales):
+    rates.reverse()
+    return tune_baseline.answer(run, rates[::-1], scales)
+
+
+@pytest.mark.parametrize(
+    ("search", "says"),
+    [
+        (by_luck(np.random.default_rng(0)), "draw random numbers"),
+        (reverses, "got a changed list"),
+        (lambda *args: print(tune_baseline.answer(*args)), "got None: does your search end with"),
+    ],
+)
+def test_a_search_by_luck_one_that_changes_its_lists_and_one_without_return(search, says):
+    for _ in range(5):  # what luck finds would be good enough in one check of three
+        result = tune_baseline.check(search)
+        assert not result.passed
+        assert says in result.message
+
+
+@pytest.mark.parametrize("search", [tune_baseline.answer, rate_first(2), tune_baseline.reference])
+def test_the_names_of_the_verdicts_are_not_the_learners(search):
+    text = f"{tune_baseline!r}\n{tune_baseline.check(search)}"
+    assert not [name for name in tune_baseline.returns if name in text]

@@ -140,17 +140,17 @@ class Exercise:
         if not isinstance(defined, ast.ClassDef):
             return "\n".join([*head, "    return ...  # your code\n"])
         for method in defined.body[1:]:
-            signature = lines[method.lineno - 1 : method.body[0].lineno - 1]
-            start = lines[method.body[0].lineno - 1 :][:1] if method.name == "__init__" else []
-            idle = "..." if method.name == "__init__" else "return ..."
-            head += ["", *signature, *start, f"        {idle}  # your code"]
+            is_init, first = method.name == "__init__", method.body[0].lineno - 1
+            idle = "..." if is_init else "return ..."  # the call of super() is given
+            head += ["", *lines[method.lineno - 1 : first + is_init]]
+            head += [f"        {idle}  # your code"]
         return "\n".join([*head, ""])
 
     def __repr__(self) -> str:
-        call = f"{self.name}({', '.join(self.called_with)}) -> {', '.join(self.returns)}"
+        returns = "" if self.adapted else f" -> {', '.join(self.returns)}"
         return (
-            f"Exercise {call}: .check(function), .hint(level), .example(), .solution(), "
-            ".keep(function)"
+            f"Exercise {self.name}({', '.join(self.called_with)}){returns}: .check(function), "
+            ".hint(level), .example(), .solution(), .keep(function)"
         )
 
     # ------------------------------------------------------------ computed once
@@ -271,7 +271,8 @@ class Exercise:
 
     def agreement(self, trials) -> str:
         """What a correct function is told first."""
-        return sentences.agreement(self.returns, trials, self.rows)
+        names = () if self._last_word else self.returns
+        return sentences.agreement(names, trials, self.rows)
 
     def _correct(self, trials, single: bool) -> Result:
         said = self.agreement(trials), self.why, sentences.precision(trials, single)
@@ -296,7 +297,7 @@ class Exercise:
             mistake.id,
             mistake.message,
             numbers,
-            sentences.other_outputs(self.returns, wrong, names),
+            self._others(wrong, names),
             reads_globals(function),
             sentences.observed(trials[0]),
         )
@@ -315,7 +316,7 @@ class Exercise:
         said = sentences.before(bad, trials[0]) + self._form(bad)
         if bad.attempt.error is not None:
             return self._undiagnosed(function, trials, "error", None, said)
-        right = sentences.other_outputs(self.returns, bad.wrong, bad.wrong)
+        right = self._others(bad.wrong, bad.wrong)
         return self._undiagnosed(function, trials, "not yet", bad.problem.id, said, right)
 
     def _violated(self, function, trials) -> Result:
@@ -333,10 +334,14 @@ class Exercise:
             None,
             f"{found}\nThis is for {failed.probe.name}.",
             example if entry not in found else "",
-            sentences.other_outputs(self.returns, wrong, wrong),
+            self._others(wrong, wrong),
             sentences.where(trials, self.rows),
             sentences.hard(trials),
         )
+
+    def _others(self, wrong, named) -> str:
+        """Of the other outputs. The names of verdicts are not the learner's: nothing of those."""
+        return "" if self._last_word else sentences.other_outputs(self.returns, wrong, named)
 
     def _undiagnosed(self, function, trials, outcome, diagnosis, *said) -> Result:
         """What was found, with the reasons that a look at the function suggests."""
@@ -355,12 +360,9 @@ class Exercise:
 
         def outputs_of(call):
             def with_changes(**changes):
-                outputs = call(
-                    {
-                        k: np.asarray(v, args[k].dtype) if isinstance(args[k], np.ndarray) else v
-                        for k, v in (args | changes).items()
-                    }
-                )
+                for k in changes.keys() & trial.probe.arrays:
+                    changes[k] = np.asarray(changes[k], args[k].dtype)
+                outputs = call(args | changes)
                 if outputs is None:
                     raise CannotTell
                 return _namespace(outputs, names)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from bnlib.layers import Layer
 
 from .function import does_nothing
@@ -30,3 +32,10 @@ def made(layer_class: type, base: type, to_super: str, *args) -> Layer:
             f"`super().__init__({to_super})`?"
         )
     return layer
+
+
+def copied(value: object, call: str) -> object:
+    """A copy of what a call of the layer returned. Raises TypeError if that is None."""
+    if value is None:
+        raise TypeError(f"{call} returned None: does each way through it end with a return?")
+    return value.copy() if isinstance(value, np.ndarray) else value

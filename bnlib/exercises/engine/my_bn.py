@@ -51,13 +51,12 @@ def keep(function: Callable, name: str, exercises: dict, folder: str | os.PathLi
     """
     path = Path(folder) / "my_bn.py"
     try:
-        said = _keep(plain_function(function), name, exercises, path)
+        return Text(_keep(plain_function(function), name, exercises, path), f"{name} · Kept")
     except NotKept as reason:
-        return Text(str(reason), f"{name} · Not kept")
+        said = str(reason)
     except OSError as error:
         said = f"{path} cannot be written or read ({error.strerror}). Nothing is changed there."
-        return Text(said, f"{name} · Not kept")
-    return Text(said, f"{name} · Kept")
+    return Text(said, f"{name} · Not kept")
 
 
 def kept(path: Path) -> set[str]:
@@ -79,13 +78,15 @@ def _keep(function, name, exercises, path) -> str:
             f"Only what passes its check is kept, and this is: {result.headline}. What is in "
             f"{path.name} stays as it is."
         )
-    before = path.read_text(encoding="utf-8") if path.exists() else HEAD
     try:
+        before = path.read_text(encoding="utf-8") if path.exists() else HEAD
         ast.parse(before)
-    except SyntaxError as error:
+    except (SyntaxError, ValueError) as error:  # ValueError: no UTF-8
+        of_line = isinstance(error, SyntaxError)
+        why = f"in line {error.lineno} ({error.msg})" if of_line else f"({error})"
         raise NotKept(
-            f"{path.name} is no valid Python in line {error.lineno} ({error.msg}). Mend or rename "
-            "it, then keep again: nothing is written into it before."
+            f"{path.name} is no valid Python {why}. Mend or rename it, then keep again: nothing is "
+            "written into it before."
         ) from None
     blocks: dict[str, str] = {}
     _collect(function, name, exercises, blocks)
@@ -250,8 +251,9 @@ def _try_out(text, name, exercises, file) -> None:
     space = {"__name__": "my_bn"}
     try:
         exec(compile(text, file, "exec"), space)
-    except Exception as error:
-        raise NotKept(f"{file} would not run: {type(error).__name__}: {error}") from None
+    except (Exception, SystemExit) as error:
+        said = f"{type(error).__name__}: {text_of(error)}"
+        raise NotKept(f"{file} would not run: {said}") from None
     result = exercises[name].judge(space[name])
     if not result.passed:
         raise NotKept(
@@ -313,7 +315,7 @@ def _load(path: Path):
     sys.modules["my_bn"] = module  # so that `import my_bn` gives the same functions
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules["my_bn"]
         return None, f"my_bn.py cannot be imported: {type(error).__name__}: {text_of(error)}."
     return module, ""

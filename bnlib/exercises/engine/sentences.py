@@ -46,16 +46,16 @@ def other_outputs(returns: Sequence[str], wrong: Sequence[str], named: Sequence[
 
 def agreement(returns: Sequence[str], trials: list[Trial], rows: list[Row]) -> str:
     """On how many test inputs they agree. Those that do not fit into a float32 were left out."""
-    agree, missing = "agrees" if len(returns) == 1 else "agree", len(rows) - len(trials)
+    agree, missing = "agree" if len(returns) > 1 else "agrees", len(rows) - len(trials)
     count = f"{len(trials)} of {len(rows)}" if missing else f"all {len(rows)}"
     said = (
-        f"{and_list(returns)} {agree} with the reference on {count} test inputs, among them "
-        f"{trials[1].probe.name}."
+        f"{and_list(returns) or 'It'} {agree} with the reference on {count} test inputs, among "
+        f"them {trials[1].probe.name}."
     )
     if missing:
         said += (
-            f"\n{missing} of {len(rows)} test inputs, with large means, do not fit into a float32 "
-            "and are not counted."
+            f"\nNot counted: {missing} of {len(rows)} test inputs, whose large means do not fit "
+            "into a float32."
         )
     return said
 
