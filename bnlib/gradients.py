@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bnlib.views import check_int, check_real
+from bnlib.views import as_array, check_has, check_int, check_real
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ def gradcheck(
     Returns a `GradcheckReport`. Raises TypeError for inputs that are not float64, ValueError for a
     gradient of the wrong shape or name, and where y or x is so large that differences mean nothing.
     """
+    check_has("gradcheck expected inputs as a dict of name -> array", inputs, "items")
+    check_int("gradcheck expected seed", seed, 0)
     check_int("gradcheck expected directions", directions)
     for name, value in (("step", step), ("tol", tol)):
         if not check_real(f"gradcheck expected a finite {name} > 0", value) > 0:
@@ -134,7 +136,7 @@ TINY = np.finfo(np.float64).tiny
 
 
 def _forward(forward, inputs):
-    y = np.asarray(forward(**inputs))
+    y = as_array("what forward returns", forward(**inputs))
     if y.dtype != np.float64 or not np.abs(y).max(initial=0) < 1e300:
         raise ValueError(
             "gradcheck expected forward to return finite float64 numbers below 1e300, got "

@@ -167,7 +167,7 @@ def check_value(owner: str, name: str, target: np.ndarray, value: np.ndarray) ->
             f"{owner} expected finite numbers that {target.dtype} can hold in {name}, got NaN, "
             f"infinity or a number that it cannot: was the network saved after it had diverged?"
         )
-    if name.endswith("running_var") and (fitted < 0).any():
+    if name.endswith(("running_var", "num_batches_tracked")) and (fitted < 0).any():
         raise ValueError(f"{owner} expected {name} >= 0, got {fitted.min():.3g}")
     return fitted
 

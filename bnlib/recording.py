@@ -12,7 +12,7 @@ import numpy as np
 from bnlib.data import Data
 from bnlib.saving import load_arrays, save_arrays
 from bnlib.threads import one_blas_thread
-from bnlib.views import NonFiniteError, check_int
+from bnlib.views import NonFiniteError, as_array, check_has, check_int
 
 if TYPE_CHECKING:
     from bnlib.network import Sequential
@@ -136,8 +136,10 @@ class Recorder:
         least = {"every": 1, "probe_size": 2, "eval_size": 1, "bins": 2, "unit": 0, "sample": 4}
         for name, lowest in (least | {"channels": 0}).items():
             check_int(f"Recorder expected {name}", getattr(self, name), lowest)
-        if not self.limits[0] < self.limits[1]:
-            raise ValueError(f"Recorder expected rising limits, got {self.limits}")
+        check_has("Recorder expected data as load_mnist() returns it", self.data, "x_train")
+        limits = as_array("limits", self.limits)
+        if limits.shape != (2,) or not 1e-30 < limits[1] - limits[0] < 1e30:
+            raise ValueError(f"Recorder expected finite, rising limits, got {self.limits}")
         if self.before_norm and not self.channels:
             raise ValueError(
                 "Recorder expected channels >= 1 with before_norm, got 0: the units are the same"
@@ -170,6 +172,10 @@ class Recorder:
             )
         probe, images, labels = self._load(net.dtype)
         pairs = net.nonlinearity_inputs(probe, before_norm=True)
+        if not pairs:
+            raise ValueError(
+                "Recorder expected a network with nonlinearities, got none: it records their inputs"
+            )
         _check_finite([z for _, z in pairs], "the inputs of the nonlinearities")
         count = min([self.channels, *(z.shape[1] for _, z in pairs)])
         index = [np.linspace(0, z.shape[1] - 1, count).round().astype(int) for _, z in pairs]

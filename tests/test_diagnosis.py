@@ -340,6 +340,8 @@ def test_not_finite(flat, net):
 
 
 def test_odd_calls(flat, net):
+    with pytest.raises(TypeError, match="returns it, got ndarray"):
+        diagnose(net, flat.x_train)
     with pytest.raises(ValueError, match="expected n"):
         diagnose(net, flat, n=1)
     with pytest.raises((TypeError, ValueError), match="batch_size"):

@@ -216,7 +216,7 @@ def test_eps_must_be_a_number_of_at_least_0(kind, eps):
     for beyond in (1e-50, 1e39):
         make_case(kind).forward(eps=beyond)
         message = r"an eps that float32 can hold, got .* use 1e-5"
-        with pytest.raises(ValueError, match=message), np.errstate(over="ignore"):
+        with pytest.raises(ValueError, match=message), np.errstate(all="raise"):
             make_case(kind, dtype=np.float32).forward(eps=beyond)
 
 

@@ -100,6 +100,13 @@ def test_anything_but_float64_is_refused(value):
         gradcheck(cube, lambda dy: {"x": dy}, {"x": value})
 
 
+def test_what_is_no_array_and_no_dict_is_refused_in_words():
+    with pytest.raises(TypeError, match="real numbers in what forward returns, got"):
+        gradcheck(lambda x: (x, {}), lambda dy: {"x": dy}, {"x": X})  # y and a cache
+    with pytest.raises(TypeError, match="inputs as a dict of name -> array, got ndarray"):
+        gradcheck(cube, lambda dy: {"x": dy}, X)
+
+
 @pytest.mark.parametrize(
     "gradients, message",
     [
@@ -149,7 +156,8 @@ def test_what_is_beyond_all_differences_is_refused(values):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"directions": 0}, {"directions": 2.0}, {"step": 0}, {"tol": float("nan")}]
+    "settings",
+    [{"directions": 0}, {"directions": 2.0}, {"step": 0}, {"tol": np.nan}, {"seed": -1}],
 )
 def test_bad_settings_are_refused(settings):
     with pytest.raises(ValueError, match=f"{next(iter(settings))} >"):

@@ -7,13 +7,18 @@ from functools import partial
 import numpy as np
 import pytest
 from cases import snapshot
+from test_training import DATA
 
+import bnlib
 from bnlib.gradients import gradcheck
+from bnlib.landscape import loss_along_gradient
 from bnlib.layers import Dense, Dropout, ReLU, Residual, Sigmoid, Tanh
 from bnlib.losses import softmax_cross_entropy
 from bnlib.network import NORMS, Sequential, cnn, default_init_scale, mlp
 from bnlib.norms import BatchNorm, GroupNorm
 from bnlib.optim import SGD
+from bnlib.profile import signal_profile
+from bnlib.tracking import track
 
 X = np.random.default_rng(0).standard_normal((7, 6))
 LABELS = np.random.default_rng(1).integers(0, 3, 7)
@@ -268,6 +273,7 @@ def test_after_an_error_behind_a_branch_its_statistics_are_as_before():
         ({"1.running_var": -np.ones(5)}, ValueError, "running_var >= 0, got -1"),
         ({"1.num_batches_tracked": 1e30}, ValueError, "int64 can hold in 1.num_batches"),
         ({"1.num_batches_tracked": 2.5}, ValueError, "int64 can hold in 1.num_batches"),
+        ({"1.num_batches_tracked": -1}, ValueError, "num_batches_tracked >= 0, got -1"),
         ({"3.weight": None}, TypeError, "real numbers in 3.weight of the network"),
         ({"1.running_var": 1j * np.ones(5)}, TypeError, "real numbers in 1.running_var"),
         ({"1.running_var": [[1], [2, 3]]}, TypeError, "real numbers in 1.running_var"),
@@ -293,6 +299,25 @@ def test_saved_weights_load_under_the_same_name(tmp_path):
     assert np.array_equal(other.flat_params, net.flat_params)  # still views of the flat array
     with pytest.raises(KeyError, match="was it saved from another architecture"):
         mlp([6, 5, 5, 3]).load(tmp_path / "net")
+
+
+@pytest.mark.parametrize(
+    "function, rest",
+    [
+        (SGD, [0.1]),
+        (bnlib.accuracy, [X, LABELS]),
+        (bnlib.diagnose, [DATA]),
+        (bnlib.fold_batchnorm, []),
+        (bnlib.population_statistics, [DATA]),
+        (bnlib.train, [DATA, 2, 0.1, 20]),
+        (loss_along_gradient, [X, LABELS, [0.1]]),
+        (signal_profile, [X, LABELS]),
+        (track, [DATA, 2, 0.1, 20]),
+    ],
+)
+def test_what_is_no_network_is_refused_in_words(function, rest):
+    with pytest.raises(TypeError, match=r"expected a network, such as mlp\(.*, got list"):
+        function([Dense(3, 4)], *rest)
 
 
 # -- mlp ------------------------------------------------------------------------------------------
