@@ -115,8 +115,10 @@ class Trainer:
     def _check_data(self):
         """Two images through the network: what does not fit raises now, and nothing has moved."""
         with self.net.as_it_was(), np.errstate(over="ignore", invalid="ignore"):
+            # An image that is a batch by itself passes as it will in training: BatchNorm refuses.
+            net = self.net.train() if self.batch_size == 1 else self.net.eval()
             try:
-                logits = self.net.eval()(self.data.batch(slice(0, 2), self.net.dtype)[0])
+                logits = net(self.data.batch(slice(0, min(2, self.batch_size)), net.dtype)[0])
             except NonFiniteError:  # it has diverged before; the first step will say so
                 return
         labels = np.asarray(self.data.y_train)

@@ -165,6 +165,10 @@ def test_images_that_do_not_fit_are_refused_before_anything_moves():
     with pytest.raises(ValueError, match=r"expected x of shape \(N, 11\), got \(2, 12\)"):
         train(net, DATA, 3, 0.1, 20)
     assert snapshot(net) == before
+    net = net_for("batch").eval()
+    with pytest.raises(ValueError, match="more than one value per channel"):
+        train(net, DATA, 3, 0.1, batch_size=1)
+    assert not net.training
 
 
 def test_advance_takes_0_steps_but_not_fewer():
