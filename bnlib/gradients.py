@@ -71,6 +71,8 @@ def gradcheck(
         with the names of ``inputs`` (those that are left out are not checked)
     inputs : dict of name -> float64 array; float32 has too few digits for differences
     step : h; 1e-5 balances the O(h^2) error of the formula and rounding, about 1e-16 / h
+    directions : so many v for each argument; the worst of them is reported
+    seed : of r and v
     tol : largest relative error that passes. It is measured against the larger of the two values,
         the gradient's typical component, and the rounding of L over h, so that a true 0 can pass
 

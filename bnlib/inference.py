@@ -85,7 +85,8 @@ def population_statistics(
     Running averages trail the weights, which moved while they were collected. Here the finished
     network sees the first ``n`` training images (default: all) once in training mode, and each
     BatchNorm keeps the plain average over the batches of the batch mean and of the unbiased batch
-    variance, m / (m - 1) * var_B, as the paper prescribes. Incomplete batches are dropped.
+    variance, m / (m - 1) * var_B, as the paper prescribes. Incomplete batches are dropped. A
+    BatchRenorm averages what it always does; its warm-up starts anew if training goes on.
 
     Changes ``net`` in place and returns it; its mode and every momentum are restored. Raises
     ValueError if there is not one whole batch. After an error everything is as it was.
@@ -104,6 +105,7 @@ def population_statistics(
         for _, bn in net.leaves():
             if isinstance(bn, BatchNorm) and bn.track_running_stats:
                 bn.momentum = None  # a plain average of all batches from here on
+                bn.running_mean, bn.running_var = 0, 1  # NaN would outlive a weight of 0
                 bn.buffers["num_batches_tracked"][...] = 0
         net.train()
         for start in range(0, n - batch_size + 1, batch_size):

@@ -368,8 +368,9 @@ class LayerNorm(Normalization):
 
     Their sizes are ``normalized_shape``, an int or a tuple: for example `LayerNorm(100)` for x
     (N, 100), or (N, T, 100) in a transformer. gamma and beta have that shape; ``affine=False``
-    fixes them at 1 and 0. There is no batch and no running statistic. On images (N, C, H, W), what
-    Wu & He 2018 call layer norm is ``GroupNorm(1, C)``.
+    fixes them at 1 and 0. ``eps`` is added to the variance inside the root. There is no batch and
+    no running statistic. On images (N, C, H, W), what Wu & He 2018 call layer norm is
+    ``GroupNorm(1, C)``.
 
     Errors as `bnlib.functional.layer_norm`, and RuntimeError for ``backward`` before ``forward``.
     """

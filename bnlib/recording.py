@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bnlib.data import Data
+from bnlib.network import Sequential, check_network
 from bnlib.saving import load_arrays, save_arrays
 from bnlib.threads import one_blas_thread
 from bnlib.views import NonFiniteError, as_array, check_has, check_int
-
-if TYPE_CHECKING:
-    from bnlib.network import Sequential
 
 PERCENTILES = (15, 50, 85)  # of Ioffe & Szegedy 2015, Fig. 1
 DEAD = 0.99  # a unit is dead if it is saturated on at least this share of the probe
@@ -165,6 +162,7 @@ class Recorder:
         Raises NonFiniteError, and appends nothing, when the network has diverged, and ValueError
         for a step that is not later than the last frame's.
         """
+        check_network("Recorder", net)
         if self._frames and step <= (last := self._frames[-1]["steps"]):
             raise ValueError(
                 f"Recorder expected a step after {last}, its last frame, got {step}: does it hold "

@@ -124,6 +124,14 @@ def test_incomplete_batches_and_images_beyond_n_are_dropped():
     assert snapshot(net) == snapshot(other)
 
 
+def test_what_the_running_statistics_were_does_not_matter():
+    net, spoiled = trained(), trained()
+    spoiled.layers[1].running_mean[0], spoiled.layers[4].running_var[2] = np.nan, np.inf
+    for each in (net, spoiled):
+        population_statistics(each, DATA, batch_size=20)
+    assert snapshot(net) == snapshot(spoiled)
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_only_the_running_statistics_change(training):
     net = trained()

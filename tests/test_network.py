@@ -153,6 +153,8 @@ def test_what_is_no_layer_is_refused(layers):
         Sequential(layers)
     with pytest.raises(ValueError, match="at least one layer"):
         Sequential([])
+    with pytest.raises(TypeError, match="Sequential expected a list of layers, got ReLU"):
+        Sequential(ReLU())
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
@@ -310,6 +312,7 @@ def test_saved_weights_load_under_the_same_name(tmp_path):
         (bnlib.fold_batchnorm, []),
         (bnlib.population_statistics, [DATA]),
         (bnlib.train, [DATA, 2, 0.1, 20]),
+        (bnlib.Recorder(DATA).record, [0, 1.0]),
         (loss_along_gradient, [X, LABELS, [0.1]]),
         (signal_profile, [X, LABELS]),
         (track, [DATA, 2, 0.1, 20]),
