@@ -223,8 +223,9 @@ def compare(
 
     ``networks`` maps a name to a network. Weights of equal name order and shape must start equal
     (build the networks with one seed), otherwise a ValueError says which do not: a comparison of
-    lucky draws is not one of methods. ``lr`` is a number, or one number a name. Each network gets
-    a fresh copy of ``recorder``. Returns a dict of name -> `Run`; other parameters as in `train`.
+    lucky draws is not one of methods. A network has one name only. ``lr`` is a number, or one
+    number a name. Each network gets a fresh copy of ``recorder``. Returns a dict of
+    name -> `Run`; other parameters as in `train`.
     An interrupt raises KeyboardInterrupt, whose ``runs`` maps the names to the `Run`s so far.
     """
     check_int("expected steps", steps)
