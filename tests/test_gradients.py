@@ -94,6 +94,19 @@ def test_batch_statistics_taken_as_constants_are_found():
     assert not report.passed
 
 
+@pytest.mark.parametrize("wrong", [2, 9])
+def test_the_worst_direction_counts(wrong):
+    """The first call is for y, the others are two for each of four directions."""
+    calls = []
+
+    def forward(x):
+        calls.append(1)
+        return x**3 + 1e-4 * (len(calls) == wrong)
+
+    assert not gradcheck(forward, lambda dy: {"x": 3 * X**2 * dy}, {"x": X}).passed
+    assert len(calls) == 9
+
+
 @pytest.mark.parametrize("value", [X.astype(np.float32), X.astype(int), [1.0]])
 def test_anything_but_float64_is_refused(value):
     with pytest.raises(TypeError, match="gradcheck expected float64 for x"):
