@@ -114,6 +114,7 @@ def load_mnist(
     pool : the mean of each 2x2 block, rounded: 14x14 images (before `binary` is applied)
     n_train, n_test : keep only the first n images; their classes are mixed, not sorted
     shape : "flat" for (N, 784), "image" for (N, 1, 28, 28)
+    path : of another copy of the same file
 
     Raises DataError if the file is missing or is not, byte for byte, the one that was shipped.
     """

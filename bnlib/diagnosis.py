@@ -10,10 +10,10 @@ import numpy as np
 from bnlib.convolution import Flatten, MaxPool2d
 from bnlib.data import Data
 from bnlib.layers import Activation, Dropout, Linear, Residual
-from bnlib.network import Sequential
+from bnlib.network import Sequential, check_network
 from bnlib.norms import BatchNorm, GhostNorm, InstanceNorm
 from bnlib.threads import one_blas_thread
-from bnlib.views import NonFiniteError, check_int
+from bnlib.views import NonFiniteError, check_has, check_int
 
 # The thresholds lie between what sound networks show (mlp and cnn, ReLU, sigmoid and tanh, 50 to
 # 1000 steps, see tests/test_diagnosis.py) and the point at which a fault costs something.
@@ -99,6 +99,8 @@ def diagnose(
     trained has nothing to lag behind: it has tracked no batch, and its betas are not all different,
     as training makes them. Changes nothing in ``net``. Raises ValueError for fewer than 2 images.
     """
+    check_network("diagnose", net)
+    check_has("diagnose expected data as load_mnist() returns it", data, "x_train")
     n = min(check_int("diagnose expected n", n, least=2), len(data.x_train))
     if n < 2:
         raise ValueError(f"diagnose expected at least 2 training images, got {n}")

@@ -283,7 +283,7 @@ def instance_norm(
     Source: Ulyanov et al. 2016 (arXiv:1607.08022), equation 3.
     """
     check_array(x)
-    return group_norm(x, x.shape[1] if x.ndim > 1 and x.size else 1, gamma, beta, eps)
+    return group_norm(x, x.shape[1] if x.ndim > 1 else 1, gamma, beta, eps)
 
 
 @np.errstate(all="ignore")

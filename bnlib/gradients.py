@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bnlib.views import check_int, check_real
+from bnlib.views import as_array, check_has, check_int, check_real
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,16 @@ def gradcheck(
         with the names of ``inputs`` (those that are left out are not checked)
     inputs : dict of name -> float64 array; float32 has too few digits for differences
     step : h; 1e-5 balances the O(h^2) error of the formula and rounding, about 1e-16 / h
+    directions : so many v for each argument; the worst of them is reported
+    seed : of r and v
     tol : largest relative error that passes. It is measured against the larger of the two values,
         the gradient's typical component, and the rounding of L over h, so that a true 0 can pass
 
     Returns a `GradcheckReport`. Raises TypeError for inputs that are not float64, ValueError for a
     gradient of the wrong shape or name, and where y or x is so large that differences mean nothing.
     """
+    check_has("gradcheck expected inputs as a dict of name -> array", inputs, "items")
+    check_int("gradcheck expected seed", seed, 0)
     check_int("gradcheck expected directions", directions)
     for name, value in (("step", step), ("tol", tol)):
         if not check_real(f"gradcheck expected a finite {name} > 0", value) > 0:
@@ -134,7 +138,7 @@ TINY = np.finfo(np.float64).tiny
 
 
 def _forward(forward, inputs):
-    y = np.asarray(forward(**inputs))
+    y = as_array("what forward returns", forward(**inputs))
     if y.dtype != np.float64 or not np.abs(y).max(initial=0) < 1e300:
         raise ValueError(
             "gradcheck expected forward to return finite float64 numbers below 1e300, got "

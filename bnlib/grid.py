@@ -21,7 +21,7 @@ from bnlib.data import Data, load_mnist
 from bnlib.network import mlp
 from bnlib.saving import load_arrays, save_arrays
 from bnlib.training import LONG_RUN, accuracy, train
-from bnlib.views import check_int
+from bnlib.views import check_has, check_int
 
 OF_NETWORK = ("norm", "activation", "init_scale", "norm_position", "seed", "dtype")
 OF_TRAINING = ("steps", "lr", "batch_size", "momentum", "weight_decay")
@@ -136,11 +136,18 @@ def sweep(
     Raises ValueError for an empty or unknown setting, or a ``resume`` of another sweep. A network
     that diverges is a result. An error inside a run is raised here.
     """
+    check_has("sweep expected a grid as a dict of name -> values", grid, "items")
+    if not isinstance(data, Data):
+        check_has("sweep expected a Data, or a dict of load_mnist's arguments", data, "items")
+    if executor is not None:
+        what = "sweep expected an executor with a submit, such as ProcessPoolExecutor(4)"
+        check_has(what, executor, "submit")
+    sizes = _values("sizes", sizes)
     grid = {name: _values(name, values) for name, values in grid.items()}
     shared = {name: _value(name, v) for name, v in ({"seed": 0, "steps": steps} | shared).items()}
     _check(grid, shared, eval_size)
     told = _fingerprint(data) if isinstance(data, Data) else _value("data", dict(data))
-    settings = shared | {"data": told, "sizes": _value("sizes", sizes), "eval_size": eval_size}
+    settings = shared | {"data": told, "sizes": list(sizes), "eval_size": eval_size}
     result = _start(grid, settings) if resume is None else _resumed(resume, grid, settings)
 
     jobs = {
@@ -162,7 +169,7 @@ def sweep(
         bar.update(int(result.done.sum()) - bar.n)
 
     spec = data if isinstance(data, Data) else tuple(sorted(data.items()))
-    stopped, arguments = None, (spec, tuple(sizes), eval_size)
+    stopped, arguments = None, (spec, sizes, eval_size)
     with bar:
         bar.update(int(result.done.sum()))
         try:
@@ -231,8 +238,6 @@ def _value(name, value):
         return np.dtype(value)
     if name == "data" and isinstance(value, Mapping):
         return {k: _value(k, v) for k, v in value.items()}
-    if name == "sizes":
-        return [_value("size", v) for v in value]
     if isinstance(value, np.generic):
         return value.item()
     return str(value) if isinstance(value, Path) else value
@@ -297,6 +302,7 @@ def _start(grid, settings):
 
 def _resumed(old, grid, settings):
     """A copy of ``old`` to go on with, after a check that it belongs to the same sweep."""
+    check_has("sweep expected resume as a SweepResult", old, "settings")
     names = old.settings.keys() | settings.keys()
     differing = sorted(k for k in names if old.settings.get(k) != settings.get(k))
     if old.grid != grid or differing:

@@ -9,10 +9,10 @@ import numpy as np
 
 from bnlib.data import Data
 from bnlib.losses import softmax_cross_entropy
-from bnlib.network import Sequential
+from bnlib.network import Sequential, check_network
 from bnlib.threads import one_blas_thread
 from bnlib.training import Trainer
-from bnlib.views import NonFiniteError, check_int
+from bnlib.views import NonFiniteError, as_array, check_int
 
 DISTANCES = np.linspace(0.0, 2.0, 7)  # in steps of the learning rate
 
@@ -35,6 +35,10 @@ def loss_along_gradient(
     network is left as it was. Source: Santurkar et al. 2018 (arXiv:1805.11604), section 3.1.
     Raises as the network's forward pass does.
     """
+    check_network("loss_along_gradient", net)
+    distances = as_array("distances", distances)
+    if distances.ndim != 1 or not distances.size:
+        raise ValueError(f"expected distances (k,) with k >= 1, got shape {distances.shape}")
     start, found = net.flat_params.copy(), []
     with net.as_it_was():
         net.train()
@@ -103,7 +107,8 @@ def follow(
     """
     check_int("follow expected steps", steps)
     check_int("follow expected every", every)
-    distances = np.asarray(distances, float)
+    check_int("follow expected sample", sample)
+    distances = as_array("distances", distances).astype(float)
     if steps % every:
         raise ValueError(
             f"follow expected steps that are a multiple of every, got {steps} and {every}: "

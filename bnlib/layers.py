@@ -17,6 +17,7 @@ from bnlib.views import (
     check_array,
     check_dtype,
     check_gradient,
+    check_has,
     check_int,
     check_real,
     ones,
@@ -116,6 +117,7 @@ class Layer:
 
 def check_layers(owner: str, layers: Iterable[Layer]) -> list[Layer]:
     """The layers as a list; an error for none, for what is no layer, or for one that is twice."""
+    check_has(f"{owner} expected a list of layers", layers, "__iter__")
     layers = list(layers)
     if not layers:
         raise ValueError(f"{owner} expected at least one layer, got none")
@@ -167,7 +169,7 @@ def check_value(owner: str, name: str, target: np.ndarray, value: np.ndarray) ->
             f"{owner} expected finite numbers that {target.dtype} can hold in {name}, got NaN, "
             f"infinity or a number that it cannot: was the network saved after it had diverged?"
         )
-    if name.endswith("running_var") and (fitted < 0).any():
+    if name.endswith(("running_var", "num_batches_tracked")) and (fitted < 0).any():
         raise ValueError(f"{owner} expected {name} >= 0, got {fitted.min():.3g}")
     return fitted
 

@@ -32,7 +32,7 @@ from bnlib.norms import (
     RMSNorm,
 )
 from bnlib.saving import load_arrays, save_arrays
-from bnlib.views import check_int, check_real
+from bnlib.views import check_has, check_int, check_real
 
 
 class Norm(NamedTuple):
@@ -235,6 +235,11 @@ class Sequential(Stack):
             count = sum(p.size for p in layer.params.values())
             lines.append(f"  {i:2d}  {layer!s:<{width}}" + (f"{count:>9,}" if count else ""))
         return "\n".join(line.rstrip() for line in lines)
+
+
+def check_network(owner: str, net: Sequential) -> None:
+    """Raise TypeError unless ``net`` is a network."""
+    check_has(f"{owner} expected a network, such as mlp([784, 100, 10])", net, "flat_params")
 
 
 def mlp(

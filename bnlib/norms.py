@@ -64,14 +64,14 @@ class Normalization(Layer):
     def __init__(
         self,
         shape: int | tuple[int, ...],  # of gamma and beta
-        eps: float | None,
+        eps: float,
         affine: bool,
         dtype: type,
         beta: bool = True,
     ):
         super().__init__()
         dtype = check_dtype(type(self).__name__, dtype)
-        self.eps, self.affine = eps if eps is None else check_eps(eps, dtype), affine
+        self.eps, self.affine = check_eps(eps, dtype), affine
         start = {"gamma": np.ones(shape, dtype)}
         if beta:
             start["beta"] = np.zeros(shape, dtype)
@@ -268,13 +268,13 @@ class GhostNorm(BatchNorm):
         if not self.training:
             return super().forward(x)
         self._check(x)
-        before, ys, caches = self.buffers, [], []
+        before, ys, caches = vars(self).copy(), [], []
         try:
             for ghost in np.array_split(x, max(1, len(x) // self.virtual_batch_size)):
                 ys.append(super().forward(ghost))
                 caches.append(self._cache)
         except BaseException:
-            self.buffers = before
+            self.__dict__ = before
             raise
         self._cache = caches
         return np.concatenate(ys)
@@ -368,8 +368,9 @@ class LayerNorm(Normalization):
 
     Their sizes are ``normalized_shape``, an int or a tuple: for example `LayerNorm(100)` for x
     (N, 100), or (N, T, 100) in a transformer. gamma and beta have that shape; ``affine=False``
-    fixes them at 1 and 0. There is no batch and no running statistic. On images (N, C, H, W), what
-    Wu & He 2018 call layer norm is ``GroupNorm(1, C)``.
+    fixes them at 1 and 0. ``eps`` is added to the variance inside the root. There is no batch and
+    no running statistic. On images (N, C, H, W), what Wu & He 2018 call layer norm is
+    ``GroupNorm(1, C)``.
 
     Errors as `bnlib.functional.layer_norm`, and RuntimeError for ``backward`` before ``forward``.
     """
@@ -380,7 +381,7 @@ class LayerNorm(Normalization):
     def __init__(
         self,
         normalized_shape: int | tuple[int, ...],
-        eps: float | None = 1e-5,
+        eps: float = 1e-5,
         affine: bool = True,
         dtype: type = np.float64,
     ):
@@ -427,7 +428,8 @@ class RMSNorm(LayerNorm):
         affine: bool = True,
         dtype: type = np.float64,
     ):
-        super().__init__(normalized_shape, eps, affine, dtype)
+        super().__init__(normalized_shape, 0.0 if eps is None else eps, affine, dtype)
+        self.eps = eps
 
     def _normalize(self, x):
         return rms_norm(x, self.gamma, self.eps)

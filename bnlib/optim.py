@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bnlib.network import Sequential
+from bnlib.network import Sequential, check_network
 from bnlib.views import check_real
 
 
@@ -22,6 +22,7 @@ class SGD:
     def __init__(
         self, net: Sequential, lr: float, momentum: float = 0.0, weight_decay: float = 0.0
     ):
+        check_network("SGD", net)
         if not check_real("SGD expected a finite lr > 0", lr) > 0:
             raise ValueError(f"SGD expected a finite lr > 0, got {lr!r}")
         if check_real("SGD expected momentum in [0, 1)", momentum) >= 1:

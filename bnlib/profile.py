@@ -8,7 +8,7 @@ import numpy as np
 
 from bnlib.layers import Activation
 from bnlib.losses import softmax_cross_entropy
-from bnlib.network import Sequential
+from bnlib.network import Sequential, check_network
 from bnlib.threads import one_blas_thread
 
 
@@ -32,6 +32,7 @@ def signal_profile(net: Sequential, x: np.ndarray, labels: np.ndarray) -> Signal
     running statistics and the mode are left as they were. Raises ValueError or TypeError for images
     or labels that do not fit the network.
     """
+    check_network("signal_profile", net)
     outputs = []
     with net.as_it_was():
         net.train()

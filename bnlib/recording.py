@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bnlib.data import Data
+from bnlib.network import Sequential, check_network
 from bnlib.saving import load_arrays, save_arrays
 from bnlib.threads import one_blas_thread
-from bnlib.views import NonFiniteError, check_int
-
-if TYPE_CHECKING:
-    from bnlib.network import Sequential
+from bnlib.views import NonFiniteError, as_array, check_has, check_int
 
 PERCENTILES = (15, 50, 85)  # of Ioffe & Szegedy 2015, Fig. 1
 DEAD = 0.99  # a unit is dead if it is saturated on at least this share of the probe
@@ -136,8 +133,10 @@ class Recorder:
         least = {"every": 1, "probe_size": 2, "eval_size": 1, "bins": 2, "unit": 0, "sample": 4}
         for name, lowest in (least | {"channels": 0}).items():
             check_int(f"Recorder expected {name}", getattr(self, name), lowest)
-        if not self.limits[0] < self.limits[1]:
-            raise ValueError(f"Recorder expected rising limits, got {self.limits}")
+        check_has("Recorder expected data as load_mnist() returns it", self.data, "x_train")
+        limits = as_array("limits", self.limits)
+        if limits.shape != (2,) or not 1e-30 < limits[1] - limits[0] < 1e30:
+            raise ValueError(f"Recorder expected finite, rising limits, got {self.limits}")
         if self.before_norm and not self.channels:
             raise ValueError(
                 "Recorder expected channels >= 1 with before_norm, got 0: the units are the same"
@@ -163,6 +162,7 @@ class Recorder:
         Raises NonFiniteError, and appends nothing, when the network has diverged, and ValueError
         for a step that is not later than the last frame's.
         """
+        check_network("Recorder", net)
         if self._frames and step <= (last := self._frames[-1]["steps"]):
             raise ValueError(
                 f"Recorder expected a step after {last}, its last frame, got {step}: does it hold "
@@ -170,6 +170,10 @@ class Recorder:
             )
         probe, images, labels = self._load(net.dtype)
         pairs = net.nonlinearity_inputs(probe, before_norm=True)
+        if not pairs:
+            raise ValueError(
+                "Recorder expected a network with nonlinearities, got none: it records their inputs"
+            )
         _check_finite([z for _, z in pairs], "the inputs of the nonlinearities")
         count = min([self.channels, *(z.shape[1] for _, z in pairs)])
         index = [np.linspace(0, z.shape[1] - 1, count).round().astype(int) for _, z in pairs]

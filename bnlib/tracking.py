@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from bnlib.data import Data
-from bnlib.network import Sequential
+from bnlib.network import Sequential, check_network
 from bnlib.norms import BatchNorm
 from bnlib.threads import one_blas_thread
 from bnlib.training import Trainer, accuracy
-from bnlib.views import NonFiniteError, check_int
+from bnlib.views import NonFiniteError, check_int, check_real
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +36,8 @@ class Tracked:
 
         ``momentum`` (0 to 1) is the weight of the new batch; None for the average of all batches.
         """
-        if momentum is not None and not 0 <= momentum <= 1:
-            raise ValueError(f"expected momentum in [0, 1] or None, got {momentum}")
+        if momentum is not None:
+            check_real("expected momentum in [0, 1] or None", momentum, most=1)
         values = np.empty((len(self.batch) + 1, *self.batch.shape[1:]), self.batch.dtype)
         values[0, 0], values[0, 1] = 0, 1
         for step, new in enumerate(self.batch):
@@ -90,6 +90,7 @@ def track(
     The running statistics of ``net`` and their momenta are left as they were. Other parameters and
     errors as in `bnlib.Trainer`; ValueError for a network without running statistics.
     """
+    check_network("track", net)
     check_int("track expected steps", steps)
     check_int("track expected every", every)
     norms = _norms(net)

@@ -9,11 +9,11 @@ import numpy as np
 
 from bnlib.data import Data
 from bnlib.losses import softmax_cross_entropy
-from bnlib.network import Sequential, mlp
+from bnlib.network import Sequential, check_network, mlp
 from bnlib.optim import SGD
 from bnlib.recording import Recorder, Recording
 from bnlib.threads import blas_threads, one_blas_thread
-from bnlib.views import NonFiniteError, check_int
+from bnlib.views import NonFiniteError, check_has, check_int
 
 LONG_RUN = 5_000  # steps; from here on train() shows a progress bar unless told otherwise
 
@@ -52,7 +52,7 @@ class Trainer:
     data : a `bnlib.data.Data`
     lr, momentum, weight_decay : of `bnlib.SGD`
     batch_size : examples a step
-    seed : of the shuffles
+    seed : of the shuffles, a whole number
     recorder : a `bnlib.Recorder` or None; a fresh copy of it takes the frames
 
     Raises ValueError or TypeError, before anything has changed, for a setting out of range and for
@@ -70,8 +70,7 @@ class Trainer:
         momentum: float = 0.0,
         weight_decay: float = 0.0,
     ) -> None:
-        if not hasattr(data, "x_train"):
-            raise TypeError(f"expected data as load_mnist() returns it, got {type(data).__name__}")
+        check_has("expected data as load_mnist() returns it", data, "x_train")
         self.batch_size = check_int("expected batch_size", batch_size)
         if batch_size > len(data.x_train):
             raise ValueError(
@@ -79,10 +78,13 @@ class Trainer:
                 f"{batch_size}"
             )
         self.net, self.data = net, data
-        self.recorder = None if recorder is None else recorder.fresh()
+        if recorder is not None:
+            check_has("expected a bnlib.Recorder, or None", recorder, "fresh")
+            recorder = recorder.fresh()
+        self.recorder = recorder
         self.optimizer = SGD(net, lr, momentum, weight_decay)
         self.losses, self.diverged_at = [], None
-        self._rng = np.random.default_rng(seed)
+        self._rng = np.random.default_rng(check_int("expected seed", seed, 0))
         self._order, self._next = None, 0
         self._check_data()
 
@@ -113,8 +115,10 @@ class Trainer:
     def _check_data(self):
         """Two images through the network: what does not fit raises now, and nothing has moved."""
         with self.net.as_it_was(), np.errstate(over="ignore", invalid="ignore"):
+            # An image that is a batch by itself passes as it will in training: BatchNorm refuses.
+            net = self.net.train() if self.batch_size == 1 else self.net.eval()
             try:
-                logits = self.net.eval()(self.data.batch(slice(0, 2), self.net.dtype)[0])
+                logits = net(self.data.batch(slice(0, min(2, self.batch_size)), net.dtype)[0])
             except NonFiniteError:  # it has diverged before; the first step will say so
                 return
         labels = np.asarray(self.data.y_train)
@@ -219,11 +223,15 @@ def compare(
 
     ``networks`` maps a name to a network. Weights of equal name order and shape must start equal
     (build the networks with one seed), otherwise a ValueError says which do not: a comparison of
-    lucky draws is not one of methods. ``lr`` is a number, or one number a name. Each network gets
-    a fresh copy of ``recorder``. Returns a dict of name -> `Run`; other parameters as in `train`.
+    lucky draws is not one of methods. A network has one name only. ``lr`` is a number, or one
+    number a name. Each network gets a fresh copy of ``recorder``. Returns a dict of
+    name -> `Run`; other parameters as in `train`.
     An interrupt raises KeyboardInterrupt, whose ``runs`` maps the names to the `Run`s so far.
     """
     check_int("expected steps", steps)
+    check_has("compare expected a dict of name -> network", networks, "items")
+    for net in networks.values():
+        check_network("compare", net)
     check_same_start(networks)
     rates = lr if isinstance(lr, Mapping) else dict.fromkeys(networks, lr)
     if missing := [name for name in networks if name not in rates]:
@@ -244,12 +252,17 @@ def compare(
 
 
 def check_same_start(networks: Mapping[str, Sequential]) -> None:
-    """Raise ValueError unless all networks have the same weight matrices, layer by layer."""
+    """Raise ValueError unless they are different networks with equal weights, layer by layer."""
 
     def weights(net):
         return [p for name, p in net.params.items() if name.endswith(".weight")]
 
     names = list(networks)
+    if len({id(net) for net in networks.values()}) < len(names):
+        raise ValueError(
+            f"expected a network for each of {names}, got one of them twice: it would train on "
+            "where it stopped. Build each anew, with the same seed"
+        )
     for name in names[1:]:
         for i, (a, b) in enumerate(zip(weights(networks[names[0]]), weights(networks[name]))):
             if a.shape == b.shape and not np.array_equal(a, b):
@@ -268,6 +281,7 @@ def accuracy(net: Sequential, images: np.ndarray, labels: np.ndarray) -> float:
     other. Raises ValueError for labels that do not go with the images, TypeError for labels that
     are not integers.
     """
+    check_network("accuracy", net)
     labels = np.asarray(labels)
     if labels.shape != np.shape(images)[:1] or not labels.size:
         raise ValueError(

@@ -172,7 +172,7 @@ def check_eps(eps: float, dtype: np.dtype) -> float:
             "keeps a feature of variance 0 from dividing by 0"
         )
     eps, limits = float(eps), np.finfo(dtype)
-    if 0 < eps < limits.tiny or eps > limits.max:
+    if 0 < eps < float(limits.tiny) or eps > float(limits.max):
         raise ValueError(
             f"expected an eps that {dtype} can hold, got {eps:.3g}, which it cannot tell from "
             f"{'0' if eps < 1 else 'infinity'}: use 1e-5, or float64"
@@ -196,6 +196,12 @@ def check_int(what: str, value: int, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(f"{what} >= {least}, a whole number, got {value!r:.80}")
     return int(value)
+
+
+def check_has(what: str, value: object, name: str) -> None:
+    """Raise TypeError unless ``value`` has the attribute ``name``, by which its kind is known."""
+    if not hasattr(value, name):
+        raise TypeError(f"{what}, got {type(value).__name__}")
 
 
 def check_dtype(owner: str, dtype: type) -> np.dtype:

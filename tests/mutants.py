@@ -384,9 +384,9 @@ mutants(
 mutants(
     "BatchNorm.__init__",
     pytorch,
-    variance_from_0=afterwards(lambda bn: bn.buffers.update(running_var=0 * bn._gamma)),
+    variance_from_0=afterwards(lambda bn: bn.buffers.update(running_var=0 * bn.gamma)),
     always_affine=(
-        afterwards(lambda bn: bn.add_param("gamma", 0 * bn._gamma + 1)),
+        afterwards(lambda bn: bn.add_param("gamma", 0 * bn.gamma + 1)),
         tn.test_without_affine_no_norm_learns,
     ),
 )

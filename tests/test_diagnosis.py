@@ -202,6 +202,14 @@ def one_channel(net):
     norms(net)[0].running_mean[2] += 3 * np.sqrt(norms(net)[0].running_var[2])
 
 
+def means_a_bit_off(net):
+    norms(net)[0].running_mean += 0.8 * np.sqrt(norms(net)[0].running_var)
+
+
+def variances_a_bit_off(net):
+    norms(net)[0].running_var *= 2
+
+
 def left_training(net):
     net.eval()
     norms(net)[1].train()
@@ -219,6 +227,8 @@ FAULTS = {
     forgotten: ("averages-lag", "4", None),
     standard_deviation: ("averages-lag", "1", None),
     one_channel: ("averages-lag", "1", None),
+    means_a_bit_off: ("averages-lag", "1", None),
+    variances_a_bit_off: ("averages-lag", "1", None),
     left_training: ("batch-statistics-in-eval", "4", 1),
     flipped: ("momentum-flipped", "1", 0.9),
 }
@@ -340,6 +350,8 @@ def test_not_finite(flat, net):
 
 
 def test_odd_calls(flat, net):
+    with pytest.raises(TypeError, match="returns it, got ndarray"):
+        diagnose(net, flat.x_train)
     with pytest.raises(ValueError, match="expected n"):
         diagnose(net, flat, n=1)
     with pytest.raises((TypeError, ValueError), match="batch_size"):

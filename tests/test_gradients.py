@@ -94,10 +94,30 @@ def test_batch_statistics_taken_as_constants_are_found():
     assert not report.passed
 
 
+@pytest.mark.parametrize("wrong", [2, 9])
+def test_the_worst_direction_counts(wrong):
+    """The first call is for y, the others are two for each of four directions."""
+    calls = []
+
+    def forward(x):
+        calls.append(1)
+        return x**3 + 1e-4 * (len(calls) == wrong)
+
+    assert not gradcheck(forward, lambda dy: {"x": 3 * X**2 * dy}, {"x": X}).passed
+    assert len(calls) == 9
+
+
 @pytest.mark.parametrize("value", [X.astype(np.float32), X.astype(int), [1.0]])
 def test_anything_but_float64_is_refused(value):
     with pytest.raises(TypeError, match="gradcheck expected float64 for x"):
         gradcheck(cube, lambda dy: {"x": dy}, {"x": value})
+
+
+def test_what_is_no_array_and_no_dict_is_refused_in_words():
+    with pytest.raises(TypeError, match="real numbers in what forward returns, got"):
+        gradcheck(lambda x: (x, {}), lambda dy: {"x": dy}, {"x": X})  # y and a cache
+    with pytest.raises(TypeError, match="inputs as a dict of name -> array, got ndarray"):
+        gradcheck(cube, lambda dy: {"x": dy}, X)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +169,8 @@ def test_what_is_beyond_all_differences_is_refused(values):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"directions": 0}, {"directions": 2.0}, {"step": 0}, {"tol": float("nan")}]
+    "settings",
+    [{"directions": 0}, {"directions": 2.0}, {"step": 0}, {"tol": np.nan}, {"seed": -1}],
 )
 def test_bad_settings_are_refused(settings):
     with pytest.raises(ValueError, match=f"{next(iter(settings))} >"):

@@ -216,6 +216,21 @@ def test_a_wrong_setting_stops_before_the_first_run(grid, shared, words, monkeyp
             sweep(DATA, SIZES, {"norm": value}, lr=0.1, **SHARED)
 
 
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"grid": [0.1]}, "a grid as a dict of name -> values, got list"),
+        ({"data": None}, "a Data, or a dict of load_mnist's arguments, got NoneType"),
+        ({"sizes": 100}, "a list of values for sizes, got 100"),
+        ({"resume": True}, "resume as a SweepResult, got bool"),
+        ({"executor": 4}, "executor with a submit, .*, got int"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_in_words(change, words):
+    with pytest.raises(TypeError, match=words):
+        sweep(**{"data": DATA, "sizes": SIZES, "grid": {"lr": [0.1]}} | SHARED | change)
+
+
 def test_resume_must_belong_to_the_same_sweep(expected):
     for arguments in (
         ({"pool": True}, SIZES, GRID, SHARED),

@@ -86,8 +86,17 @@ def test_a_run_that_diverges_ends_there(data):
         ({"distances": [0.0, 1.0, 0.5]}, "rise from 0 or more"),
         ({"distances": [-0.5, 1.0]}, "rise from 0 or more"),
         ({"lr": 0.0}, "finite lr > 0"),
+        ({"sample": 0}, "follow expected sample >= 1"),
     ],
 )
 def test_other_settings_are_refused_in_words(data, setting, says):
     with pytest.raises(ValueError, match=says):
         follow(mlp([196, 4, 10]), data, **{"lr": 0.1} | setting)
+
+
+def test_distances_that_are_none_are_refused_in_words(batch):
+    net = mlp([7, 5, 3])
+    with pytest.raises(ValueError, match=r"distances \(k,\) with k >= 1, got shape \(0,\)"):
+        loss_along_gradient(net, *batch, np.array([]))
+    with pytest.raises(TypeError, match="real numbers in distances, got None"):
+        loss_along_gradient(net, *batch, None)

@@ -103,6 +103,7 @@ def test_state_crosses_to_another_layer(name):
     layer, x, _ = layer_and_batch(name)
     state, other = layer.state_dict(), LAYERS[name][0](np.float64)
     arrays = dict(other.params)
+    assert not any(grad.any() for grad in other.grads.values())
     other.load_state_dict(state)
     assert all(other.params[k] is array for k, array in arrays.items())
     assert np.array_equal(other.eval().forward(x), layer.eval().forward(x))

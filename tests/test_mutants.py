@@ -11,7 +11,7 @@ import pytest
 from mutants import MUTANTS
 
 # A crash of these kinds says that the mutant is no program, not that a test found it out.
-NOT_A_KILL = (SyntaxError, NameError, ImportError)
+NOT_A_KILL = (SyntaxError, NameError, ImportError, AttributeError)
 
 
 def run(test):

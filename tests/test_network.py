@@ -7,13 +7,18 @@ from functools import partial
 import numpy as np
 import pytest
 from cases import snapshot
+from test_training import DATA
 
+import bnlib
 from bnlib.gradients import gradcheck
+from bnlib.landscape import loss_along_gradient
 from bnlib.layers import Dense, Dropout, ReLU, Residual, Sigmoid, Tanh
 from bnlib.losses import softmax_cross_entropy
 from bnlib.network import NORMS, Sequential, cnn, default_init_scale, mlp
 from bnlib.norms import BatchNorm, GroupNorm
 from bnlib.optim import SGD
+from bnlib.profile import signal_profile
+from bnlib.tracking import track
 
 X = np.random.default_rng(0).standard_normal((7, 6))
 LABELS = np.random.default_rng(1).integers(0, 3, 7)
@@ -148,6 +153,8 @@ def test_what_is_no_layer_is_refused(layers):
         Sequential(layers)
     with pytest.raises(ValueError, match="at least one layer"):
         Sequential([])
+    with pytest.raises(TypeError, match="Sequential expected a list of layers, got ReLU"):
+        Sequential(ReLU())
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
@@ -214,14 +221,6 @@ def test_names_in_a_branch_are_those_of_nested_modules():
     assert np.array_equal(other.eval()(X), net.eval()(X))
 
 
-def test_train_and_eval_reach_every_layer_and_return_the_network():
-    net = nested()
-    parts = [leaf for _, leaf in net.leaves()]
-    assert len(parts) == 7 and net.training
-    assert net.eval() is net and not net.training and not any(leaf.training for leaf in parts)
-    assert net.train() is net and net.training and all(leaf.training for leaf in parts)
-
-
 def test_as_it_was_reaches_into_a_branch_and_random_numbers_come_back():
     """Looking changes nothing that training sees: the next masks are those of before."""
     net, untouched = nested(), nested()
@@ -229,7 +228,7 @@ def test_as_it_was_reaches_into_a_branch_and_random_numbers_come_back():
     with net.as_it_was():
         norm.momentum = None
         net.train()(X)
-        net.eval()
+        assert net.eval() is net and not net.training and not norm.training
     assert norm.momentum == 0.1 and net.training and net.layers[1].training and norm.training
     inputs = net.nonlinearity_inputs(X, before_norm=True)
     assert [z.shape for _, z in inputs] == [(7, 6)] * 2 and len(net.nonlinearities) == 2
@@ -268,6 +267,7 @@ def test_after_an_error_behind_a_branch_its_statistics_are_as_before():
         ({"1.running_var": -np.ones(5)}, ValueError, "running_var >= 0, got -1"),
         ({"1.num_batches_tracked": 1e30}, ValueError, "int64 can hold in 1.num_batches"),
         ({"1.num_batches_tracked": 2.5}, ValueError, "int64 can hold in 1.num_batches"),
+        ({"1.num_batches_tracked": -1}, ValueError, "num_batches_tracked >= 0, got -1"),
         ({"3.weight": None}, TypeError, "real numbers in 3.weight of the network"),
         ({"1.running_var": 1j * np.ones(5)}, TypeError, "real numbers in 1.running_var"),
         ({"1.running_var": [[1], [2, 3]]}, TypeError, "real numbers in 1.running_var"),
@@ -293,6 +293,26 @@ def test_saved_weights_load_under_the_same_name(tmp_path):
     assert np.array_equal(other.flat_params, net.flat_params)  # still views of the flat array
     with pytest.raises(KeyError, match="was it saved from another architecture"):
         mlp([6, 5, 5, 3]).load(tmp_path / "net")
+
+
+@pytest.mark.parametrize(
+    "function, rest",
+    [
+        (SGD, [0.1]),
+        (bnlib.accuracy, [X, LABELS]),
+        (bnlib.diagnose, [DATA]),
+        (bnlib.fold_batchnorm, []),
+        (bnlib.population_statistics, [DATA]),
+        (bnlib.train, [DATA, 2, 0.1, 20]),
+        (bnlib.Recorder(DATA).record, [0, 1.0]),
+        (loss_along_gradient, [X, LABELS, [0.1]]),
+        (signal_profile, [X, LABELS]),
+        (track, [DATA, 2, 0.1, 20]),
+    ],
+)
+def test_what_is_no_network_is_refused_in_words(function, rest):
+    with pytest.raises(TypeError, match=r"expected a network, such as mlp\(.*, got list"):
+        function([Dense(3, 4)], *rest)
 
 
 # -- mlp ------------------------------------------------------------------------------------------

@@ -118,6 +118,8 @@ def test_defaults_are_those_of_pytorch():
         (lambda: LayerNorm(0), ValueError, "LayerNorm expected normalized_shape >= 1"),
         (lambda: RMSNorm((3, 0)), ValueError, "RMSNorm expected normalized_shape >= 1"),
         (lambda: LayerNorm(()), ValueError, "normalized_shape >= 1, .* got ()"),
+        (lambda: BatchNorm(3, eps=None), ValueError, "eps >= 0, a finite number, got None"),
+        (lambda: LayerNorm(3, eps=None), ValueError, "eps >= 0, a finite number, got None"),
         (lambda: LayerNorm(3, dtype=int), TypeError, "LayerNorm expected dtype float32"),
         (lambda: GroupNorm(4, 6), ValueError, "divides the 6 channels, got 4"),
         (lambda: GroupNorm(2, 0), ValueError, "GroupNorm expected num_channels >= 1"),
@@ -242,6 +244,17 @@ def test_each_ghost_batch_is_a_batch_of_its_own(parts):
         close(ghost.buffers[name], buffer, 1e-14)
     assert np.array_equal(ghost.eval().forward(x), bn.eval().forward(x))
     assert np.array_equal(ghost.backward(dy), bn.backward(dy))
+
+
+def test_a_ghost_batch_that_fails_leaves_the_batch_before_for_backward():
+    ghost, x = GhostNorm(3, 2), np.random.default_rng(0).standard_normal((6, 3))
+    ghost.forward(x)
+    before = snapshot(ghost), ghost.last_batch
+    bad = np.vstack([x[:3], np.full((2, 3), np.nan)])
+    with pytest.raises(NonFiniteError):
+        ghost.forward(bad)  # its first ghost batch is sound, and larger
+    assert (snapshot(ghost), ghost.last_batch) == before
+    assert np.isfinite(ghost.backward(x)).all()
 
 
 # -- BatchRenorm ----------------------------------------------------------------------------------

@@ -16,16 +16,15 @@ def batch():
     return rng.standard_normal((12, 7)), rng.integers(0, 3, 12)
 
 
-def test_it_is_the_definition_for_two_layers_of_relu(batch):
-    x, labels = batch
-    net = mlp([7, 5, 4, 3], seed=3)
-    profile = signal_profile(net, x, labels)
+def test_it_is_the_definition_for_three_layers_of_relu(batch):
+    h, labels = batch
+    net = mlp([7, 5, 4, 6, 3], seed=3)
+    profile = signal_profile(net, h, labels)
     net.flat_grads[...] = np.nan
-    net.backward(softmax_cross_entropy(net(x), labels)[1])
-    w1, w2 = net.params["0.weight"], net.params["2.weight"]
-    h1 = np.maximum(x @ w1, 0)
-    h2 = np.maximum(h1 @ w2, 0)
-    for layer, h in enumerate((h1, h2)):
+    net.backward(softmax_cross_entropy(net(h), labels)[1])
+    assert profile.std.shape == profile.gradient_norm.shape == (3,)
+    for layer in range(3):
+        h = np.maximum(h @ net.params[f"{2 * layer}.weight"], 0)
         assert profile.std[layer] == pytest.approx(np.sqrt(np.mean((h - h.mean()) ** 2)))
         assert profile.mean_square[layer] == pytest.approx(np.mean(h**2))
         unit = [np.sqrt(np.mean((column - column.mean()) ** 2)) for column in h.T]

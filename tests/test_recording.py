@@ -300,12 +300,21 @@ def test_histogram_counts_every_value_once_and_percentiles_are_those_of_numpy(va
         ({"sample": 3}, "sample >= 4, a whole number"),
         ({"channels": -1}, "channels >= 0, a whole number"),
         ({"limits": (2, 2)}, "rising limits"),
+        ({"limits": (-np.inf, np.inf)}, "finite, rising limits"),
+        ({"limits": (0, 1e-310)}, "finite, rising limits"),
         ({"before_norm": True}, "channels >= 1 with before_norm"),
     ],
 )
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         Recorder(DATA, **settings)
+
+
+def test_what_cannot_be_recorded_is_refused_in_words():
+    with pytest.raises(TypeError, match=r"data as load_mnist\(\) returns it, got ndarray"):
+        Recorder(DATA.x_train)
+    with pytest.raises(ValueError, match="a network with nonlinearities, got none"):
+        Recorder(DATA).record(Sequential([Dense(DATA.num_features, 4)]), 0, 1.0)
 
 
 # -- Saving ---------------------------------------------------------------------------------------

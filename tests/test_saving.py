@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -92,12 +93,25 @@ def one_array(path):
         np.save(file, np.ones(3))
 
 
+def no_array(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.npy", b"text")
+
+
+def encrypted(path):
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"PK\x01\x02") + 8] |= 1  # a flag of the last array, in the directory
+    path.write_bytes(content)
+
+
 DEFECTS = {
     "empty": lambda path: path.write_bytes(b""),
     "text": lambda path: path.write_text("step,loss\n0,2.3\n"),
     "truncated": truncated,
     "damaged": damaged,
     "one array": one_array,
+    "no array": no_array,
+    "encrypted": encrypted,
     "pickle": lambda path: np.savez(path, a=np.array([None])),
 }
 

@@ -117,6 +117,12 @@ def test_settings_out_of_range_are_refused(change):
     assert snapshot(net) == before
 
 
+@pytest.mark.parametrize("momentum", [-0.1, 1.5, np.nan, "0.1"])
+def test_a_momentum_that_is_no_weight_is_refused(momentum):
+    with pytest.raises(ValueError, match=r"momentum in \[0, 1\] or None, got"):
+        track(net_for("batch"), DATA, **SETTINGS).running(momentum)
+
+
 def test_a_network_without_running_statistics_is_refused():
     with pytest.raises(ValueError, match="BatchNorm layers that keep statistics"):
         track(net_for(), DATA, **SETTINGS)

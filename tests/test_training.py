@@ -127,13 +127,17 @@ def test_advancing_in_pieces_is_the_same_as_at_once():
         ({"batch_size": 61}, ValueError, "batch_size <= 60, .* got 61"),
         ({"data": [[0.0]]}, TypeError, "expected data as load_mnist.. returns it, got list"),
         ({"lr": {}}, ValueError, "a learning rate for each network, .'net'. have none"),
+        ({"seed": -1}, ValueError, "expected seed >= 0, a whole number, got -1"),
+        ({"seed": np.random.default_rng(0)}, ValueError, "seed >= 0, a whole number, got Gen"),
+        ({"recorder": True}, TypeError, "expected a bnlib.Recorder, or None, got bool"),
+        ({"net": []}, TypeError, r"expected a network, such as mlp\(.*, got list"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_in_words(change, error, message):
     net = net_for("batch")
     before = snapshot(net)
     with pytest.raises(error, match=message):
-        train(net, **{"data": DATA, "steps": 2, "lr": 0.1, "batch_size": 20} | change)
+        train(**{"net": net, "data": DATA, "steps": 2, "lr": 0.1, "batch_size": 20} | change)
     assert snapshot(net) == before
 
 
@@ -161,6 +165,10 @@ def test_images_that_do_not_fit_are_refused_before_anything_moves():
     with pytest.raises(ValueError, match=r"expected x of shape \(N, 11\), got \(2, 12\)"):
         train(net, DATA, 3, 0.1, 20)
     assert snapshot(net) == before
+    net = net_for("batch").eval()
+    with pytest.raises(ValueError, match="more than one value per channel"):
+        train(net, DATA, 3, 0.1, batch_size=1)
+    assert not net.training
 
 
 def test_advance_takes_0_steps_but_not_fewer():
@@ -391,3 +399,13 @@ def test_accuracy_refuses_labels_that_do_not_go_with_the_images(images, labels, 
     assert accuracy(net_for(), X, Y.tolist()) == accuracy(net_for(), X, Y)
     with pytest.raises(error, match=message):
         accuracy(net_for(), images, labels)
+
+
+def test_compare_refuses_what_are_no_two_networks():
+    net = net_for()
+    before = snapshot(net)
+    with pytest.raises(ValueError, match=r"for each of \['a', 'b'\], got one of them twice"):
+        compare({"a": net, "b": net}, DATA, 5, 0.1, 20)
+    with pytest.raises(TypeError, match="dict of name -> network, got list"):
+        compare([net, net_for()], DATA, 5, 0.1, 20)
+    assert snapshot(net) == before
