@@ -29,7 +29,6 @@ def batch_table(x, eps: float = 1e-5, images=None, column: int = 1, size=(9.4, 4
     mean, var = x.mean(axis=0), x.var(axis=0)
     xhat = (x - mean) / np.sqrt(var + eps)
     fig, ax = plt.subplots(figsize=size, layout="constrained")
-    ax.set(xlim=(-0.9, 2 * d + 3.1), ylim=(n + 3.4, -1.1))  # one unit is one cell; down is down
     ax.axis("off")
     right = d + 3
     blocks = [
@@ -50,7 +49,7 @@ def batch_table(x, eps: float = 1e-5, images=None, column: int = 1, size=(9.4, 4
     for i in range(n if images is not None else 0):
         image = np.reshape(images[i], (round(np.size(images[i]) ** 0.5), -1))
         ax.imshow(image, cmap="gray_r", extent=(-0.7, -0.2, i + 0.95, i + 0.05), aspect="auto")
-    ax.set(xlim=(-0.9, 2 * d + 3.1), ylim=(n + 3.4, -1.1))
+    ax.set(xlim=(-0.9, 2 * d + 3.1), ylim=(n + 3.4, -1.1))  # one unit is one cell; down is down
     arrow = {"arrowstyle": "-|>", "lw": 1.5, "color": "black"}
     ax.annotate("", (right - 0.2, n / 2), (d + 0.2, n / 2), arrowprops=arrow)
     step = (

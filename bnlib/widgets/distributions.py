@@ -52,7 +52,8 @@ class DistributionFilm(RecordingFilm):
         super().__init__(recordings, frames, controls=controls, **kwargs)
 
     def rows(self) -> list[str]:
-        return [f"layer {i + 1}" for i in range(len(self._any.layer_names))]
+        layers = len(next(iter(self.recordings.values())).layer_names)
+        return [f"layer {i + 1}" for i in range(layers)]
 
     def tracks(self, recording: Recording, row: int) -> Tracks:
         return layer_tracks(recording, row, self.controls["view"].value)
@@ -65,7 +66,3 @@ class DistributionFilm(RecordingFilm):
             f"layer {last}: std of a unit {number(numbers['std'][i])}, "
             f"moved by {number(numbers['moved'][i])}, {100 * numbers['dead'][i]:.0f} % dead"
         )
-
-    @property
-    def _any(self) -> Recording:
-        return next(iter(self.recordings.values()))

@@ -18,6 +18,7 @@ from bnlib.training import Trainer
 from bnlib.views import check_int
 from bnlib.widgets.controls import menu
 from bnlib.widgets.distributions import DistributionFilm
+from bnlib.widgets.film import MAX_FRAMES
 
 CHANNELS = 8  # units of each layer that are drawn one by one
 NAMES = {"without BN": None, "with BN": "batch"}
@@ -81,10 +82,10 @@ class DistributionExplorer(DistributionFilm):
         train: bool = True,
         norms: Mapping[str, str | None] = NAMES,
     ) -> None:
-        if steps < 1 or not 2 <= frames <= 61 or steps % (frames - 1):
+        if steps < 1 or not 2 <= frames <= MAX_FRAMES or steps % (frames - 1):
             raise ValueError(
-                "expected 2 to 61 frames and steps that divide evenly among them, such as 300 "
-                f"steps and 31 frames (one every 10 steps), got {steps} steps, {frames} frames"
+                f"expected 2 to {MAX_FRAMES} frames and steps that divide evenly among them, as "
+                f"300 steps and 31 frames (one every 10 steps), got {steps} steps, {frames} frames"
             )
         self.data = load_mnist(pool=True, n_train=20_000) if data is None else data
         self.total_steps, self.every = steps, steps // (frames - 1)

@@ -11,6 +11,8 @@ from bnlib.figures.png import encode_gif
 from bnlib.widgets.live import LiveFigure
 from bnlib.widgets.picture import CAPTION_HEIGHT, picture_html
 
+MAX_FRAMES = 61  # of the films of training: a changed setting draws them all, in a second or less
+
 
 class Film(LiveFigure):
     """A LiveFigure over training time: every frame is a picture that the browser already has.

@@ -13,13 +13,12 @@ from bnlib.landscape import DISTANCES, follow
 from bnlib.network import mlp
 from bnlib.views import check_int, check_real
 from bnlib.widgets.controls import menu
-from bnlib.widgets.film import Film
+from bnlib.widgets.film import MAX_FRAMES, Film
 
 RATES = (0.03, 0.1, 0.3)
 NORMS = {"without BN": None, "with BN": "batch"}
 MEASURES = {"loss varies by": "ranges", "gradient changes by": "turns"}
 TICKS = [m * 10.0**k for k in range(-4, 4) for m in (1, 3)]
-MAX_FRAMES = 61
 
 
 class LandscapeFilm(Film):

@@ -45,7 +45,7 @@ class LiveFigure(widgets.VBox):
 
     >>> from bnlib.widgets import LiveFigure, slider
     >>> class Scaled(LiveFigure):
-    ...     size = (700, 320)                           # of the picture, in px, at most MAX_SIZE
+    ...     size = (700, 320)                           # px; at most MAX_SIZE with controls
     ...     def __init__(self, x):
     ...         self.x = x                              # what build and draw need comes first
     ...         super().__init__({"scale": slider("scale", 1.0, 0.2, 3, 0.1)})
@@ -130,6 +130,11 @@ class LiveFigure(widgets.VBox):
         self._background, self.seldom = None, []
         with style():
             dynamic = self.build(self.figure)
+        if dynamic is None:
+            raise TypeError(
+                f"{type(self).__name__}.build expected to return the artists that draw changes, "
+                "got None: is its return statement missing?"
+            )
         for artist in _flatten([dynamic, self.seldom]):
             artist.set_animated(True)  # kept out of the background
         self.seldom = sorted(_flatten(self.seldom), key=Artist.get_zorder)

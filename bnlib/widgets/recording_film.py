@@ -11,9 +11,8 @@ from bnlib.figures.marks import Progress
 from bnlib.figures.panels import CELLS, PanelGrid
 from bnlib.figures.style import look
 from bnlib.recording import Recording
-from bnlib.widgets.film import Film
+from bnlib.widgets.film import MAX_FRAMES, Film
 
-MAX_FRAMES = 61
 CURVES = {"loss": (3.0, [0, 1, 2, 3]), "accuracy": (1.0, [0, 0.5, 1.0])}  # ln(10) = 2.3 is guessing
 CURVES_PX = 158  # their width, axis labels included
 
@@ -85,8 +84,8 @@ class RecordingFilm(Film):
         for i, quantity in enumerate(CURVES if curves else ()):
             self._build_curve(fig, i, quantity, *CURVES[quantity])
         self.seldom += [self.grid.seldom]
-        curves = [curve.artists for curve in self._curves.values()]
-        return [self.grid.often, curves, self._high.values()]
+        lines = [curve.artists for curve in self._curves.values()]
+        return [self.grid.often, lines, self._high.values()]
 
     def _build_curve(self, fig, i: int, quantity: str, limit: float, ticks: list[float]) -> None:
         width, height = self.size

@@ -1,4 +1,4 @@
-"""W4: the Jacobian is that of the library, and the pictures show it."""
+"""The Jacobian is that of the library, and JacobianExplorer and ProjectionExplorer show it."""
 
 import io
 

@@ -129,9 +129,12 @@ def test_an_exception_is_raised_and_shown_and_goes_away(bar):
     assert "RuntimeError: on click" in bar._error_box.value
 
 
-def test_draw_must_return_a_sentence(monkeypatch):
+def test_draw_must_return_a_sentence_and_build_artists(monkeypatch):
     monkeypatch.setattr(Bar, "draw", lambda self, **_: None)
     with pytest.raises(TypeError, match="sentence"):
+        Bar()
+    monkeypatch.setattr(Bar, "build", lambda self, fig: None)
+    with pytest.raises(TypeError, match=r"Bar\.build expected to return the artists"):
         Bar()
 
 
