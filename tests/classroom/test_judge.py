@@ -226,6 +226,18 @@ def test_a_file_has_three_times_the_seconds_of_a_function():
     assert set(found.values()) == {"too long", "not judged"}
 
 
+def test_these_seconds_end_too_where_each_import_takes_its_own(tmp_path):
+    code = f"""
+        import time
+        if os.path.exists({str(tmp_path / "again")!r}):
+            time.sleep(60)
+        open({str(tmp_path / "again")!r}, "w")
+        """
+    functions = [f"def {name}(*args):\n    os._exit(0)" for name in available]
+    found = outcomes(code, *functions, seconds=1)
+    assert list(found.values())[-1] == "not judged"
+
+
 WRITES = "import os\nopen('my_bn.json', 'w').write('{}')\nos._exit(0)\n"
 FILES = {
     "no Python": (b"Dear teacher,\n", "cannot be imported: SyntaxError"),
