@@ -94,6 +94,10 @@ def judge(handed: Handed, seconds: float, memory: int) -> Iterator[None]:
     end, verdicts, names = time.monotonic() + TIMES * seconds, handed.verdicts, None
     handed.takes = imports_from_bnlib(handed.text)
     while names is None or len(verdicts) < len(names):
+        if names and time.monotonic() > end:
+            over = Verdict("not judged", said=f"The {TIMES * seconds:g} s for one file were over.")
+            verdicts.update((name, over) for name in names if name not in verdicts)
+            break
         with _process(handed.text, TIMES * seconds, memory, [*verdicts]) as answer:
             try:
                 yield from answer("started", START)
@@ -105,10 +109,7 @@ def judge(handed: Handed, seconds: float, memory: int) -> Iterator[None]:
                     raise _garbled()
                 names = [name for name in available if name in loaded["names"]]
                 for name in names:
-                    if name not in verdicts and time.monotonic() > end:
-                        said = f"The {TIMES * seconds:g} s for one file were over."
-                        verdicts[name] = Verdict("not judged", said=said)
-                    elif name not in verdicts:
+                    if name not in verdicts and time.monotonic() < end:
                         record = yield from answer(name, seconds)
                         verdicts[name] = _verdict(available[name], record)
             except Lost as lost:
@@ -126,7 +127,7 @@ def _process(text: bytes, seconds: float, memory: int, done: list[str]):
     """Run the file, but for the functions that are done. Gives answer(name, seconds), which waits.
 
     What the process has to say about a name stands in a file of that name, complete once it is
-    there. In any case the process is ended, with all that it has started.
+    there. In any case the process is ended, with all that it has started in its group.
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         Path(folder, "my_bn.py").write_bytes(text)

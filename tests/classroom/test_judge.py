@@ -226,6 +226,19 @@ def test_a_file_has_three_times_the_seconds_of_a_function():
     assert set(found.values()) == {"too long", "not judged"}
 
 
+def test_these_seconds_end_too_where_each_import_takes_its_own(tmp_path):
+    code = f"""
+        import time
+        if os.path.exists({str(tmp_path / "again")!r}):
+            time.sleep(60)
+        open({str(tmp_path / "again")!r}, "w")
+        """
+    functions = [f"def {name}(*args):\n    os._exit(0)" for name in available]
+    found = outcomes(code, *functions, seconds=1)
+    assert list(found.values())[-1] == "not judged"
+
+
+WRITES = "import os\nopen('my_bn.json', 'w').write('{}')\nos._exit(0)\n"
 FILES = {
     "no Python": (b"Dear teacher,\n", "cannot be imported: SyntaxError"),
     "no text": (bytes(range(256)), "cannot be imported: "),
@@ -233,13 +246,18 @@ FILES = {
     "empty": (b"", "defines none of the exercises"),
     "exit": (b"raise SystemExit(0)", "cannot be imported: SystemExit: 0"),
     "ended": (b"import os; os._exit(3)", "ended by itself (exit code 3) when it was imported"),
+    "forged names": (WRITES.format('{"names": 3}').encode(), "wrote something else than answers"),
+    "forged trouble": (
+        WRITES.format(json.dumps({"trouble": 1000 * "x"})).encode(),
+        "cannot be imported: xxx",
+    ),
 }
 
 
 @pytest.mark.parametrize(("text", "trouble"), FILES.values(), ids=FILES)
 def test_a_file_that_cannot_be_judged_says_why(text, trouble):
     found = judged(text)
-    assert found.trouble.startswith(trouble)
+    assert found.trouble.startswith(trouble) and len(found.trouble) <= 300
     assert not found.verdicts
 
 
