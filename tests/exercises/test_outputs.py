@@ -92,8 +92,13 @@ def test_single_precision_is_named():
     assert "returns float64" in standardize.check(lambda x, eps: xh(np.float64(x), eps)).message
 
 
-def test_a_masked_array_without_masked_entries_is_accepted():
-    assert standardize.check(of(np.ma.array)).passed
+@pytest.mark.parametrize("kind", [list, np.ma.array, np.asmatrix, np.asarray])
+def test_right_numbers_in_no_array_are_accepted_and_named(kind):
+    result = standardize.check(of(kind))
+    assert result.passed
+    assert ("may ask for the shape of an array" in result.message) == (kind is not np.asarray)
+    mixed = bn_backward.check(lambda *args: (kind(ref(*args)[0]), *ref(*args)[1:]))
+    assert ("dx. The numbers are right" in mixed.message) == (kind is not np.asarray)
 
 
 def fills_all_but_one_column(x, gamma, beta, eps):

@@ -276,7 +276,8 @@ class Exercise:
 
     def _correct(self, trials, single: bool) -> Result:
         said = self.agreement(trials), self.why, sentences.precision(trials, single)
-        return self._result("correct", None, *said, sentences.observed(trials[0]))
+        kind = sentences.no_array(self.returns, trials[0])
+        return self._result("correct", None, *said, kind, sentences.observed(trials[0]))
 
     def _diagnosed(self, function, trials) -> Result | None:
         """The catalogued mistake that gives the same outputs on every probe."""

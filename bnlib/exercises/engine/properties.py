@@ -30,30 +30,25 @@ def in_layout_of(a, its_rows):
 def _words(case) -> dict:
     given = vars(case.given)
     dense = next(iter(given.values())).ndim == 2
-    count, axes = (
-        ("N", "") if dense else ("N * H * W", ", and are its sums taken over axes 0, 2 and 3")
-    )
-    return {
+    count = "N" if dense else "N * H * W"
+    axes = "" if dense else ", and are its sums taken over axes 0, 2 and 3"
+    output = "dx" if "dy" in given else "your output"
+    words = {
         "column": "column" if dense else "channel",
-        "output": "that"
-        if hasattr(case.got, "instead_of_xhat")
-        else "dx"
-        if "dy" in given
-        else "your output",
+        "output": "that" if hasattr(case.got, "instead_of_xhat") else output,
         "first": "[0, 0]" if dense else "[0, 0, 0, 0]",
         "count": count,
-        "axes": axes,
         "factor": "gamma^2 * " if "gamma" in given else "",
         "slope": "gamma" if "gamma" in given else "1",
         "mean": "beta" if "beta" in given else "0",
-        "paths": "Which part of dy has to go so that the sum is 0?"
-        if "xhat" in given
-        else "So the three paths must cancel: one of them is wrong. Does it use x - mean where it "
-        f"should, the right std and the right {count}{axes}?",
-        "path": "part of dy along xhat taken out, once and not more"
-        if "xhat" in given
-        else f"path through the variance complete, with the right gamma, std and {count}{axes}",
+        "paths": "So the three paths must cancel: one of them is wrong. Does it use x - mean where "
+        f"it should, the right std and the right {count}{axes}?",
+        "path": f"path through the variance complete, with the right gamma, std and {count}{axes}",
     }
+    if "xhat" in given:
+        words["paths"] = "Which part of dy has to go so that the sum is 0?"
+        words["path"] = "part of dy along xhat taken out, once and not more"
+    return words
 
 
 def _output(of):

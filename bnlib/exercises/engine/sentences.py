@@ -102,6 +102,19 @@ def observed(trial: Trial) -> str:
     return "\n".join(said)
 
 
+def no_array(returns: Sequence[str], trial: Trial) -> str:
+    """Which outputs are right, but lists or the like: a shape is asked of them later."""
+    value = trial.attempt.value
+    parts = zip(returns, [value] if len(returns) == 1 else value, strict=True)
+    odd = {n: type(v).__name__ for n, v in parts if np.ndim(v) and type(v) is not np.ndarray}
+    if not odd:
+        return ""
+    return (
+        f"Of type {' and '.join(dict.fromkeys(odd.values()))}: {and_list([*odd])}. The numbers are "
+        "right, but later code may ask for the shape of an array: `np.asarray` makes one."
+    )
+
+
 def precision(trials: list[Trial], single: bool) -> str:
     """Which dtype comes out."""
     if single:
