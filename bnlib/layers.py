@@ -465,6 +465,16 @@ class Stack:
                 leaf.buffers = buffers
             raise
 
+    @contextmanager
+    def gradients_whole(self) -> Iterator[None]:
+        """After an error in the block all gradients are 0, not half new and half old."""
+        try:
+            yield
+        except BaseException:
+            for grad in self.grads.values():
+                grad[...] = 0
+            raise
+
     def train(self) -> Self:
         """Put every layer into training mode. Returns the network (or layer)."""
         self.training = True
@@ -533,8 +543,9 @@ class Residual(Stack, Layer):
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         dy = through = check_gradient(dy, *self._saved())
-        for layer in reversed(self.branch):
-            through = layer.backward(through)
+        with self.gradients_whole():
+            for layer in reversed(self.branch):
+                through = layer.backward(through)
         return dy + through
 
     def __repr__(self):

@@ -149,15 +149,12 @@ class Sequential(Stack):
         with respect to the data, which training never uses; it then returns None. After an error
         all gradients are 0, not half new and half old.
         """
-        try:
+        with self.gradients_whole():
             for layer in reversed(self.layers[1:]):
                 dy = layer.backward(dy)
             if input_gradient:
                 return self.layers[0].backward(dy)
             self.layers[0].backward_params(dy)
-        except BaseException:
-            self.flat_grads[...] = 0
-            raise
 
     def nonlinearity_inputs(
         self, x: np.ndarray, before_norm: bool = False

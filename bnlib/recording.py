@@ -189,9 +189,11 @@ class Recorder:
         frame = {key: [layer[key] for layer in layers] for key in layers[0]}
         numbers = [v for key, v in frame.items() if key.endswith(("mean", "std", "movement"))]
         _check_finite(numbers, "their mean and spread")
+        norms = net.gradient_norms()  # NaN where no weights feed the nonlinearity
+        _check_finite(np.nan_to_num(norms, posinf=np.inf), "the norms of the gradients")
         with net.as_it_was():
             hits = net.eval()(images).argmax(axis=1) == labels
-        frame |= {"gradient_norm": net.gradient_norms(), "accuracy": hits.mean()}
+        frame |= {"gradient_norm": norms, "accuracy": hits.mean()}
         self._layer_names = tuple(f"{i}: {a.name}" for i, a in enumerate(net.nonlinearities, 1))
         self._channel_index = np.array(index) if self.channels else None
         self._frames.append(frame | {"steps": step, "loss": loss})

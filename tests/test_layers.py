@@ -316,6 +316,13 @@ def test_a_branch_that_does_not_fit_is_refused_and_changes_nothing():
     with pytest.raises(ValueError, match=r"keeps the shape of x \(5, 4\), got \(5, 3\): both are"):
         layer.forward(np.random.default_rng(0).standard_normal((5, 4)))
     assert snapshot(layer) == before
+    layer, x = Residual([BatchNorm(4), Dense(4, 4)]), np.random.default_rng(0).random((5, 4))
+    layer.forward(x)
+    layer.backward(x)
+    layer.forward(x)
+    with pytest.raises(ValueError, match="finite numbers in dy"):
+        layer.backward(x * np.nan)  # the gradients of Dense are NaN by then
+    assert not any(grad.any() for grad in layer.grads.values())
     with pytest.raises(ValueError, match="Residual expected at least one layer"):
         Residual([])
     with pytest.raises(TypeError, match=r"Residual expected layers, such as ReLU\(\), got a type"):

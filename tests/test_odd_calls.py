@@ -90,7 +90,8 @@ def odd_array(rng, shape, dtype=np.float64):
             x = np.nan_to_num(x).clip(-9, 9)
         x = x.astype(wanted)
     if rng.random() < 0.02:
-        strange = [None, 3.0, "abc", x.tolist(), np.ma.masked_array(x), [[1.0], [2.0, 3.0]]]
+        listed = np.ones(x.shape).tolist()  # finite: is_finite looks at arrays only
+        strange = [None, 3.0, "abc", listed, np.ma.masked_array(x), [[1.0], [2.0, 3.0]]]
         return strange[rng.integers(len(strange))]
     return odd_layout(rng, x)
 

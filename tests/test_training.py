@@ -227,6 +227,17 @@ def test_a_recorder_refuses_what_it_cannot_draw(bad):
     assert recorder.steps == []
 
 
+def test_a_recorder_refuses_gradients_whose_norm_overflows():
+    net, recorder = net_for(), Recorder(DATA, probe_size=20)
+    net.flat_grads[...] = 1e200
+    with (
+        np.errstate(over="ignore"),
+        pytest.raises(NonFiniteError, match="the norms of the gradients, got NaN or"),
+    ):
+        recorder.record(net, 3, 1.0)
+    assert recorder.steps == []
+
+
 def test_divergence_in_the_first_batch():
     run = train(net_for(), poisoned(0), 5, 0.1, 20, recorder=Recorder(DATA, probe_size=20))
     assert run.diverged_at == 0 and len(run.losses) == 0 and run.recording is None
