@@ -291,9 +291,9 @@ def test_all_that_a_file_has_started_is_ended(code, tmp_path):
 
 
 def test_packages_are_found_where_they_are_for_the_instructor(monkeypatch):
-    monkeypatch.setattr(site, "USER_BASE", "/home/teacher/.local")
+    monkeypatch.setattr(site, "USER_BASE", "/srv/teacher/.local")
     found = judged("raise SystemExit(os.environ['PYTHONUSERBASE'])")
-    assert found.trouble.endswith("SystemExit: /home/teacher/.local")
+    assert found.trouble.endswith("SystemExit: /srv/teacher/.local")
 
 
 def _runs(pid):
