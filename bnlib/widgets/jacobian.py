@@ -14,6 +14,7 @@ import numpy as np
 
 from bnlib.figures.format import number, setting
 from bnlib.figures.style import COLORS, INK, look
+from bnlib.views import check_int
 from bnlib.widgets.controls import menu, slider
 from bnlib.widgets.live import LiveFigure
 
@@ -68,8 +69,8 @@ class JacobianExplorer(LiveFigure):
     palette = "adaptive"
 
     def __init__(self, N: int = 6, first: float = 1.0, eps: float = 1e-5) -> None:
-        if not 2 <= N <= max(SIZES):
-            raise ValueError(f"N expected from 2 to {max(SIZES)}, got {N}")
+        if check_int("JacobianExplorer expected N", N, 2) > max(SIZES):
+            raise ValueError(f"JacobianExplorer expected N <= {max(SIZES)}, got {N}")
         self.values_of_batch = np.random.default_rng(SEED).standard_normal(max(SIZES))
         super().__init__(
             {

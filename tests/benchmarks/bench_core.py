@@ -20,7 +20,7 @@ from bnlib import SGD, BatchNorm, Recorder, Trainer, load_mnist, mlp, softmax_cr
 SIZES, BATCH = [784, 100, 100, 100, 10], 60
 # What the project promises: at most so much of PyTorch's time, or of a run without recording.
 TARGETS = {
-    # Measured 0.61 to 0.76, by CPU and by what else its caches hold.
+    # Measured 0.61 to 0.76, by CPU and from run to run.
     "training step, 784-100x3-10 sigmoid + BN, batch 60": (None, 0.85),
     "BN forward + backward (60, 100)": (None, 1.0),
     "BN forward + backward (32, 16, 28, 28)": (None, 0.7),

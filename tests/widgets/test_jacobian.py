@@ -59,8 +59,9 @@ def test_what_has_no_jacobian_is_refused():
     with pytest.raises(ValueError, match=r"got \(2, 2\)"):
         bn_jacobian(np.eye(2), 0.1)
     assert bn_jacobian([1.0, 1.0], 0.25)[0] == 2  # with eps it has one
-    with pytest.raises(ValueError, match="N expected from 2 to 32, got 33"):
-        JacobianExplorer(33)
+    for n, said in ((33, "N <= 32, got 33"), (1, "N >= 2, .*, got 1"), (2.5, "N >= 2, .* got 2.5")):
+        with pytest.raises(ValueError, match=f"JacobianExplorer expected {said}"):
+            JacobianExplorer(n)
 
 
 # --- the heat map ---------------------------------------------------------------------------------
