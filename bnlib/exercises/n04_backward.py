@@ -268,7 +268,7 @@ def as_verdict(check):
     @functools.wraps(check)
     def judged(forward, backward, x):
         error = check(forward, backward, x)
-        if isinstance(error, bool | np.bool):
+        if isinstance(error, bool) or getattr(error, "dtype", None) == np.bool:
             raise TypeError(f"expected a number, the largest relative error, got {error}")
         is_number = isinstance(error, float | int | np.number | np.ndarray) and np.ndim(error) == 0
         if not is_number or np.isnan(error):

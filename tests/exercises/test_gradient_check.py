@@ -147,8 +147,9 @@ def test_an_error_shows_the_line_of_the_student():
     assert "function(*args)" not in message
 
 
-def test_a_verdict_in_place_of_a_number_is_refused():
-    result = gradient_check.check(entries(error="worst > 1e-5"))
+@pytest.mark.parametrize("error", ["worst > 1e-5", "bool(worst > 1e-5)", "np.array(worst > 1e-5)"])
+def test_a_verdict_in_place_of_a_number_is_refused(error):
+    result = gradient_check.check(entries(error=error))
     assert result.outcome == "error"
     assert "expected a number" in result.message
 
