@@ -19,7 +19,6 @@ from bnlib.layers import (
     Layer,
     Stack,
     generator,
-    load_state,
 )
 from bnlib.norms import (
     BatchNorm,
@@ -133,28 +132,7 @@ class Sequential(Stack):
         self.__dict__.update(state)
         self._flatten()
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        """Apply all layers to x (N, ...). After an error the running statistics are as before."""
-        with self.statistics_kept():
-            for layer in self.layers:
-                x = layer.forward(x)
-        return x
-
-    __call__ = forward
-
-    def backward(self, dy: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
-        """Backpropagate dL/dy; fills the gradients and returns dL/dx.
-
-        ``input_gradient=False`` saves the largest matrix product of most networks, the gradient
-        with respect to the data, which training never uses; it then returns None. After an error
-        all gradients are 0, not half new and half old.
-        """
-        with self.gradients_whole():
-            for layer in reversed(self.layers[1:]):
-                dy = layer.backward(dy)
-            if input_gradient:
-                return self.layers[0].backward(dy)
-            self.layers[0].backward_params(dy)
+    __call__ = Stack.forward
 
     def nonlinearity_inputs(
         self, x: np.ndarray, before_norm: bool = False
@@ -203,18 +181,6 @@ class Sequential(Stack):
     def nonlinearities(self) -> list[Activation]:
         """The Activation layers, in order."""
         return [layer for _, layer in self.leaves() if isinstance(layer, Activation)]
-
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters and buffers, with the names and shapes of PyTorch."""
-        return {name: v.copy() for name, v in self.state().items()}
-
-    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Load what `state_dict` returned, or PyTorch's as arrays; checked before any change.
-
-        Raises KeyError for wrong names, ValueError for a wrong shape or numbers that do not fit,
-        TypeError for what are not real numbers.
-        """
-        load_state("the network", self.state(), state)
 
     def save(self, path: str | Path) -> Path:
         """Write all parameters and buffers to ``path`` (.npz), complete or not at all."""
@@ -306,11 +272,8 @@ def cnn(
     norm : a name in `NORMS`, as for `mlp`, and "instance". On images "layer" is what Wu & He 2018
         mean by it, ``GroupNorm(1, C)``; groups have 4 channels or more, and "rms" normalises over
         all of an example, with one gamma for each of its values
-    activation : "relu", "sigmoid" or "tanh"
     image_size : side of the square images
-    init_scale : weights start as N(0, init_scale^2 / fan_in), fan_in = C * 9 for a convolution;
-        default as in `mlp`
-    seed : an int or a numpy Generator
+    activation, init_scale, seed : as for `mlp`; the fan_in of a convolution is C * 9
 
     Returns a `Sequential` for x (N, channels[0], image_size, image_size). Raises ValueError for a
     name it does not know or an image that is too small for so many blocks.
