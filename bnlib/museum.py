@@ -90,7 +90,7 @@ def _fault(function, mended, inputs):
 
 def _batches(rng, shapes=((6, 3), (4, 4), (50, 2), (2, 5))):
     for shape in shapes:
-        spread = rng.uniform(0.3, 3, shape[1]).reshape((-1,) + (1,) * (len(shape) - 2))
+        spread = rng.uniform(0.3, 3, shape[1])
         yield f"a batch {shape}", spread * rng.standard_normal(shape) + rng.standard_normal()
 
 
