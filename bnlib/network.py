@@ -37,56 +37,50 @@ from bnlib.views import check_has, check_int, check_real
 class Norm(NamedTuple):
     """A row of the table below: what ``norm="name"`` puts into a network."""
 
-    layers: Callable[[int, type], list[Layer]]  # of the number of channels and the dtype
+    layers: Callable[[tuple[int, ...], type], list[Layer]]  # of (C,) or (C, H, W), and the dtype
     cancels_bias: bool  # does it subtract a mean of one channel, and with it any bias before it?
-    on_images: Callable[[Shape, type], list[Layer]] | None = None  # of (C, H, W), if not ``layers``
 
 
-Shape = tuple[int, int, int]
+def _of_channels(norm):
+    return lambda shape, dtype: [norm(shape[0], dtype=dtype)]
 
 
-def _group_norm(channels, dtype, least):
-    """GroupNorm with as many groups as have at least ``least`` channels each, or one group."""
+def _layer_norm(shape, dtype):
+    if len(shape) > 1:
+        return [GroupNorm(1, shape[0], dtype=dtype)]  # as in Wu & He 2018
+    return [LayerNorm(shape, dtype=dtype)]
+
+
+def _group_norm(shape, dtype):
+    """GroupNorm with as many groups as have 8 units each or 4 channels of images, or one group."""
+    channels, least = shape[0], 8 if len(shape) == 1 else 4
     most = max(1, channels // least)
     groups = max(k for k in range(1, most + 1) if channels % k == 0)
     return [GroupNorm(groups, channels, dtype=dtype)]
 
 
-def _no_positions(channels, dtype):
-    raise ValueError(
-        "mlp expected a norm for units, got norm='instance': it normalises each channel of an "
-        "image over its positions, and a unit has one value an example. Use 'layer', or a cnn"
-    )
+def _instance_norm(shape, dtype):
+    if len(shape) == 1:
+        raise ValueError(
+            "mlp expected a norm for units, got norm='instance': it normalises each channel of an "
+            "image over its positions, and a unit has one value an example. Use 'layer', or a cnn"
+        )
+    return [InstanceNorm(shape[0], affine=True, dtype=dtype)]
 
 
 # LN, GN and RMSNorm subtract a mean over several channels, or none: a bias of one of them is still
 # there afterwards. BatchRenorm's d sees a bias, but no gradient comes back from it, since d counts
 # as a constant: the bias would stay 0.
 NORMS: dict[str | None, Norm] = {
-    None: Norm(lambda channels, dtype: [], cancels_bias=False),
-    "batch": Norm(lambda channels, dtype: [BatchNorm(channels, dtype=dtype)], cancels_bias=True),
-    "layer": Norm(
-        lambda channels, dtype: [LayerNorm(channels, dtype=dtype)],
-        cancels_bias=False,
-        on_images=lambda shape, dtype: [GroupNorm(1, shape[0], dtype=dtype)],  # as in Wu & He 2018
-    ),
-    "group": Norm(
-        lambda channels, dtype: _group_norm(channels, dtype, least=8),
-        cancels_bias=False,
-        on_images=lambda shape, dtype: _group_norm(shape[0], dtype, least=4),
-    ),
-    "instance": Norm(
-        _no_positions,
-        cancels_bias=True,
-        on_images=lambda shape, dtype: [InstanceNorm(shape[0], affine=True, dtype=dtype)],
-    ),
-    "rms": Norm(
-        lambda channels, dtype: [RMSNorm(channels, dtype=dtype)],
-        cancels_bias=False,
-        on_images=lambda shape, dtype: [RMSNorm(shape, dtype=dtype)],  # a gamma for each value
-    ),
-    "ghost": Norm(lambda channels, dtype: [GhostNorm(channels, dtype=dtype)], cancels_bias=True),
-    "renorm": Norm(lambda channels, dtype: [BatchRenorm(channels, dtype=dtype)], cancels_bias=True),
+    None: Norm(lambda shape, dtype: [], cancels_bias=False),
+    "batch": Norm(_of_channels(BatchNorm), cancels_bias=True),
+    "layer": Norm(_layer_norm, cancels_bias=False),
+    "group": Norm(_group_norm, cancels_bias=False),
+    "instance": Norm(_instance_norm, cancels_bias=True),
+    # RMSNorm has a gamma for each value of an example.
+    "rms": Norm(lambda shape, dtype: [RMSNorm(shape, dtype=dtype)], cancels_bias=False),
+    "ghost": Norm(_of_channels(GhostNorm), cancels_bias=True),
+    "renorm": Norm(_of_channels(BatchRenorm), cancels_bias=True),
 }
 
 
@@ -235,7 +229,7 @@ def mlp(
     """
     sizes = _sizes("mlp", "sizes", sizes)
     before = _choose("norm_position", norm_position, {"before": True, "after": False})
-    make_norm, cancels_bias, _ = _choose("norm", norm, NORMS)
+    make_norm, cancels_bias = _choose("norm", norm, NORMS)
     make_activation = _choose("activation", activation, ACTIVATIONS)
     scale, rng = _init_scale(init_scale, activation), generator(seed)
     layers = []
@@ -243,7 +237,7 @@ def mlp(
         bias = not (cancels_bias and before)
         std = scale * fan_in**-0.5
         layers.append(Dense(fan_in, fan_out, bias=bias, std=std, rng=rng, dtype=dtype))
-        normed, active = make_norm(fan_out, dtype), [make_activation()]
+        normed, active = make_norm((fan_out,), dtype), [make_activation()]
         layers += normed + active if before else active + normed
     std = scale * sizes[-2] ** -0.5
     return Sequential([*layers, Dense(*sizes[-2:], std=std, rng=rng, dtype=dtype)])
@@ -285,7 +279,7 @@ def cnn(
             f"cnn expected image_size >= {2**blocks} for {blocks} blocks, each of which halves the "
             f"image, got {image_size}"
         )
-    make_norm, cancels_bias, on_images = _choose("norm", norm, NORMS)
+    make_norm, cancels_bias = _choose("norm", norm, NORMS)
     make_activation = _choose("activation", activation, ACTIVATIONS)
     scale, rng = _init_scale(init_scale, activation), generator(seed)
     layers = []
@@ -293,8 +287,7 @@ def cnn(
         std, side = scale * (c_in * 9) ** -0.5, image_size // 2**block
         bias = not cancels_bias
         layers.append(Conv2d(c_in, c_out, 3, padding=1, bias=bias, std=std, rng=rng, dtype=dtype))
-        norms = on_images((c_out, side, side), dtype) if on_images else make_norm(c_out, dtype)
-        layers += [*norms, make_activation(), MaxPool2d(2)]
+        layers += [*make_norm((c_out, side, side), dtype), make_activation(), MaxPool2d(2)]
     features = channels[-1] * (image_size // 2**blocks) ** 2
     std = scale * features**-0.5
     layers += [Flatten(), Dense(features, num_classes, std=std, rng=rng, dtype=dtype)]
