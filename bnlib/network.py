@@ -12,14 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bnlib.convolution import Conv2d, Flatten, MaxPool2d
-from bnlib.layers import (
-    ACTIVATIONS,
-    Activation,
-    Dense,
-    Layer,
-    Stack,
-    generator,
-)
+from bnlib.layers import ACTIVATIONS, Activation, Dense, Layer, Stack, generator
 from bnlib.norms import (
     BatchNorm,
     BatchRenorm,
