@@ -147,11 +147,7 @@ def test_what_is_no_float_array_is_refused(kind, x):
         (LAYER, np.ones((2, 5)), r"got \(6,\): the statistics are taken over these axes"),
         (LAYER, np.ones((0, 6)), r"for x of shape \(0, 6\), got"),
         (group(2), GOOD.T, r"gamma of shape \(4,\) for x of shape \(6, 4\), .* x.T"),
-        (
-            INSTANCE,
-            np.ones(6),
-            r"\(N, D\) or \(N, C, \*spatial\).*, got \(6,\): the batch is the fir",
-        ),
+        (INSTANCE, np.ones(6), r"\(N, D\) or \(N, C, \*spatial\).*, got \(6,\): the batch is"),
         (INSTANCE, np.ones((4, 0, 2)), r"with N >= 1, got \(4, 0, 2\)"),
         (INSTANCE, GOOD, r"more than one value in each group.*\(4, 6\): .* instance norm pos"),
         (group(6), GOOD, "more than one value in each group, got groups"),
