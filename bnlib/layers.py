@@ -24,7 +24,38 @@ from bnlib.views import (
 )
 
 
-class Layer:
+class Stateful:
+    """Base of layers and networks: arrays that go out and come in by name."""
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters and buffers, with the names and shapes of PyTorch."""
+        return {name: v.copy() for name, v in self.state().items()}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Load what `state_dict` returned, or PyTorch's as arrays; checked before any change.
+
+        Raises KeyError for wrong names, ValueError for a wrong shape or numbers that do not fit,
+        TypeError for what are not real numbers.
+        """
+        owner = str(self) if isinstance(self, Layer) else "the network"
+        targets = self.state()
+        if not isinstance(state, dict):
+            came = type(state).__name__
+            raise TypeError(f"{owner} expected a state dict, name -> array, got {came}")
+        missing = sorted(targets.keys() - state.keys())
+        extra = sorted(map(str, state.keys() - targets.keys()))
+        if missing or extra:
+            problem = f"{missing} missing" if missing else f"and does not know {extra}"
+            raise KeyError(
+                f"{owner} expected {sorted(targets)} in the state dict, {problem}: "
+                "was it saved from another architecture?"
+            )
+        checked = {name: check_value(owner, name, v, state[name]) for name, v in targets.items()}
+        for name, value in checked.items():
+            targets[name][...] = value
+
+
+class Layer(Stateful):
     """Base of all layers: parameters, gradients and buffers in dicts, and a training flag.
 
     ``params`` and ``grads`` map a name to an array and ``buffers`` holds state that is not
@@ -89,18 +120,6 @@ class Layer:
         """Parameters and buffers, live, under the names and in the shapes of PyTorch."""
         return self.params | self.buffers
 
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of `state`."""
-        return {name: v.copy() for name, v in self.state().items()}
-
-    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Copy ``state`` (as from state_dict, or PyTorch's as arrays) in; all or nothing.
-
-        Raises KeyError for wrong names, ValueError for a wrong shape or numbers that do not fit,
-        TypeError for what are not real numbers.
-        """
-        load_state(str(self), self.state(), state)
-
     def _saved(self):
         """The cache of the last forward pass, or an error that says that there was none."""
         cache = getattr(self, "_cache", None)
@@ -137,23 +156,6 @@ def check_layers(owner: str, layers: Iterable[Layer]) -> list[Layer]:
             )
         seen.append(leaf)
     return layers
-
-
-def load_state(owner: str, targets: dict[str, np.ndarray], state: dict[str, np.ndarray]) -> None:
-    """Write the arrays of ``state`` into those of ``targets``, after all of them are checked."""
-    if not isinstance(state, dict):
-        raise TypeError(f"{owner} expected a state dict, name -> array, got {type(state).__name__}")
-    missing = sorted(targets.keys() - state.keys())
-    extra = sorted(map(str, state.keys() - targets.keys()))
-    if missing or extra:
-        problem = f"{missing} missing" if missing else f"and does not know {extra}"
-        raise KeyError(
-            f"{owner} expected {sorted(targets)} in the state dict, {problem}: "
-            "was it saved from another architecture?"
-        )
-    checked = {name: check_value(owner, name, v, state[name]) for name, v in targets.items()}
-    for name, value in checked.items():
-        targets[name][...] = value
 
 
 def check_value(owner: str, name: str, target: np.ndarray, value: np.ndarray) -> np.ndarray:
@@ -416,7 +418,7 @@ class Dropout(Layer):
         return f"Dropout({self.p:g})"
 
 
-class Stack:
+class Stack(Stateful):
     """Layers one after the other, with the arrays and modes of all: `Sequential` and `Residual`."""
 
     within = ""  # what the names of arrays say before a layer's index, as in PyTorch
@@ -465,11 +467,26 @@ class Stack:
                 leaf.buffers = buffers
             raise
 
-    @contextmanager
-    def gradients_whole(self) -> Iterator[None]:
-        """After an error in the block all gradients are 0, not half new and half old."""
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Apply all layers to x (N, ...). After an error the running statistics are as before."""
+        with self.statistics_kept():
+            for layer in self.layers:
+                x = layer.forward(x)
+        return x
+
+    def backward(self, dy: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
+        """Backpropagate dL/dy; fills the gradients and returns dL/dx.
+
+        ``input_gradient=False`` saves the largest matrix product of most networks, the gradient
+        with respect to the data, which training never uses; it then returns None. After an error
+        all gradients are 0, not half new and half old.
+        """
         try:
-            yield
+            for layer in reversed(self.layers[1:]):
+                dy = layer.backward(dy)
+            if input_gradient:
+                return self.layers[0].backward(dy)
+            self.layers[0].backward_params(dy)
         except BaseException:
             for grad in self.grads.values():
                 grad[...] = 0
@@ -525,11 +542,8 @@ class Residual(Stack, Layer):
         self.branch = self.layers
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        y = x
         with self.statistics_kept():
-            for layer in self.branch:
-                y = layer.forward(y)
-            return self.add(x, y)
+            return self.add(x, super().forward(x))
 
     def add(self, x: np.ndarray, branch: np.ndarray) -> np.ndarray:
         """x + branch, for what the branch has made of x."""
@@ -542,11 +556,8 @@ class Residual(Stack, Layer):
         return x + branch
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
-        dy = through = check_gradient(dy, *self._saved())
-        with self.gradients_whole():
-            for layer in reversed(self.branch):
-                through = layer.backward(through)
-        return dy + through
+        dy = check_gradient(dy, *self._saved())
+        return dy + super().backward(dy)
 
     def __repr__(self):
         return f"Residual({', '.join(map(str, self.branch))})"

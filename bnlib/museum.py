@@ -90,7 +90,7 @@ def _fault(function, mended, inputs):
 
 def _batches(rng, shapes=((6, 3), (4, 4), (50, 2), (2, 5))):
     for shape in shapes:
-        spread = rng.uniform(0.3, 3, shape[1]).reshape((-1,) + (1,) * (len(shape) - 2))
+        spread = rng.uniform(0.3, 3, shape[1])
         yield f"a batch {shape}", spread * rng.standard_normal(shape) + rng.standard_normal()
 
 
@@ -214,57 +214,43 @@ exhibits: dict[str, Exhibit] = {
     exhibit.name: exhibit
     for exhibit in (
         Exhibit(
-            normalize,
-            _normalize,
-            _normalize_inputs,
+            *(normalize, _normalize, _normalize_inputs),
             "the standard deviations that come out are not 1",
             "JAX, 2019",
             "https://github.com/jax-ml/jax/issues/442",
         ),
         Exhibit(
-            gradient,
-            _gradient,
-            _gradient_inputs,
+            *(gradient, _gradient, _gradient_inputs),
             "dL/dx differs from cuDNN's, the gradients of gamma and beta do not",
             "Deeplearning4j, 2019",
             "https://github.com/deeplearning4j/deeplearning4j/issues/8335",
         ),
         Exhibit(
-            move,
-            _move,
-            _move_inputs,
+            *(move, _move, _move_inputs),
             "a textbook's running averages are not PyTorch's, with the same momentum",
             "Dive into Deep Learning, 2022",
             "https://github.com/d2l-ai/d2l-en/pull/2213",
         ),
         Exhibit(
-            variance,
-            _variance,
-            _variance_inputs,
+            *(variance, _variance, _variance_inputs),
             "NaN, now and then, for images of large numbers",
             "Flax, 2021",
             "https://github.com/google/flax/issues/1491",
         ),
         Exhibit(
-            scale_maps,
-            _scale_maps,
-            _scale_maps_inputs,
+            *(scale_maps, _scale_maps, _scale_maps_inputs),
             "an error for feature maps with the channels first",
             "JAX, 2019",
             "https://github.com/jax-ml/jax/issues/461",
         ),
         Exhibit(
-            evaluate,
-            _evaluate,
-            _evaluate_inputs,
+            *(evaluate, _evaluate, _evaluate_inputs),
             "at test time an image's output depends on the others; no warning",
             "JAX, 2018",
             "https://github.com/jax-ml/jax/issues/139",
         ),
         Exhibit(
-            shift_gradient,
-            _shift_gradient,
-            _shift_gradient_inputs,
+            *(shift_gradient, _shift_gradient, _shift_gradient_inputs),
             "1, 2, 3, ... where each step's gradient is 1",
             "MXNet, 2019",
             "https://github.com/apache/mxnet/issues/16297",

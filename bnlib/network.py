@@ -12,15 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bnlib.convolution import Conv2d, Flatten, MaxPool2d
-from bnlib.layers import (
-    ACTIVATIONS,
-    Activation,
-    Dense,
-    Layer,
-    Stack,
-    generator,
-    load_state,
-)
+from bnlib.layers import ACTIVATIONS, Activation, Dense, Layer, Stack, generator
 from bnlib.norms import (
     BatchNorm,
     BatchRenorm,
@@ -38,56 +30,50 @@ from bnlib.views import check_has, check_int, check_real
 class Norm(NamedTuple):
     """A row of the table below: what ``norm="name"`` puts into a network."""
 
-    layers: Callable[[int, type], list[Layer]]  # of the number of channels and the dtype
+    layers: Callable[[tuple[int, ...], type], list[Layer]]  # of (C,) or (C, H, W), and the dtype
     cancels_bias: bool  # does it subtract a mean of one channel, and with it any bias before it?
-    on_images: Callable[[Shape, type], list[Layer]] | None = None  # of (C, H, W), if not ``layers``
 
 
-Shape = tuple[int, int, int]
+def _of_channels(norm):
+    return lambda shape, dtype: [norm(shape[0], dtype=dtype)]
 
 
-def _group_norm(channels, dtype, least):
-    """GroupNorm with as many groups as have at least ``least`` channels each, or one group."""
+def _layer_norm(shape, dtype):
+    if len(shape) > 1:
+        return [GroupNorm(1, shape[0], dtype=dtype)]  # as in Wu & He 2018
+    return [LayerNorm(shape, dtype=dtype)]
+
+
+def _group_norm(shape, dtype):
+    """GroupNorm with as many groups as have 8 units each or 4 channels of images, or one group."""
+    channels, least = shape[0], 8 if len(shape) == 1 else 4
     most = max(1, channels // least)
     groups = max(k for k in range(1, most + 1) if channels % k == 0)
     return [GroupNorm(groups, channels, dtype=dtype)]
 
 
-def _no_positions(channels, dtype):
-    raise ValueError(
-        "mlp expected a norm for units, got norm='instance': it normalises each channel of an "
-        "image over its positions, and a unit has one value an example. Use 'layer', or a cnn"
-    )
+def _instance_norm(shape, dtype):
+    if len(shape) == 1:
+        raise ValueError(
+            "mlp expected a norm for units, got norm='instance': it normalises each channel of an "
+            "image over its positions, and a unit has one value an example. Use 'layer', or a cnn"
+        )
+    return [InstanceNorm(shape[0], affine=True, dtype=dtype)]
 
 
 # LN, GN and RMSNorm subtract a mean over several channels, or none: a bias of one of them is still
 # there afterwards. BatchRenorm's d sees a bias, but no gradient comes back from it, since d counts
 # as a constant: the bias would stay 0.
 NORMS: dict[str | None, Norm] = {
-    None: Norm(lambda channels, dtype: [], cancels_bias=False),
-    "batch": Norm(lambda channels, dtype: [BatchNorm(channels, dtype=dtype)], cancels_bias=True),
-    "layer": Norm(
-        lambda channels, dtype: [LayerNorm(channels, dtype=dtype)],
-        cancels_bias=False,
-        on_images=lambda shape, dtype: [GroupNorm(1, shape[0], dtype=dtype)],  # as in Wu & He 2018
-    ),
-    "group": Norm(
-        lambda channels, dtype: _group_norm(channels, dtype, least=8),
-        cancels_bias=False,
-        on_images=lambda shape, dtype: _group_norm(shape[0], dtype, least=4),
-    ),
-    "instance": Norm(
-        _no_positions,
-        cancels_bias=True,
-        on_images=lambda shape, dtype: [InstanceNorm(shape[0], affine=True, dtype=dtype)],
-    ),
-    "rms": Norm(
-        lambda channels, dtype: [RMSNorm(channels, dtype=dtype)],
-        cancels_bias=False,
-        on_images=lambda shape, dtype: [RMSNorm(shape, dtype=dtype)],  # a gamma for each value
-    ),
-    "ghost": Norm(lambda channels, dtype: [GhostNorm(channels, dtype=dtype)], cancels_bias=True),
-    "renorm": Norm(lambda channels, dtype: [BatchRenorm(channels, dtype=dtype)], cancels_bias=True),
+    None: Norm(lambda shape, dtype: [], cancels_bias=False),
+    "batch": Norm(_of_channels(BatchNorm), cancels_bias=True),
+    "layer": Norm(_layer_norm, cancels_bias=False),
+    "group": Norm(_group_norm, cancels_bias=False),
+    "instance": Norm(_instance_norm, cancels_bias=True),
+    # RMSNorm has a gamma for each value of an example.
+    "rms": Norm(lambda shape, dtype: [RMSNorm(shape, dtype=dtype)], cancels_bias=False),
+    "ghost": Norm(_of_channels(GhostNorm), cancels_bias=True),
+    "renorm": Norm(_of_channels(BatchRenorm), cancels_bias=True),
 }
 
 
@@ -133,28 +119,7 @@ class Sequential(Stack):
         self.__dict__.update(state)
         self._flatten()
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        """Apply all layers to x (N, ...). After an error the running statistics are as before."""
-        with self.statistics_kept():
-            for layer in self.layers:
-                x = layer.forward(x)
-        return x
-
-    __call__ = forward
-
-    def backward(self, dy: np.ndarray, input_gradient: bool = True) -> np.ndarray | None:
-        """Backpropagate dL/dy; fills the gradients and returns dL/dx.
-
-        ``input_gradient=False`` saves the largest matrix product of most networks, the gradient
-        with respect to the data, which training never uses; it then returns None. After an error
-        all gradients are 0, not half new and half old.
-        """
-        with self.gradients_whole():
-            for layer in reversed(self.layers[1:]):
-                dy = layer.backward(dy)
-            if input_gradient:
-                return self.layers[0].backward(dy)
-            self.layers[0].backward_params(dy)
+    __call__ = Stack.forward
 
     def nonlinearity_inputs(
         self, x: np.ndarray, before_norm: bool = False
@@ -203,18 +168,6 @@ class Sequential(Stack):
     def nonlinearities(self) -> list[Activation]:
         """The Activation layers, in order."""
         return [layer for _, layer in self.leaves() if isinstance(layer, Activation)]
-
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters and buffers, with the names and shapes of PyTorch."""
-        return {name: v.copy() for name, v in self.state().items()}
-
-    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Load what `state_dict` returned, or PyTorch's as arrays; checked before any change.
-
-        Raises KeyError for wrong names, ValueError for a wrong shape or numbers that do not fit,
-        TypeError for what are not real numbers.
-        """
-        load_state("the network", self.state(), state)
 
     def save(self, path: str | Path) -> Path:
         """Write all parameters and buffers to ``path`` (.npz), complete or not at all."""
@@ -269,7 +222,7 @@ def mlp(
     """
     sizes = _sizes("mlp", "sizes", sizes)
     before = _choose("norm_position", norm_position, {"before": True, "after": False})
-    make_norm, cancels_bias, _ = _choose("norm", norm, NORMS)
+    make_norm, cancels_bias = _choose("norm", norm, NORMS)
     make_activation = _choose("activation", activation, ACTIVATIONS)
     scale, rng = _init_scale(init_scale, activation), generator(seed)
     layers = []
@@ -277,7 +230,7 @@ def mlp(
         bias = not (cancels_bias and before)
         std = scale * fan_in**-0.5
         layers.append(Dense(fan_in, fan_out, bias=bias, std=std, rng=rng, dtype=dtype))
-        normed, active = make_norm(fan_out, dtype), [make_activation()]
+        normed, active = make_norm((fan_out,), dtype), [make_activation()]
         layers += normed + active if before else active + normed
     std = scale * sizes[-2] ** -0.5
     return Sequential([*layers, Dense(*sizes[-2:], std=std, rng=rng, dtype=dtype)])
@@ -306,11 +259,8 @@ def cnn(
     norm : a name in `NORMS`, as for `mlp`, and "instance". On images "layer" is what Wu & He 2018
         mean by it, ``GroupNorm(1, C)``; groups have 4 channels or more, and "rms" normalises over
         all of an example, with one gamma for each of its values
-    activation : "relu", "sigmoid" or "tanh"
     image_size : side of the square images
-    init_scale : weights start as N(0, init_scale^2 / fan_in), fan_in = C * 9 for a convolution;
-        default as in `mlp`
-    seed : an int or a numpy Generator
+    activation, init_scale, seed : as for `mlp`; the fan_in of a convolution is C * 9
 
     Returns a `Sequential` for x (N, channels[0], image_size, image_size). Raises ValueError for a
     name it does not know or an image that is too small for so many blocks.
@@ -322,7 +272,7 @@ def cnn(
             f"cnn expected image_size >= {2**blocks} for {blocks} blocks, each of which halves the "
             f"image, got {image_size}"
         )
-    make_norm, cancels_bias, on_images = _choose("norm", norm, NORMS)
+    make_norm, cancels_bias = _choose("norm", norm, NORMS)
     make_activation = _choose("activation", activation, ACTIVATIONS)
     scale, rng = _init_scale(init_scale, activation), generator(seed)
     layers = []
@@ -330,8 +280,7 @@ def cnn(
         std, side = scale * (c_in * 9) ** -0.5, image_size // 2**block
         bias = not cancels_bias
         layers.append(Conv2d(c_in, c_out, 3, padding=1, bias=bias, std=std, rng=rng, dtype=dtype))
-        norms = on_images((c_out, side, side), dtype) if on_images else make_norm(c_out, dtype)
-        layers += [*norms, make_activation(), MaxPool2d(2)]
+        layers += [*make_norm((c_out, side, side), dtype), make_activation(), MaxPool2d(2)]
     features = channels[-1] * (image_size // 2**blocks) ** 2
     std = scale * features**-0.5
     layers += [Flatten(), Dense(features, num_classes, std=std, rng=rng, dtype=dtype)]

@@ -18,9 +18,7 @@ from bnlib.functional import (
     group_norm,
     group_norm_backward,
     instance_norm,
-    instance_norm_backward,
     layer_norm,
-    layer_norm_backward,
     rms_norm,
     rms_norm_backward,
     statistics,
@@ -46,10 +44,7 @@ def _array(name, doc):
     """A property: the array of that name, or None. Assigning writes into the array."""
 
     def held(self):
-        for arrays in (self.params, self.buffers, self._fixed):
-            if name in arrays:
-                return arrays[name]
-        return None
+        return (self.params | self.buffers | self._fixed).get(name)
 
     return property(held, lambda self, value: self._write(name, value), doc=doc)
 
@@ -57,9 +52,12 @@ def _array(name, doc):
 class Normalization(Layer):
     """Base of all normalizations: a learned scale gamma and shift beta, or fixed ones.
 
-    A subclass gives ``_normalize(x)``, which returns y and a cache, and ``_gradients(dy, cache)``:
-    dx and the gradients of gamma and beta.
+    A subclass gives ``_normalize(x)``, which returns y and a cache. ``_gradients(dy, cache)`` gives
+    dx and the gradients of gamma and beta: here those of layer, group and instance norm.
     """
+
+    has_beta = True
+    _gradients = staticmethod(group_norm_backward)
 
     def __init__(
         self,
@@ -67,13 +65,12 @@ class Normalization(Layer):
         eps: float,
         affine: bool,
         dtype: type,
-        beta: bool = True,
     ):
         super().__init__()
         dtype = check_dtype(type(self).__name__, dtype)
         self.eps, self.affine = check_eps(eps, dtype), affine
         start = {"gamma": np.ones(shape, dtype)}
-        if beta:
+        if self.has_beta:
             start["beta"] = np.zeros(shape, dtype)
         self._fixed = {} if affine else start
         if affine:
@@ -113,6 +110,9 @@ class Normalization(Layer):
                 f"{self} expected x of shape (N, {c}) or (N, {c}, ...), got {x.shape}: "
                 f"the batch is the first axis{hint}"
             )
+
+    def __repr__(self):
+        return f"{type(self).__name__}({len(self.gamma)})"
 
     def _write(self, name, value):
         target = getattr(self, name)
@@ -233,9 +233,6 @@ class BatchNorm(Normalization):
         if self.momentum is None:
             return 1 / (int(self.buffers["num_batches_tracked"]) + 1)
         return self.momentum
-
-    def __repr__(self):
-        return f"{type(self).__name__}({self.num_features})"
 
 
 class GhostNorm(BatchNorm):
@@ -375,9 +372,6 @@ class LayerNorm(Normalization):
     Errors as `bnlib.functional.layer_norm`, and RuntimeError for ``backward`` before ``forward``.
     """
 
-    has_beta = True
-    _gradients = staticmethod(layer_norm_backward)
-
     def __init__(
         self,
         normalized_shape: int | tuple[int, ...],
@@ -389,7 +383,7 @@ class LayerNorm(Normalization):
         shape = tuple(shape) if isinstance(shape, (tuple, list)) and shape else (shape,)
         what = f"{type(self).__name__} expected normalized_shape"
         self.normalized_shape = tuple(check_int(what, size) for size in shape)
-        super().__init__(self.normalized_shape, eps, affine, dtype, beta=self.has_beta)
+        super().__init__(self.normalized_shape, eps, affine, dtype)
 
     def _normalize(self, x):
         return layer_norm(x, self.gamma, self.beta, self.eps)
@@ -442,8 +436,6 @@ class GroupNorm(Normalization):
     are (C,); ``affine=False`` fixes them at 1 and 0. Errors as `LayerNorm`.
     """
 
-    _gradients = staticmethod(group_norm_backward)
-
     def __init__(
         self,
         num_groups: int,
@@ -471,8 +463,6 @@ class InstanceNorm(Normalization):
     there. Errors as `LayerNorm`.
     """
 
-    _gradients = staticmethod(instance_norm_backward)
-
     def __init__(
         self,
         num_features: int,
@@ -485,6 +475,3 @@ class InstanceNorm(Normalization):
 
     def _normalize(self, x):
         return instance_norm(x, self.gamma, self.beta, self.eps)
-
-    def __repr__(self):
-        return f"InstanceNorm({self.num_features})"

@@ -1,4 +1,4 @@
-"""Conv2d, MaxPool2d, Flatten and the CNN made of them. What all layers share: test_layers.py."""
+"""Conv2d and MaxPool2d. What all layers share: test_layers.py. The CNN: test_network.py."""
 
 from itertools import product
 
@@ -8,7 +8,6 @@ from cases import check_gradients, close, convolution_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-import bnlib
 from bnlib import convolution
 from bnlib.convolution import Conv2d, MaxPool2d, im2col
 
@@ -106,24 +105,6 @@ def test_pooling_passes_a_nan_on():
         assert np.isnan(MaxPool2d(2).forward(bad)).all()
 
 
-# -- Folding ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("bias", [True, False])
-def test_folding_into_a_convolution_of_any_settings(bias):
-    rng = np.random.default_rng(0)
-    layers = [Conv2d(2, 3, (3, 2), (2, 1), (1, 0), bias, rng=1), bnlib.BatchNorm(3, eps=0.1)]
-    net = bnlib.Sequential(layers)
-    for name, v in (net.params | net.buffers).items():
-        if not name.endswith("num_batches_tracked"):
-            v[...] = rng.uniform(0.5, 2, v.shape) * rng.choice([-1, 1], v.shape)
-    net.buffers["1.running_var"][...] **= 2
-    x = rng.standard_normal((3, 2, 6, 5))
-    folded = bnlib.fold_batchnorm(net)
-    assert len(folded.layers) == 1
-    close(folded(x), net.eval()(x), 1e-12, scale=10)
-
-
 # -- Errors say what was expected, what came and why -----------------------------------------------
 
 
@@ -166,14 +147,3 @@ def test_pooling_explains_a_wrong_input():
     for x in (np.zeros((2, 3, 1, 4)), np.zeros((3, 4, 4))):
         with pytest.raises(ValueError, match=r"MaxPool2d\(2\) expected x of shape \(N, C, H, W\)"):
             MaxPool2d(2).forward(x)
-
-
-def test_cnn_explains_a_wrong_setting():
-    for settings, words in (
-        ({"channels": (1,)}, "at least two positive channels"),
-        ({"norm": "bach"}, "norm expected one of"),
-        ({"activation": "gelu"}, "activation expected one of"),
-        ({"image_size": 3}, "image_size >= 4"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            bnlib.cnn(**settings)

@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 from cases import KINDS, LAYOUTS, SHAPES, Case, Kind, cases, close, given, lay_out, make_case
 from hypothesis import example
-from hypothesis import strategies as st
 
 from bnlib import functional
-from bnlib.gradients import gradcheck
 from bnlib.views import NonFiniteError
 
 ALL = pytest.mark.parametrize("kind", KINDS)
@@ -26,7 +24,7 @@ def each_kind(test):
     return test
 
 
-# -- Against a slow reference and differences -----------------------------------------------------
+# -- Against a slow reference (and against differences, as layers: test_layers.py) ----------------
 
 
 @given(case=cases())
@@ -45,39 +43,6 @@ def test_equals_the_definition_and_the_chain_rule_in_stages(case):
         axes = (0, *range(2, y.ndim))
         close(cache.mean, case.x.mean(axis=axes), 1e-12, scale=np.abs(case.x).max())
         close(cache.var, case.x.var(axis=axes), 1e-10)  # biased
-
-
-@ALL
-@pytest.mark.parametrize("shape", SHAPES)
-def test_gradients_agree_with_differences(kind, shape):
-    case, saved = make_case(kind, shape, seed=1, eps=0.1), {}
-    names = ["x", "gamma", "beta"] if case.kind.has_mean else ["x", "gamma"]
-
-    def forward(x, gamma, beta=None):
-        y, saved["cache"] = case.forward(x=x, gamma=gamma, beta=beta)
-        return y
-
-    def backward(dy):
-        return dict(zip(names, case.kind.backward(dy, saved["cache"])))
-
-    report = gradcheck(forward, backward, {name: getattr(case, name) for name in names}, tol=1e-7)
-    assert report.passed, report
-
-
-@given(case=cases(), scale=st.sampled_from([0.1, 3.0, 50.0]), shift=st.floats(1, 9))
-def test_scale_and_shift_of_a_group_do_not_matter(case, scale, shift):
-    """f(a x + b) = f(x), exactly so when eps grows with a^2; dx shrinks by a and sums to 0."""
-    y, cache = case.forward()
-    moved, moved_cache = case.forward(x=scale * case.x + shift, eps=case.eps * scale**2)
-    if case.kind.name == "batch_norm_inference" or not case.kind.has_mean:
-        assert np.abs(moved - y).max() > 1e-3
-        return
-    close(moved, y, 1e-8)
-    dx, moved_dx = (case.kind.backward(case.dy, c)[0] for c in (cache, moved_cache))
-    size = np.abs(case.dy).sum() * np.abs(case.gamma).max() / case.eps**0.5
-    close(moved_dx * scale, dx, 1e-8, scale=size)
-    sums = np.bincount(case.kind.labels(dx.shape)[0].ravel(), dx.ravel())
-    close(sums, 0 * sums, 1e-10, scale=size)
 
 
 @ALL
@@ -154,7 +119,7 @@ def test_arguments_are_left_alone_and_layouts_give_the_same_numbers(kind, shape,
 
 GOOD = np.arange(24.0).reshape(4, 6)
 ONE6 = np.ones(6)
-BATCH, LAYER, RMS, INSTANCE = (Kind(f"{n}_norm") for n in ("batch", "layer", "rms", "instance"))
+BATCH, LAYER, INSTANCE = (Kind(f"{n}_norm") for n in ("batch", "layer", "instance"))
 
 
 def group(number):
@@ -178,18 +143,12 @@ def test_what_is_no_float_array_is_refused(kind, x):
         (BATCH, np.ones((4, 5)), r"gamma of shape \(5,\).*axis 1"),
         (BATCH, np.ones((1, 6, 1)), r"more than one value per channel, got .*\(1, 6, 1\): .*eval"),
         (LAYER, GOOD.T, r"such as \(4,\) for x of shape \(6, 4\), got \(6,\): did you.* x.T"),
-        (RMS, GOOD.T, r"such as \(4,\) for x of shape \(6, 4\), got \(6,\): did you.* x.T"),
         (LAYER, np.ones((2, 6, 3, 3)), r"got \(6,\): one number a channel is what group_norm"),
         (LAYER, np.ones((2, 5)), r"got \(6,\): the statistics are taken over these axes"),
         (LAYER, np.ones((0, 6)), r"for x of shape \(0, 6\), got"),
         (group(2), GOOD.T, r"gamma of shape \(4,\) for x of shape \(6, 4\), .* x.T"),
-        (
-            INSTANCE,
-            np.ones(6),
-            r"\(N, D\) or \(N, C, \*spatial\).*, got \(6,\): the batch is the fir",
-        ),
+        (INSTANCE, np.ones(6), r"\(N, D\) or \(N, C, \*spatial\).*, got \(6,\): the batch is"),
         (INSTANCE, np.ones((4, 0, 2)), r"with N >= 1, got \(4, 0, 2\)"),
-        (INSTANCE, np.ones((0, 6, 2)), r"with N >= 1, got \(0, 6, 2\)"),
         (INSTANCE, GOOD, r"more than one value in each group.*\(4, 6\): .* instance norm pos"),
         (group(6), GOOD, "more than one value in each group, got groups"),
         (group(4), GOOD, "divides the 6 channels, got 4: every group"),

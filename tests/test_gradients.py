@@ -12,10 +12,17 @@ def cube(x):
 
 
 X = np.random.default_rng(0).standard_normal((4, 3)) + 3
+CACHE = {}
 
 
-def check_cube(factor=1.0, offset=0.0, **settings):
-    return gradcheck(cube, lambda dy: {"x": factor * 3 * X**2 * dy + offset}, {"x": X}, **settings)
+def check_cube(factor=1.0, **settings):
+    return gradcheck(cube, lambda dy: {"x": factor * 3 * X**2 * dy}, {"x": X}, **settings)
+
+
+def normalize(x, eps=1e-5):
+    d = x.shape[1]
+    y, CACHE["latest"] = batch_norm(x, np.ones(d), np.zeros(d), eps)
+    return y
 
 
 def test_a_right_gradient_passes():
@@ -24,13 +31,6 @@ def test_a_right_gradient_passes():
     (check,) = report.checks
     assert check.name == "x" and check.error < 1e-8
     assert check.analytic == pytest.approx(check.numeric, rel=1e-7)
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"factor": 1.0001}, {"factor": -1}, {"factor": 0}, {"offset": 0.01}]
-)
-def test_a_wrong_gradient_fails(wrong):
-    assert not check_cube(**wrong).passed
 
 
 @pytest.mark.parametrize("factor", [1.01, np.nan])
@@ -69,29 +69,19 @@ def test_only_the_wrong_argument_is_marked():
 
 def test_a_true_gradient_of_zero_passes():
     """Adding a constant before batch norm changes nothing."""
-    x, shift, cache = np.random.default_rng(1).standard_normal((5, 3)), np.zeros(3), {}
-
-    def forward(shift):
-        y, cache["cache"] = batch_norm(x + shift, np.ones(3), np.zeros(3), 0.1)
-        return y
 
     def backward(dy):
-        return {"shift": batch_norm_backward(dy, cache["cache"])[0].sum(axis=0)}
+        return {"shift": batch_norm_backward(dy, CACHE["latest"])[0].sum(axis=0)}
 
-    report = gradcheck(forward, backward, {"shift": shift}, tol=1e-4)
+    shift = {"shift": np.zeros(3)}
+    report = gradcheck(lambda shift: normalize(X + shift, 0.1), backward, shift, tol=1e-4)
     assert report.passed, report
 
 
 def test_batch_statistics_taken_as_constants_are_found():
     """The classic wrong backward: dx = gamma * inv_std * dy."""
-    x, cache = np.random.default_rng(1).standard_normal((5, 3)), {}
-
-    def forward(x):
-        y, cache["cache"] = batch_norm(x, np.ones(3), np.zeros(3))
-        return y
-
-    report = gradcheck(forward, lambda dy: {"x": dy * cache["cache"].inv_std[:, 0]}, {"x": x})
-    assert not report.passed
+    wrong = gradcheck(normalize, lambda dy: {"x": dy * CACHE["latest"].inv_std[:, 0]}, {"x": X})
+    assert not wrong.passed
 
 
 @pytest.mark.parametrize("wrong", [2, 9])
@@ -135,21 +125,17 @@ def test_gradients_of_wrong_name_or_shape_are_refused(gradients, message):
 
 def test_the_upstream_gradient_is_not_what_the_caller_drew_for_x():
     """x from default_rng(seed), dy proportional to it: the direction in which dx is 0."""
-    x, cache = np.random.default_rng(0).standard_normal((8, 5)), {}
-
-    def forward(x):
-        y, cache["cache"] = batch_norm(x, np.ones(5), np.zeros(5))
-        return y
+    x = np.random.default_rng(0).standard_normal((8, 5))
 
     def backward(dy):
         assert not np.allclose(dy / x, (dy / x)[0, 0])
-        return {"x": batch_norm_backward(dy, cache["cache"])[0]}
+        return {"x": batch_norm_backward(dy, CACHE["latest"])[0]}
 
-    assert gradcheck(forward, backward, {"x": x}).passed
+    assert gradcheck(normalize, backward, {"x": x}).passed
 
 
-@pytest.mark.parametrize("size", [1e-200, 1e-5, 1e150, 1e280])
-def test_the_size_of_the_gradient_does_not_matter(size):
+@pytest.mark.parametrize("size", [1, 1e-200, 1e-5, 1e150, 1e280])
+def test_a_wrong_gradient_fails_whatever_its_size(size):
     def check(factor):
         return gradcheck(
             lambda x: size * x**3, lambda dy: {"x": factor * size * 3 * X**2 * dy}, {"x": X}

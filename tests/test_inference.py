@@ -1,10 +1,11 @@
-"""Folding BatchNorm away, and population statistics. (Convolutions: test_convolution.py.)"""
+"""Folding BatchNorm away, and population statistics."""
 
 import numpy as np
 import pytest
 from cases import close, snapshot
 from test_training import DATA, net_for
 
+from bnlib.convolution import Conv2d
 from bnlib.inference import fold_batchnorm, population_statistics
 from bnlib.layers import Dense, Residual
 from bnlib.network import Sequential, mlp
@@ -26,44 +27,39 @@ def kinds(net):
 # -- fold_batchnorm -------------------------------------------------------------------------------
 
 
-def test_a_folded_network_computes_the_same_in_eval_mode():
-    net = trained()
-    x = DATA.test_batch()[0]
+@pytest.mark.parametrize("dtype, rel", [(np.float64, 1e-12), (np.float32, 1e-5)])
+def test_a_folded_network_is_a_new_one_and_computes_the_same_in_eval_mode(dtype, rel):
+    net = trained(dtype=dtype)
+    before, x = snapshot(net), DATA.test_batch(50, dtype)[0]
     folded = fold_batchnorm(net)
     assert kinds(folded) == ["Dense", "Sigmoid", "Dense", "Sigmoid", "Dense"]
-    close(folded(x), net.eval()(x), 1e-12)
-    assert not folded.training
-
-
-def test_folding_uses_bias_and_eps():
-    rng = np.random.default_rng(0)
-    dense, bn = Dense(4, 3, rng=1), BatchNorm(3, eps=0.5)
-    dense.bias[...] = rng.standard_normal(3)
-    bn.gamma, bn.beta = rng.standard_normal(3), rng.standard_normal(3)
-    bn.running_mean, bn.running_var = rng.standard_normal(3), rng.random(3)
-    net, x = Sequential([dense, bn]).eval(), rng.standard_normal((6, 4))
-    folded = fold_batchnorm(net)
-    assert kinds(folded) == ["Dense"]
-    close(folded(x), net(x), 1e-13)
-
-
-def test_two_batch_norms_in_a_row_fold_into_one_dense():
-    net = Sequential([Dense(4, 3), BatchNorm(3), BatchNorm(3)])
-    x = np.random.default_rng(0).standard_normal((9, 4))
-    for _ in range(5):
-        net(x)
-    folded = fold_batchnorm(net)
-    assert kinds(folded) == ["Dense"]
-    close(folded(x), net.eval()(x), 1e-12)
-
-
-def test_folding_leaves_the_network_alone():
-    net = trained()
-    before = snapshot(net)
-    folded = fold_batchnorm(net)
+    y = folded(x)
     folded.flat_params[...] = 0
-    assert snapshot(net) == before and net.training
+    assert snapshot(net) == before and net.training and not folded.training
     assert not any(np.shares_memory(p, net.flat_params) for p in folded.params.values())
+    close(y, net.eval()(x), rel)
+    assert folded.dtype == y.dtype == dtype
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    "make, shape",
+    [
+        (lambda bias: Dense(4, 3, bias, rng=1), (6, 4)),
+        (lambda bias: Conv2d(2, 3, (3, 2), (2, 1), (1, 0), bias, rng=1), (3, 2, 6, 5)),
+    ],
+)
+def test_two_batch_norms_in_a_row_fold_into_one_layer_of_any_settings(make, shape, bias):
+    rng = np.random.default_rng(0)
+    net = Sequential([make(bias), BatchNorm(3, eps=0.1), BatchNorm(3)])
+    for name, v in (net.params | net.buffers).items():
+        if not name.endswith("num_batches_tracked"):
+            v[...] = rng.uniform(0.5, 2, v.shape) * rng.choice([-1, 1], v.shape)
+        if name.endswith("running_var"):
+            v[...] **= 2
+    x, folded = rng.standard_normal(shape), fold_batchnorm(net)
+    assert len(folded.layers) == 1
+    close(folded(x), net.eval()(x), 1e-12, scale=10)
 
 
 def test_a_batch_norm_after_a_nonlinearity_stays():
@@ -88,12 +84,6 @@ def test_the_branch_of_a_residual_is_folded_and_gets_its_statistics():
     close(folded(x), net.eval()(x), 1e-12)
     assert not any(isinstance(layer, BatchNorm) for _, layer in folded.leaves())
     assert len(norms) == 2 and net.flat_params.size == make().flat_params.size
-
-
-def test_folding_keeps_float32():
-    folded = fold_batchnorm(trained(dtype=np.float32))
-    assert folded.dtype == np.float32
-    assert folded(DATA.test_batch(5, np.float32)[0]).dtype == np.float32
 
 
 def test_folding_without_running_statistics_is_refused():
@@ -149,6 +139,8 @@ def test_only_the_running_statistics_change(training):
 def test_bad_sizes_are_refused(batch_size, n):
     with pytest.raises(ValueError, match="2 <= batch_size <= n <= 60"):
         population_statistics(trained(), DATA, batch_size, n)
+    with pytest.raises(TypeError, match=r"expected data as load_mnist\(\) returns it, got list"):
+        population_statistics(trained(), [[0.0]])
 
 
 def test_nothing_has_changed_after_an_error():

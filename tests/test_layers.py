@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bnlib
-from bnlib.layers import ACTIVATIONS, Dense, Dropout, ReLU, Residual, Tanh
-from bnlib.norms import BatchNorm, LayerNorm, Normalization
+from bnlib.layers import ACTIVATIONS, Dense, Dropout, ReLU, Residual
+from bnlib.norms import BatchNorm, Normalization
 
 EACH = pytest.mark.parametrize("name", LAYERS)
 MODES = pytest.mark.parametrize("mode", ["train", "eval"])
@@ -110,12 +110,8 @@ def test_state_crosses_to_another_layer(name):
     before = snapshot(layer)
     for array in state.values():
         array[...] = 7  # copies: the layer does not see this
-    with pytest.raises(KeyError, match="and does not know"):
-        layer.load_state_dict(state | {"extra": 1})
     if state:
-        with pytest.raises(ValueError, match=r"expected .* of shape .*, got \(2, 9\)"):
-            layer.load_state_dict(state | {list(state)[-1]: np.ones((2, 9))})
-        with pytest.raises(KeyError, match="missing"):
+        with pytest.raises(KeyError, match="missing"):  # more of this: test_network.py
             layer.load_state_dict({})
     assert snapshot(layer) == before
     assert str(layer) == str(other) != ""
@@ -138,8 +134,6 @@ def test_backward_needs_forward_and_the_shape_of_y(name):
 @MODES
 def test_what_is_no_float_array_is_refused(name, mode):
     layer, x, _ = layer_and_batch(name)
-    if name == "Residual":
-        layer = layer.branch[0]
     for bad in (x.astype(int), x.astype(object), x.tolist(), "abc", None):
         with pytest.raises(TypeError, match="expected x as a float32 or float64 array, got a"):
             getattr(layer, mode)().forward(bad)
@@ -280,23 +274,9 @@ def test_dropout_refuses_another_share(p):
 # -- Residual -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("norm", [BatchNorm, LayerNorm])
-def test_residual_gradients_agree_with_differences(norm):
-    branch = [Dense(4, 6, bias=False), norm(6, eps=0.1), Tanh(), Residual([Dense(6, 6)])]
-    layer = Residual([*branch, Dense(6, 4)])
-    assert len(layer.params) == 7
-    check_gradients(layer, np.random.default_rng(2).standard_normal((7, 4)))
-
-
 def test_residual_has_the_arrays_and_modes_of_its_branch():
-    def make(rng):
-        inner = Residual([Dense(4, 4, rng=rng), Dropout()])
-        return Residual([Dense(4, 4, rng=rng), BatchNorm(4), inner])
-
-    layer, other, x = make(1), make(2), np.random.default_rng(0).standard_normal((5, 4))
-    layer.forward(x)
-    other.load_state_dict(layer.state_dict())
-    assert np.array_equal(other.eval().forward(x), layer.eval().forward(x))
+    inner, x = Residual([Dense(4, 4), Dropout()]), np.random.default_rng(0).random((5, 4))
+    layer = Residual([Dense(4, 4), BatchNorm(4), inner]).eval()
     assert not any(leaf.training for _, leaf in layer.leaves()) and not layer.training
     assert all(leaf.training for _, leaf in layer.train().leaves()) and layer.training
     biases = ["branch.0.bias", "branch.1.bias", "branch.2.branch.0.bias"]

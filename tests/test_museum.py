@@ -16,19 +16,14 @@ def in_place(grad, dy):
     return grad
 
 
+def centred(dy, x, g, eps):
+    c, var = x - x.mean(0), x.var(0) + eps
+    return g / np.sqrt(var) * (dy - dy.mean(0) - c * (dy * c).mean(0) / var)
+
+
 RIGHT = {
     "normalize": [lambda x, eps: (x - x.mean(0)) * (x.var(0) + eps) ** -0.5],
-    "gradient": [
-        lambda dy, x, g, eps: (
-            g
-            / np.sqrt(x.var(0) + eps)
-            * (
-                dy
-                - dy.mean(0)
-                - (x - x.mean(0)) * (dy * (x - x.mean(0))).mean(0) / (x.var(0) + eps)
-            )
-        )
-    ],
+    "gradient": [centred],
     "move": [lambda r, b, m: (1 - m) * r + m * b, lambda r, b, m: [*(r * (1 - m) + b * m)]],
     "variance": [lambda x: ((x - x.mean(0)) ** 2).mean(0), lambda x: x.var(axis=0)],
     "scale_maps": [

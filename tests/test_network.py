@@ -41,8 +41,8 @@ MAKERS = {  # of a network, and of images for it
 
 
 def make_residual(norm, activation, **settings):
-    """A branch that holds a small mlp, its norm among the layers."""
-    inner = mlp([6, 8, 6], norm, activation, **settings)
+    """A branch that holds a small mlp, its norm among the layers, and a branch in the branch."""
+    inner = [*mlp([6, 8, 6], norm, activation, **settings).layers, Residual([Dense(6, 6)])]
     return Sequential([*mlp([6, 6], **settings).layers, Residual(inner), Dense(6, 3)]), X
 
 
@@ -107,12 +107,15 @@ def test_backward_without_the_input_gradient_fills_the_same_gradients(make):
 
 @pytest.mark.parametrize("training", [True, False])
 def test_nonlinearity_inputs_are_those_of_the_batch_and_looking_changes_nothing(training):
+    """Not even where it fails."""
     net = mlp([6, 5, 4, 3], "batch", "sigmoid", seed=4)
     net(X)
     if not training:
         net.eval()
     before = snapshot(net)
     inputs = net.nonlinearity_inputs(X)
+    with pytest.raises(ValueError, match="expected x of shape"):
+        net.nonlinearity_inputs(np.ones((7, 5)))
     assert snapshot(net) == before
     assert net.training == training and all(layer.training == training for layer in net.layers)
     assert [z.shape for z in inputs] == [(7, 5), (7, 4)]
@@ -123,14 +126,6 @@ def test_nonlinearity_inputs_are_those_of_the_batch_and_looking_changes_nothing(
             assert np.array_equal(inputs.pop(0), x)
         x = layer.forward(x)
     assert inputs == []
-
-
-def test_nonlinearity_inputs_restores_everything_after_an_error():
-    net = mlp([6, 5, 3], "batch").eval()
-    before = snapshot(net)
-    with pytest.raises(ValueError, match="expected x of shape"):
-        net.nonlinearity_inputs(np.ones((7, 5)))
-    assert not net.training and snapshot(net) == before
 
 
 def test_layers_of_two_dtypes_are_refused():
@@ -173,15 +168,15 @@ def test_a_copy_of_a_network_can_be_trained(copied):
 
 
 def test_after_an_error_nothing_is_half_new():
-    """The second BatchNorm refuses what the first one has let through."""
-    net = mlp([6, 5, 4, 3], "batch")
+    """The second BatchNorm refuses what the first one, in a branch, has let through."""
+    net = Sequential([Residual([BatchNorm(6)]), *mlp([6, 5, 3], "batch").layers])
     net.backward(softmax_cross_entropy(net(X), LABELS)[1])
-    net.layers[3].weight[0, 0] = np.nan
+    net.layers[1].weight[0, 0] = np.nan
     before = snapshot(net)
     with pytest.raises(ValueError, match="NaN or infinity in channel 0"):
         net(X)
     assert snapshot(net) == before
-    net.layers[3].weight[0, 0] = 0
+    net.layers[1].weight[0, 0] = 0
     net(X)
     dlogits = np.zeros((7, 3))
     dlogits[0, 0] = np.nan
@@ -245,14 +240,6 @@ def test_nonlinearity_inputs_add_the_path_around_a_branch():
     assert np.array_equal(net.nonlinearity_inputs(X)[-1], net.layers[1].forward(first.forward(X)))
 
 
-def test_after_an_error_behind_a_branch_its_statistics_are_as_before():
-    net = Sequential([Residual([BatchNorm(6)]), BatchNorm(5)])
-    before = snapshot(net)
-    with pytest.raises(ValueError, match="BatchNorm"):
-        net(X)
-    assert snapshot(net) == before
-
-
 # -- State ----------------------------------------------------------------------------------------
 
 
@@ -260,7 +247,6 @@ def test_after_an_error_behind_a_branch_its_statistics_are_as_before():
     "changed, error, message",
     [
         ({"9.weight": 1}, KeyError, "does not know .*9.weight"),
-        ({"0.bias": np.ones(5)}, KeyError, "does not know"),
         ({3: 1}, KeyError, "does not know .'3'"),
         ({"3.weight": np.ones((5, 3))}, ValueError, r"shape \(3, 5\), got \(5, 3\)"),
         ({"3.weight": np.full((3, 5), np.nan)}, ValueError, "finite numbers"),
@@ -269,8 +255,6 @@ def test_after_an_error_behind_a_branch_its_statistics_are_as_before():
         ({"1.num_batches_tracked": 2.5}, ValueError, "int64 can hold in 1.num_batches"),
         ({"1.num_batches_tracked": -1}, ValueError, "num_batches_tracked >= 0, got -1"),
         ({"3.weight": None}, TypeError, "real numbers in 3.weight of the network"),
-        ({"1.running_var": 1j * np.ones(5)}, TypeError, "real numbers in 1.running_var"),
-        ({"1.running_var": [[1], [2, 3]]}, TypeError, "real numbers in 1.running_var"),
     ],
 )
 def test_a_bad_state_dict_changes_nothing(changed, error, message):
@@ -419,7 +403,6 @@ def test_float32_weights_are_the_rounded_float64_ones_and_one_generator_gives_di
         ({"init_scale": float("nan")}, "init_scale >= 0, got nan"),
         ({"sizes": [4, 2.5]}, r"at least two positive sizes, got \[4, 2.5\]"),
         ({"sizes": 4}, "at least two positive sizes, got 4"),
-        ({"sizes": [4]}, r"at least two positive sizes, got \[4\]"),
         ({"sizes": [4, 0, 2]}, r"at least two positive sizes, got \[4, 0, 2\]"),
     ],
 )
@@ -429,3 +412,17 @@ def test_bad_settings_are_refused(settings, message):
     for seed in ("zero", -1, 1.5):
         with pytest.raises(TypeError, match="expected a seed, a whole number >= 0"):
             mlp([4, 2], seed=seed)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"channels": (1,)}, r"cnn expected at least two positive channels, got \[1\]"),
+        ({"norm": "bach"}, "norm expected one of"),
+        ({"activation": "gelu"}, "activation expected one of"),
+        ({"image_size": 3}, "image_size >= 4 for 2 blocks, .*, got 3"),
+    ],
+)
+def test_bad_settings_of_a_cnn_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        cnn(**settings)

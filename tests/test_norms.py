@@ -5,7 +5,7 @@ Their numbers: test_against_torch.py. What they share with all layers: test_laye
 
 import numpy as np
 import pytest
-from cases import cases, check_gradients, close, given, make_case, snapshot
+from cases import cases, check_gradients, close, given, snapshot
 from hypothesis import strategies as st
 
 import bnlib
@@ -107,18 +107,15 @@ def test_defaults_are_those_of_pytorch():
     "make, error, message",
     [
         (lambda: BatchNorm(0), ValueError, "BatchNorm expected num_features >= 1, .*, got 0"),
-        (lambda: BatchNorm("3"), ValueError, "a whole number, got '3'"),
         (lambda: BatchNorm(3, eps=-1e-5), ValueError, "eps >= 0, a finite number, got -1e-05"),
         (lambda: BatchNorm(3, eps=1e-50, dtype=np.float32), ValueError, "eps that float32 can"),
         (lambda: BatchNorm(3, momentum=1.5), ValueError, r"momentum in \[0, 1\] or None, .*got 1"),
-        (lambda: BatchNorm(3, momentum=-0.1), ValueError, "the weight of the new batch, got -0.1"),
         (lambda: BatchNorm(3, momentum="0.1"), ValueError, "got '0.1'"),
         (lambda: BatchNorm(3, dtype=np.float16), TypeError, "float32 or float64"),
         (lambda: BatchNorm(3, dtype="double precision"), TypeError, "float32 or float64"),
         (lambda: LayerNorm(0), ValueError, "LayerNorm expected normalized_shape >= 1"),
         (lambda: RMSNorm((3, 0)), ValueError, "RMSNorm expected normalized_shape >= 1"),
         (lambda: LayerNorm(()), ValueError, "normalized_shape >= 1, .* got ()"),
-        (lambda: BatchNorm(3, eps=None), ValueError, "eps >= 0, a finite number, got None"),
         (lambda: LayerNorm(3, eps=None), ValueError, "eps >= 0, a finite number, got None"),
         (lambda: LayerNorm(3, dtype=int), TypeError, "LayerNorm expected dtype float32"),
         (lambda: GroupNorm(4, 6), ValueError, "divides the 6 channels, got 4"),
@@ -144,7 +141,6 @@ def test_bad_settings_are_refused(make, error, message):
         (BatchNorm, (8, 5, 5, 4), r"the batch is the first axis; are the channels last\?"),
         (BatchNorm, (8, 5), "the batch is the first axis, the features or channels are the second"),
         (BatchNorm, (4,), "the batch is the first axis"),
-        (BatchNorm, (), "the batch is the first axis"),
         (LayerNorm, (4, 9), r"did you mean x\.T"),
         (LayerNorm, (2, 4, 5, 5), r"for one gamma a channel of images, use GroupNorm\(1, C\)"),
         (LayerNorm, (2, 9), "it normalises over the last axes"),
@@ -172,13 +168,6 @@ def test_momentum_is_the_weight_of_the_new_batch_at_its_limits_too(name, momentu
     mean, var = X[:2].mean(axis=(0, 2, 3)), X[:2].var(axis=(0, 2, 3), ddof=name != "BatchRenorm")
     close(norm.running_mean, mean if momentum else before.running_mean, 1e-12, scale=1)
     close(norm.running_var, var if momentum else before.running_var, 1e-12)
-
-
-def test_the_running_statistics_do_not_enter_the_training_output():
-    bn = BatchNorm(6)
-    first = bn.forward(X)
-    bn.running_mean, bn.running_var = 100.0, 50.0
-    assert np.array_equal(bn.forward(X), first)
 
 
 def test_without_running_statistics_eval_uses_the_batch():
@@ -303,18 +292,6 @@ def test_renorm_within_its_limits_gives_what_evaluation_mode_gives():
     norm.train().forward(X)
     dx = norm.backward(DY)
     close(dx.sum(axis=(0, 2, 3)), np.zeros(6), 1e-12, scale=np.abs(DY).sum())
-
-
-@pytest.mark.parametrize("limits", [{"r_max": 1, "d_max": 0, "warmup": 0}, {"warmup": 9}])
-def test_renorm_without_correction_is_batch_norm(limits):
-    case = make_case()
-    norm, bn = BatchRenorm(4, **limits), BatchNorm(4)
-    for layer in (norm, bn):
-        layer.gamma, layer.beta = case.gamma, case.beta
-    close(norm.forward(case.x), bn.forward(case.x), 1e-13)
-    close(norm.backward(case.dy), bn.backward(case.dy), 1e-13)
-    for name, grad in norm.grads.items():
-        close(grad, bn.grads[name], 1e-13)
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (4, 2, 3, 3)])
