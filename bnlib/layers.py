@@ -202,8 +202,11 @@ class Linear(Layer):
         name, std = type(self).__name__, fan_in**-0.5 if std is None else std
         dtype = check_dtype(name, dtype)
         check_real(f"{name} expected a finite std >= 0", std)
-        weight = std * generator(rng).standard_normal(shape)
-        self.add_param("weight", weight.astype(dtype))
+        with np.errstate(over="ignore"):
+            weight = (std * generator(rng).standard_normal(shape)).astype(dtype)
+        if not np.isfinite(weight).all():
+            raise ValueError(f"{name} expected a std whose weights {dtype} can hold, got {std!r}")
+        self.add_param("weight", weight)
         if bias:
             self.add_param("bias", np.zeros(bias, dtype))
 

@@ -192,6 +192,7 @@ def test_dense_refuses_a_wrong_x(x, error, hint):
         ({"out_features": 2.5}, ValueError, "out_features >= 1, a whole number, got 2.5"),
         ({"std": float("nan")}, ValueError, "std >= 0, got nan"),
         ({"dtype": int}, TypeError, "float32 or float64"),
+        ({"std": 1e39, "dtype": np.float32}, ValueError, "a std whose weights float32 can hold"),
     ],
 )
 def test_dense_refuses_bad_settings(settings, error, message):
