@@ -44,7 +44,7 @@ def _array(name, doc):
     """A property: the array of that name, or None. Assigning writes into the array."""
 
     def held(self):
-        return (self.params | self.buffers | self._fixed).get(name)
+        return self.params.get(name, self.buffers.get(name, self._fixed.get(name)))
 
     return property(held, lambda self, value: self._write(name, value), doc=doc)
 
