@@ -41,15 +41,6 @@ def all_outputs(name, change):
     return function
 
 
-def argument(name, index, change):
-    """The solution, with change(argument, all) in place of the argument with this index."""
-
-    def function(*args):
-        return answer(name)(*args[:index], change(args[index]), *args[index + 1 :])
-
-    return function
-
-
 def first_output(name, change):
     """The solution, with change(output, args) in place of its first output."""
 
@@ -93,4 +84,10 @@ FUNCTIONS = [
 
 
 def at(name, parameter, change):
-    return argument(name, PARAMETERS[name].index(parameter), change)
+    """The solution, with change(argument) in place of this parameter's argument."""
+    index = PARAMETERS[name].index(parameter)
+
+    def function(*args):
+        return answer(name)(*args[:index], change(args[index]), *args[index + 1 :])
+
+    return function

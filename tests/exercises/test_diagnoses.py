@@ -2,15 +2,7 @@
 
 import numpy as np
 import pytest
-from exercises.programs import (
-    PER_CHANNEL,
-    answer,
-    at,
-    dx_only,
-    first_output,
-    with_globals,
-    xh,
-)
+from exercises.programs import PER_CHANNEL, answer, at, dx_only, first_output, with_globals, xh
 
 from bnlib import exercises, functional
 from bnlib.exercises import bn_backward, bn_forward, group_norm, layer_norm, standardize
@@ -174,12 +166,7 @@ SAID = [
         TOO,
     ),
     ("bn_backward", reuses(lambda dy, x, z, g: (dy * g * z).sum(0)), "dgamma-with-y", TOO),
-    (
-        "bn_backward",
-        reuses(dbeta=lambda dy, x, z, g: (dy * g).sum(0)),
-        "dbeta-with-gamma",
-        TOO,
-    ),
+    ("bn_backward", reuses(dbeta=lambda dy, x, z, g: (dy * g).sum(0)), "dbeta-with-gamma", TOO),
     (
         "bn_backward",
         two_faults,
@@ -250,12 +237,7 @@ SAID = [
         for sign in (1, -1)
         for in_one_step in (True, False)
     ),
-    (
-        "standardize",
-        lambda x, eps: x - x.mean(0) / np.sqrt(x.var(0) + eps),
-        "brackets-missing",
-        (),
-    ),
+    ("standardize", lambda x, eps: x - x.mean(0) / np.sqrt(x.var(0) + eps), "brackets-missing", ()),
     ("standardize", lambda x, eps: 2 * xh(x, eps), None, ("of xhat is 2 times the expected one",)),
     (
         "standardize",

@@ -52,13 +52,8 @@ def with_more(scale, x, eps=1e-5, axis=0, *, unused=None):
 
 
 STUBS = [
-    lambda x, eps: ...,
-    only_dots,
-    only_a_docstring,
-    only_pass,
-    not_implemented,
-    Norm().stub,
-    functools.partial(only_dots),
+    *(only_dots, only_a_docstring, only_pass, not_implemented, Norm().stub),
+    *(lambda x, eps: ..., functools.partial(only_dots)),
 ]
 
 

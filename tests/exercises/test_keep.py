@@ -44,6 +44,15 @@ def keep(file, *sources, name="standardize"):
     return exercises.available[name].keep(cells(IMPORT, *sources)[name], file.parent)
 
 
+def refused(file, *sources, name="standardize"):
+    """What `keep` says when it keeps nothing, and leaves the file as it was."""
+    before = file.read_bytes()
+    said = keep(file, *sources, name=name)
+    assert "Not kept" in said.title
+    assert file.read_bytes() == before
+    return said
+
+
 def kept(file):
     """The names of the file, run by itself."""
     return runpy.run_path(str(file))
@@ -59,12 +68,8 @@ def test_what_passes_is_kept_source_and_all(file):
 
 def test_what_does_not_pass_is_not_kept_and_changes_nothing(file):
     keep(file, STANDARDIZE)
-    before = file.read_bytes()
     for wrong in (STANDARDIZE.replace("+ eps", "- eps"), STANDARDIZE.split("return")[0] + "..."):
-        said = keep(file, wrong)
-        assert "Not kept" in said.title
-        assert "standardize · Not" in said
-    assert file.read_bytes() == before
+        assert "standardize · Not" in refused(file, wrong)
     assert os.listdir(file.parent) == ["my_bn.py"]
 
 
@@ -97,10 +102,8 @@ def test_another_name_and_an_array_of_the_notebook(file):
     mine = cells(IMPORT, STANDARDIZE.replace("def standardize", "def mine"))["mine"]
     standardize.keep(mine, file.parent)
     assert standardize.check(kept(file)["standardize"]).passed
-    before = file.read_bytes()
-    said = keep(file, "one = np.ones(1)", STANDARDIZE.replace("return", "return one *"))
+    said = refused(file, "one = np.ones(1)", STANDARDIZE.replace("return", "return one *"))
     assert "uses one, a variable of the notebook (of type ndarray)" in said
-    assert file.read_bytes() == before
 
 
 def test_a_second_keep_replaces_the_block_and_leaves_one_copy_of_what_was_edited(file):
@@ -144,34 +147,25 @@ def test_a_second_keep_replaces_the_block_and_leaves_one_copy_of_what_was_edited
 )
 def test_a_file_edited_by_hand_is_never_written_over(file, by_hand, says):
     file.write_bytes(by_hand)
-    said = keep(file, STANDARDIZE)
-    assert "Not kept" in said.title
-    assert says in said
-    assert file.read_bytes() == by_hand
+    assert says in refused(file, STANDARDIZE)
 
 
 def test_two_helpers_of_one_name_are_not_mixed_up(file):
     helper = "def root(a):\n    return a**0.5\n"
     mine = STANDARDIZE.replace("np.sqrt", "root")
     keep(file, helper, mine)
-    before = file.read_bytes()
     other = helper.replace("a**0.5", "np.sqrt(a)")
     forward = FORWARD.replace("standardize(x, eps)", "(x - x.mean(0)) / root(x.var(0) + eps)")
-    said = keep(file, other, forward, name="bn_forward")
-    assert "two different things called root" in said
-    assert file.read_bytes() == before
+    assert "two different things called root" in refused(file, other, forward, name="bn_forward")
 
 
 def test_what_the_file_has_otherwise_is_not_replaced_by_what_calls_it(file):
     keep(file, STANDARDIZE)
     other = STANDARDIZE.replace("x.var(0)", "x.std(0) ** 2")
-    before = file.read_bytes()
-    said = keep(file, other, FORWARD, name="bn_forward")
+    said = refused(file, other, FORWARD, name="bn_forward")
     assert "my_bn.py holds another standardize than the notebook" in said
-    assert file.read_bytes() == before
-    file.write_bytes(before + b"\nnp = None\n")
-    assert "By itself, without the notebook, the function does not pass" in keep(file, other)
-    assert file.read_bytes() == before + b"\nnp = None\n"
+    file.write_bytes(file.read_bytes() + b"\nnp = None\n")
+    assert "By itself, without the notebook, the function does not pass" in refused(file, other)
 
 
 def test_functions_without_a_source_of_their_own(file):

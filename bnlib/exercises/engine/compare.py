@@ -129,7 +129,7 @@ def number(value: float) -> str:
 
 def not_finite(case: Case) -> str | None:
     """No output has NaN or infinity."""
-    for name, got in _items(case):
+    for name, got in vars(case.got).items():
         bad = ~np.isfinite(got)
         if bad.any():
             at = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -148,7 +148,7 @@ def not_finite(case: Case) -> str | None:
 
 def rounded(case: Case) -> str | None:
     """No output is the right one rounded to some decimals."""
-    for name, got in _items(case):
+    for name, got in vars(case.got).items():
         want = getattr(case.want, name)
         for decimals in range(0 if got.size > 5 else 4, 11):  # one 0.5 is not rounded
             step = 10.0**-decimals
@@ -165,9 +165,9 @@ def rounded(case: Case) -> str | None:
 
 def few_digits_lost(case: Case) -> str | None:
     """The outputs are right in all digits, not only in the first five or more."""
-    if not all(close(g, getattr(case.want, n), 3e-6) for n, g in _items(case)):
+    if not all(close(g, getattr(case.want, n), 3e-6) for n, g in vars(case.got).items()):
         return None
-    for name, _ in _items(case):
+    for name in vars(case.got):
         said = case.tol[name] < 1e-6 and case.wrong_entry(name, "{at} is {got}, expected {want}")
         if said:
             gradient = ", or is it a numerical derivative" if hasattr(case.given, "dy") else ""
@@ -176,10 +176,6 @@ def few_digits_lost(case: Case) -> str | None:
                 f"is a small number added that the formula does not have{gradient}?"
             )
     return None
-
-
-def _items(case: Case):
-    return vars(case.got).items()
 
 
 def responds_to_arguments(case: Case) -> str | None:
@@ -222,7 +218,7 @@ def _changed(value, name):
 
 def pattern_of_difference(case: Case) -> str | None:
     """The last word: how the wrong output relates to the expected one, and one failing entry."""
-    for name, got in _items(case):
+    for name, got in vars(case.got).items():
         want = getattr(case.want, name)
         said = case.wrong_entry(name, "{at} is {got}, expected {want}.")
         if said:

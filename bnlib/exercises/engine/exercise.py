@@ -33,6 +33,7 @@ from .mistakes import Catalogue, Mistake, read_mistakes, read_texts
 from .my_bn import keep
 from .outputs import read_outputs
 from .probes import Probe
+from .properties import variance_loses_digits
 from .single import allowed, rounds
 from .trial import Row, Trial, run, unsound
 
@@ -44,7 +45,8 @@ class Exercise:
     signature and docstring make the stub.  reference: the same values by other means, in float64.
     returns: names of the outputs.  probes: makes the inputs; the designed one comes first.
     properties: functions of a `Case` that return None, or a sentence with the violating numbers.
-    feature: what a feature is called here.  hard: for mistakes with `only_on`, see `Catalogue`.
+    feature: what a feature is called here.  hard: for mistakes with `only_on`, see `Catalogue`;
+    "large mean" is there already, for a one-pass variance.
     adapt: where the learner writes something else than a function of arrays (a class, a search):
     makes of it the function of arrays that is judged, with the original as its ``__wrapped__``.
     last_word: where the outputs are verdicts, a property that says so in words. Those of numbers,
@@ -80,7 +82,8 @@ class Exercise:
         self.answer, self.reference, self._why = solution, reference, why
         self.log: list[tuple[str, object]] = []  # what was asked, for the report
         self._make_probes, self._own_properties = probes, tuple(properties)
-        self._feature, self._hard, self._last_word = feature, hard or {}, last_word
+        self._hard = {"large mean": variance_loses_digits} | (hard or {})
+        self._feature, self._last_word = feature, last_word
 
     # ------------------------------------------------------------ what students call
 
@@ -210,8 +213,7 @@ class Exercise:
     # ------------------------------------------------------------ a check, step by step
 
     def _check(self, function) -> Result:
-        problem = check_function(function, self.name, self.called_with)
-        if problem:
+        if problem := check_function(function, self.name, self.called_with):
             return self._result("error", problem.id, problem.message)
         function = self.adapt(function)
         trials, earlier, single = [run(function, self.rows[0])], [], {}
@@ -229,8 +231,7 @@ class Exercise:
             trials, earlier = self._try_all(function, self._in_single(single)), trials
         if trials[-1].final:
             return self._malformed(function, trials[-1:])
-        problem = unsound(function, trials, earlier)
-        if problem:
+        if problem := unsound(function, trials, earlier):
             return self._result("not yet", problem.id, problem.message)
         if any(t.failed and not t.probe.integers for t in trials):  # integers come last
             trials = [t for t in trials if not t.probe.integers]
@@ -346,11 +347,10 @@ class Exercise:
 
     def _undiagnosed(self, function, trials, outcome, diagnosis, *said) -> Result:
         """What was found, with the reasons that a look at the function suggests."""
-        order = argument_order(function, self.called_with)
-        said = *said, reads_globals(function), sentences.observed(trials[0])
-        if order:
-            return self._result(outcome, order.id, order.message, *said)
-        return self._result(outcome, diagnosis, *said)
+        if order := argument_order(function, self.called_with):
+            diagnosis, said = order.id, (order.message, *said)
+        observed = sentences.observed(trials[0])
+        return self._result(outcome, diagnosis, *said, reads_globals(function), observed)
 
     def _wrong_outputs(self, trials) -> list[str]:
         return [name for name in self.returns if any(name in t.wrong for t in trials if t.failed)]

@@ -121,8 +121,7 @@ def _keep(function, name, exercises, path) -> str:
     lines = [f"It is in {path.name} now: `from my_bn import {name}`."]
     if copied:
         lines.append(f"The file as it was before is in {copy.name}.")
-    with_it = [owner for owner in blocks if owner != name]
-    if with_it:
+    if with_it := [owner for owner in blocks if owner != name]:
         lines.append(f"Kept with it, since it is called: {', '.join(with_it)}.")
     return "\n".join(lines)
 

@@ -69,15 +69,13 @@ def _split(value, returns):
         why = "a comma after the value makes a tuple" if len(value) == 1 else "extra values"
         said = f"a tuple of {len(value)}, expected one array {wanted} ({why}?)."
     else:
-        got = f"{len(value)} value{'s' * (len(value) != 1)}" if several else f"one {_kind(value)}"
+        got = f"one {type(value).__name__}"
+        if isinstance(value, np.ndarray):
+            got = f"one array of shape {value.shape}"
+        elif several:
+            got = f"{len(value)} value{'s' * (len(value) != 1)}"
         said = f"{got}, expected {count} arrays: return {wanted}."
     return None, Problem("wrong-count", f"Your function returns {said}")
-
-
-def _kind(value) -> str:
-    if isinstance(value, np.ndarray):
-        return f"array of shape {value.shape}"
-    return type(value).__name__
 
 
 def _read_array(part, name, expected: dict):

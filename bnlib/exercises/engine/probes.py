@@ -259,10 +259,8 @@ def _probes(complete, shapes, called, one):
             return
         last, value = list(args.items())[-1]
         number = "" if isinstance(value, np.ndarray) else f", {last} = {value:g}"
-        name = (
-            name.format(batch=called[0], equal=called[2])
-            + f" ({called[1]} of shape {args[called[1]].shape}{number})"
-        )
+        name = name.format(batch=called[0], equal=called[2])
+        name += f" ({called[1]} of shape {args[called[1]].shape}{number})"
         found.append(Probe(name, args, may_raise=single and one == "may raise", **more))
 
     for name, shape, eps, more in TABLE:

@@ -309,13 +309,7 @@ def dx_against_xhat(case: Case) -> str | None:
     )
 
 
-OF_DX = (
-    columns_are_independent,
-    dx_is_linear_in_dy,
-    dx_factor,
-    dx_sums_to_zero,
-    dx_against_xhat,
-)
+OF_DX = (columns_are_independent, dx_is_linear_in_dy, dx_factor, dx_sums_to_zero, dx_against_xhat)
 BACKWARD = (
     *(dbeta_is_a_sum, xhat_behind_dgamma, dgamma_is_a_sum),
     *(columns_are_independent, dx_is_linear_in_dy, dx_is_zero_where_gamma_is),
