@@ -74,14 +74,13 @@ class JacobianExplorer(LiveFigure):
         if check_int("JacobianExplorer expected N", N, 2) > max(SIZES):
             raise ValueError(f"JacobianExplorer expected N <= {max(SIZES)}, got {N}")
         self.values_of_batch = np.random.default_rng(SEED).standard_normal(max(SIZES))
-        super().__init__(
-            {
-                "N": menu("batch size N", SIZES, N, width=180),
-                "first": slider("example 1", first, -6.0, 6.0, 0.25, width=290),
-                "scale": menu("all x", SCALES, 1.0, width=150),
-                "eps": menu("eps", EPS, eps, width=130),
-            }
-        )
+        controls = {
+            "N": menu("batch size N", SIZES, N, width=180),
+            "first": slider("example 1", first, -6.0, 6.0, 0.25, width=290),
+            "scale": menu("all x", SCALES, 1.0, width=150),
+            "eps": menu("eps", EPS, eps, width=130),
+        }
+        super().__init__(controls)
 
     def batch(self, N: int, first: float, scale: float) -> np.ndarray:
         """The feature's values x (N,): fixed ones, but for the first."""
@@ -156,14 +155,13 @@ class ProjectionExplorer(LiveFigure):
     size = (880, 410)
 
     def __init__(self, third: float = 2.0, eps: float = 0.0) -> None:
-        super().__init__(
-            {
-                "third": slider("x3", third, -6.0, 6.0, 0.25, width=210),
-                "eps": menu("eps", EPS, eps, width=120),
-                "dy": menu("dy", DIRECTIONS, DIRECTIONS[0], width=210),
-                "turn": slider("turn the view", 30, -180, 180, 5, width=240),
-            }
-        )
+        controls = {
+            "third": slider("x3", third, -6.0, 6.0, 0.25, width=210),
+            "eps": menu("eps", EPS, eps, width=120),
+            "dy": menu("dy", DIRECTIONS, DIRECTIONS[0], width=210),
+            "turn": slider("turn the view", 30, -180, 180, 5, width=240),
+        }
+        super().__init__(controls)
 
     def build(self, fig):
         space, parts = fig.subplots(1, 2, width_ratios=(1.9, 1))
