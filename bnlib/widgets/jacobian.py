@@ -108,7 +108,7 @@ class JacobianExplorer(LiveFigure):
         right.set(xlim=(0, 1.45), xticks=[0, 1], title="part of dy that passes")
         right.invert_yaxis()
         self.shares = [right.text(0, i, "", va="center") for i in range(3)]
-        for text in (self.name, *self.shares):
+        for text in (self.name, *self.shares, *self.numbers):
             text.set_in_layout(False)  # it moves: the axes should not
         return [self.points, self.moved, self.name, self.heat, self.numbers, self.bars, self.shares]
 
