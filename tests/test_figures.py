@@ -13,13 +13,15 @@ import pytest
 from contrast import faint
 from matplotlib import pyplot as plt
 from matplotlib.colors import same_color
+from matplotlib.text import Annotation
 from nbconvert import HTMLExporter
 from PIL import Image
 
-import bnlib
 from bnlib import figures
+from bnlib.convolution import im2col
 from bnlib.figures.number import Number
 from bnlib.figures.png import encode_png
+from bnlib.functional import batch_norm
 
 
 @pytest.fixture(autouse=True)
@@ -56,13 +58,90 @@ def test_importing_the_figures_imports_no_matplotlib():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_the_batch_table_holds_x_its_statistics_and_xhat():
+    x = np.random.default_rng(0).normal(2, 3, (5, 3))
+    x[0, 0] = -0.001
+    xhat, _ = batch_norm(x, np.ones(3), np.zeros(3), 0.1)
+    texts = [t.get_text() for t in figures.batch_table(x, eps=0.1).axes[0].texts]
+    cells = [t for t in texts if t.lstrip("-").replace(".", "").isdigit()]
+    want = [*x.ravel(), *x.mean(axis=0), *x.var(axis=0), *xhat.ravel()]
+    np.testing.assert_allclose([float(c) for c in cells], want, atol=0.00501)
+    assert "-0.00" not in cells
+    assert {"$x$: (5, 3)", "$\\mu_\\mathcal{B}$: (3,)", "$\\hat{x}$: (5, 3)"} <= set(texts)
+
+
+def test_the_batch_table_frames_the_chosen_column_everywhere():
+    ax = figures.batch_table(np.ones((4, 3)), images=np.zeros((4, 16)), column=2).axes[0]
+    frames = [p for p in ax.patches if isinstance(p, plt.Rectangle)]
+    right = 3 + 3  # where the table of xhat starts
+    assert [f.get_x() for f in frames] == [2, 2, 2, right + 2]
+    assert [f.get_height() for f in frames] == [4, 1, 1, 4]
+    assert len(ax.images) == 4
+
+
+# --- the graph of the backward pass ---------------------------------------------------------------
+
+MEAN, VAR = r"$\mu_\mathcal{B}$", r"$\sigma^2_\mathcal{B}$"
+DEPENDS = {
+    MEAN: ["$x_1$", "$x_2$"],
+    VAR: ["$x_1$", "$x_2$", MEAN],
+    r"$\hat{x}_1$": ["$x_1$", MEAN, VAR],
+    r"$\hat{x}_2$": ["$x_2$", MEAN, VAR],
+    "$y_1$": [r"$\hat{x}_1$", r"$\gamma,\beta$"],
+    "$y_2$": [r"$\hat{x}_2$", r"$\gamma,\beta$"],
+    "$L$": ["$y_1$", "$y_2$"],
+}
+
+
+@pytest.fixture
+def graph():
+    """The axes, text -> place of nodes and boxes, (start, end) -> arrow."""
+    ax = figures.backward_graph().axes[0]
+    drawn = [t for t in ax.texts if isinstance(t, Annotation)]
+    places = {t.get_text(): t.get_position() for t in ax.texts if t not in drawn}
+    names = {place: text for text, place in places.items()}
+    arrows = {(names[t.xyann], names[t.xy]): t.arrow_patch for t in drawn}
+    assert len(arrows) == len(drawn)
+    return ax, places, arrows
+
+
+def test_the_arrows_are_the_dependencies_dotted_the_lemma_black_the_ways_of_one_example(graph):
+    arrows = graph[2]
+    ways = {(start, end) for end, starts in DEPENDS.items() for start in starts}
+    assert set(arrows) == ways
+    assert [ends for ends, a in arrows.items() if a.get_linestyle() == ":"] == [(MEAN, VAR)]
+    black = {ends for ends, a in arrows.items() if sum(a.get_edgecolor()[:3]) == 0}
+    assert black == {(start, end) for start, end in ways if start in ("$x_1$", MEAN, VAR)}
+
+
+def test_the_backward_steps_run_from_right_to_left_and_the_readers_has_a_question_mark(graph):
+    places = graph[1]
+    boxes = {text: place for text, place in places.items() if text[1:2] == ":"}
+    assert [text[0] for text in sorted(boxes)] == list("12345")
+    assert np.all(np.diff([boxes[text][0] for text in sorted(boxes)]) < 0)
+    asked = [text for text in places if text.endswith("= ?")]
+    nearest = min(boxes, key=lambda text: np.hypot(*np.subtract(boxes[text], places[VAR])))
+    assert asked == [nearest]
+
+
+def test_no_box_lies_over_an_arrow_or_a_node(graph):
+    ax, places, arrows = graph
+    ax.figure.canvas.draw()
+    boxes = {t.get_text(): t.get_bbox_patch().get_window_extent() for t in ax.texts if t.get_text()}
+    for start, end in arrows:
+        points = ax.transData.transform(np.linspace(places[start], places[end], 200))
+        for text, box in boxes.items():
+            if text not in (start, end):
+                assert not any(box.contains(*point) for point in points), (start, end, text)
+
+
+# --------------------------------------------------------------------------------------------------
+
+
 def test_the_feature_map_table_shows_every_map_and_each_channels_mean():
-    x = np.random.default_rng(0).standard_normal((3, 2, 5, 4))
-    fig = figures.feature_map_table(x, images=x[:, :1], column=1)
-    axes = np.reshape(fig.axes, (3, 3))
-    for n in range(3):
-        for c in range(2):
-            np.testing.assert_array_equal(axes[n, c + 1].get_images()[0].get_array(), x[n, c])
+    axes = np.reshape(FIGURES["feature_map_table"](None).axes, (4, 4))
+    for n, c in np.ndindex(4, 3):
+        np.testing.assert_array_equal(axes[n, c + 1].get_images()[0].get_array(), x[n, c])
     assert axes[-1, 2].get_xlabel().startswith(f"{x[:, 1].mean():.2f}\n")
     assert {ax.spines["left"].get_linewidth() == 4 for ax in axes[:, 2]} == {True}
     assert {ax.spines["left"].get_linewidth() == 4 for ax in axes[:, 1]} == {False}
@@ -70,8 +149,8 @@ def test_the_feature_map_table_shows_every_map_and_each_channels_mean():
 
 def test_the_im2col_table_is_what_im2col_returns():
     image = np.arange(1.0, 21).reshape(4, 5)
-    fig = figures.im2col_table(image, kernel=3, window=4)
-    columns = bnlib.convolution.im2col(image[None, :, :, None], (3, 3)).reshape(9, 6)
+    fig = FIGURES["im2col_table"](None)
+    columns = im2col(image[None, :, :, None], (3, 3)).reshape(9, 6)
     texts = [float(text.get_text()) for text in fig.axes[1].texts]
     np.testing.assert_array_equal(np.reshape(texts, (9, 6)), columns)
     frame = fig.axes[0].patches[-1]

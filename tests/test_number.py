@@ -21,10 +21,10 @@ def ink(artist_of):
 @pytest.mark.parametrize("text", ["1.00", "0.03", "12", "4e+60", "-7.5", "12 %"])
 def test_it_looks_like_a_text(text):
     def mine(fig):
-        fig.add_artist(Number(20, 30)).set_text(text)
+        fig.add_artist(Number(100, 30)).set_text(text)
 
     def reference(fig):
-        fig.text(20 / 200, 30 / 60, text, va="center_baseline", fontsize=12)
+        fig.text(100 / 200, 30 / 60, text, va="center_baseline", ha="center", fontsize=12)
 
     rows, columns = ink(mine)
     expected_rows, expected_columns = ink(reference)

@@ -52,10 +52,8 @@ def batch_table(x, eps: float = 1e-5, images=None, column: int = 1, size=(9.4, 4
     ax.set(xlim=(-0.9, 2 * d + 3.1), ylim=(n + 3.4, -1.1))  # one unit is one cell; down is down
     arrow = {"arrowstyle": "-|>", "lw": 1.5, "color": "black"}
     ax.annotate("", (right - 0.2, n / 2), (d + 0.2, n / 2), arrowprops=arrow)
-    step = (
-        "every row:\nminus $\\mu_\\mathcal{B}$, over\n"
-        + r"$\sqrt{\sigma_\mathcal{B}^2 + \varepsilon}$"
-    )
+    root = r"$\sqrt{\sigma_\mathcal{B}^2 + \varepsilon}$"
+    step = f"every row:\nminus $\\mu_\\mathcal{{B}}$, over\n{root}"
     ax.text(d + 1.5, n / 2 - 0.2, step, ha="center", va="bottom")
     ax.annotate("", (d / 2, n + 0.85), (d / 2, n + 0.1), arrowprops=arrow)
     ax.text(d / 2 + 0.2, n + 0.45, "over the batch", va="center")
@@ -75,16 +73,12 @@ def backward_graph(size=(9, 4)):
     ax = axes[0, 0]
     ax.set(xlim=(-0.6, 9.3), ylim=(-1.95, 2.3), xticks=[], yticks=[])
     ax.set_axis_off()
-    places = {
-        "x1": (0, 1.5), "x2": (0, -1.5), "mean": (1.9, 0), "var": (3.8, 0),
-        "xhat1": (5.8, 1.5), "xhat2": (5.8, -1.5), "parameters": (6.5, 0),
-        "y1": (7.6, 1.5), "y2": (7.6, -1.5), "L": (8.9, 0),
-    }  # fmt: skip
-    symbols = {
-        "x1": "$x_1$", "x2": "$x_2$",
-        "mean": r"$\mu_\mathcal{B}$", "var": r"$\sigma^2_\mathcal{B}$",
-        "xhat1": r"$\hat{x}_1$", "xhat2": r"$\hat{x}_2$", "parameters": r"$\gamma,\beta$",
-        "y1": "$y_1$", "y2": "$y_2$", "L": "$L$",
+    nodes = {
+        "x1": ("$x_1$", (0, 1.5)), "x2": ("$x_2$", (0, -1.5)),
+        "mean": (r"$\mu_\mathcal{B}$", (1.9, 0)), "var": (r"$\sigma^2_\mathcal{B}$", (3.8, 0)),
+        "xhat1": (r"$\hat{x}_1$", (5.8, 1.5)), "xhat2": (r"$\hat{x}_2$", (5.8, -1.5)),
+        "parameters": (r"$\gamma,\beta$", (6.5, 0)),
+        "y1": ("$y_1$", (7.6, 1.5)), "y2": ("$y_2$", (7.6, -1.5)), "L": ("$L$", (8.9, 0)),
     }  # fmt: skip
     steps = {
         "parameters": (r"1: $d\gamma,\ d\beta$", (1.15, 0)), "xhat1": (r"2: $d\hat{x}$", (0, 0.5)),
@@ -104,10 +98,10 @@ def backward_graph(size=(9, 4)):
             arrowstyle="-|>", shrinkA=17, shrinkB=17, color=color,
             linewidth=1.8 if start in reached else 1.2, linestyle=":" if dotted else "-",
         )  # fmt: skip
-        ax.annotate("", places[end], places[start], arrowprops=arrow)
-    for name, (h, v) in places.items():
+        ax.annotate("", nodes[end][1], nodes[start][1], arrowprops=arrow)
+    for name, (symbol, (h, v)) in nodes.items():
         box = dict(boxstyle="circle,pad=0.25", fc="white", ec="black")
-        ax.text(h, v, symbols[name], fontsize=15, ha="center", va="center", bbox=box)
+        ax.text(h, v, symbol, fontsize=15, ha="center", va="center", bbox=box)
         if name in steps:
             text, (right, up) = steps[name]
             blue = COLORS["with BN"]
@@ -135,10 +129,9 @@ def feature_map_table(x, images, column: int, size=(9, 4.3)):
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
-    for c, ax in enumerate(axes[0, 1:]):
-        ax.set_title(f"channel {c}")
-    for c, ax in enumerate(axes[-1, 1:]):
-        ax.set_xlabel(f"{x[:, c].mean():.2f}\n± {x[:, c].std():.2f}")
+    for c, (top, bottom) in enumerate(zip(axes[0, 1:], axes[-1, 1:])):
+        top.set_title(f"channel {c}")
+        bottom.set_xlabel(f"{x[:, c].mean():.2f}\n± {x[:, c].std():.2f}")
     for ax in axes[:, column + 1]:
         ax.spines[:].set(visible=True, color=COLORS["with BN"], linewidth=4)
     return fig
@@ -153,7 +146,6 @@ def im2col_table(image, kernel: int = 3, window: int = 1, size=(9, 4.0)):
     from matplotlib.patches import Rectangle
 
     h, w = image.shape
-    cols = w - kernel + 1
     windows = np.lib.stride_tricks.sliding_window_view(image, (kernel, kernel))
     columns = windows.reshape(-1, kernel * kernel).T
     fig, axes = subplots(1, 2, size, width_ratios=(w, columns.shape[1] + 1))
@@ -163,7 +155,7 @@ def im2col_table(image, kernel: int = 3, window: int = 1, size=(9, 4.0)):
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
     frame = {"fill": False, "lw": 3, "ec": COLORS["with BN"], "zorder": 3, "clip_on": False}
-    top, left = divmod(window, cols)
+    top, left = divmod(window, w - kernel + 1)
     axes[0, 0].add_patch(Rectangle((left - 0.5, top - 0.5), kernel, kernel, **frame))
     axes[0, 1].add_patch(Rectangle((window - 0.5, -0.5), 1, kernel * kernel, **frame))
     axes[0, 0].set_title(f"image ({h}, {w})")

@@ -27,9 +27,8 @@ class EdgeMarks:
         """x : (T,); lines : (T,) each, in the units of the y axis; NaN is nowhere."""
         low, high = self.ax.get_ylim()
         values = np.reshape(lines, (len(lines), len(x)))
-        for artist, there, edge in zip(
-            self.artists, ((values > high).any(axis=0), (values < low).any(axis=0)), (0.97, 0.03)
-        ):
+        beyond = (values > high).any(axis=0), (values < low).any(axis=0)
+        for artist, there, edge in zip(self.artists, beyond, (0.97, 0.03)):
             at = np.asarray(x)[there]
             artist.set_data(at, np.full(len(at), edge))
 

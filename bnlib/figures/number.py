@@ -14,36 +14,34 @@ SIZE = 16  # px, which is 12 pt on the screen
 
 
 class Number(PathPatch):
-    """A number in a fixed place of a figure, vertically centred, left-aligned or centred.
+    """A number centred at a fixed place of a figure.
 
     Matplotlib lays out a Text anew each time it is drawn, 1 ms for four digits: half a frame, if
     there are six of them. Here the outline of each character is made once, and a number is the
     outlines in a row. x, y : px from the lower left corner of the figure.
     """
 
-    def __init__(self, x: float, y: float, center: bool = False) -> None:
-        self._center = center
+    def __init__(self, x: float, y: float) -> None:
         place = Affine2D().translate(round(x), round(y - 0.36 * SIZE))
-        super().__init__(_outline("", False), transform=place, color="black", lw=0, clip_on=False)
+        super().__init__(_outline(""), transform=place, color="black", lw=0, clip_on=False)
         self.text = ""
 
     def set_text(self, text: str) -> None:
         """Show `text`, of digits and any of ". + - e %" ("" for nothing)."""
         if text != self.text:
             self.text = text
-            self.set_path(_outline(text, self._center))
+            self.set_path(_outline(text))
 
 
-def _outline(text: str, center: bool) -> Path:
-    """The characters' outlines in a row, from x = 0 or around it."""
+def _outline(text: str) -> Path:
+    """The characters' outlines in a row, x = 0 in their middle."""
     x, vertices, codes = 0.0, [np.empty((0, 2))], [np.empty(0, Path.code_type)]
     for character in text:
         path, advance = _glyph(character)
         vertices.append(path.vertices + np.array([x, 0]))
         codes.append(path.codes)
         x += advance
-    start = np.array([x / 2 if center else 0, 0])
-    return Path(np.concatenate(vertices) - start, np.concatenate(codes))
+    return Path(np.concatenate(vertices) - np.array([x / 2, 0]), np.concatenate(codes))
 
 
 @lru_cache(maxsize=64)

@@ -21,7 +21,7 @@ from matplotlib.transforms import IdentityTransform
 from bnlib.figures.format import number
 from bnlib.figures.marks import EdgeMarks
 from bnlib.figures.number import Number
-from bnlib.figures.style import COLORS, INK, STYLES
+from bnlib.figures.style import COLORS, INK, look
 from bnlib.recording import Recording
 
 VIEWS = ("single units", "before BN", "all units")
@@ -97,56 +97,47 @@ class PanelGrid:
         left: int = 84,
         right: int = 0,
     ) -> None:
-        self.names, self.columns, self.last_step = list(names), list(columns), last_step
-        self.edge_px = NOW + sum(CELLS[c] for c in columns)
+        self.columns, self.last_step = list(columns), last_step
         width, height = size
         share = (width - left - right) / len(names)
-        self.run_px = share - self.edge_px - 12
+        self.run_px = share - (NOW + sum(CELLS[c] for c in columns)) - 12
         row_px = (height - TOP - BOTTOM + GAP) / len(labels)
+        wide, high = self.run_px + NOW, row_px - GAP
         self.limit, self.full = None, LEAST_FULL
         self.panels = {}
-        bars, pixels = [], IdentityTransform()
+        inks, pixels = [], IdentityTransform()
         for column, name in enumerate(names):
-            color = COLORS.get(name, COLORS["data"])
+            color = look(name)["color"]
             x0 = left + column * share
             for row, label in enumerate(labels):
                 bottom = height - TOP - (row + 1) * row_px + GAP
-                box = (x0 / width, bottom / height)
-                box += ((self.run_px + NOW) / width, (row_px - GAP) / height)
-                ax = fig.add_axes(box)
+                ax = fig.add_axes((x0 / width, bottom / height, wide / width, high / height))
                 self._axis(ax, row == len(labels) - 1, label if column == 0 else None)
                 panel = _Panel(ax, color)
                 self.panels[name, row] = panel
                 for cell, x in self._cells(x0).items():
-                    panel.numbers[cell] = fig.add_artist(
-                        Number(x, bottom + (row_px - GAP) / 2, center=True)
-                    )
+                    panel.numbers[cell] = fig.add_artist(Number(x, bottom + high / 2))
                     if cell != "std":
                         half = CELLS[cell] / 2 - 5
-                        panel.bars[cell] = (x - half, x + half, bottom, row_px - GAP)
-                        bars.append((cell, color))
+                        panel.bars[cell] = (x - half, x + half, bottom, high)
+                        inks.append(COLORS["theory"] if cell == "dead" else color)
                 if row == len(labels) // 2:
                     panel.message = ax.text(
                         self.run_px / 2, 0, "", ha="center", va="center",
                         bbox={"fc": "white", "lw": 0, "pad": 2}, zorder=6,
                     )  # fmt: skip
             # The column's title is the key of the curves beside the grid.
-            fig.add_artist(
-                Line2D(
-                    [x0, x0 + 30], [height - 13] * 2, color=color, lw=2.5, transform=pixels,
-                    linestyle=STYLES.get(name, "-"),
-                )
-            )  # fmt: skip
+            key = Line2D([x0, x0 + 30], [height - 13] * 2, lw=2.5, transform=pixels, **look(name))
+            fig.add_artist(key)
             at = {"va": "center", "transform": pixels}
             ink = INK.get(name, INK["data"])
             fig.text(x0 + 37, height - 13, name, color=ink, weight="bold", fontsize=13, **at)
             for cell, x in self._cells(x0).items():
                 fig.text(x, height - 13, cell, ha="center", **at)
-        kinds = [COLORS["theory"] if cell == "dead" else color for cell, color in bars]
         self._bars = fig.add_artist(
-            PolyCollection([], facecolors=kinds, alpha=0.35, lw=0, transform=pixels)
+            PolyCollection([], facecolors=inks, alpha=0.35, lw=0, transform=pixels)
         )
-        empty = [self._bar(p, cell, 1.0) for p in self.panels.values() for cell in p.bars]
+        empty = [p.bar(cell, 1.0) for p in self.panels.values() for cell in p.bars]
         fig.add_artist(
             PolyCollection(empty, facecolors="none", edgecolors="0.8", lw=1, transform=pixels)
         )
@@ -160,7 +151,7 @@ class PanelGrid:
         self, tracks: Mapping[tuple[str, int], Tracks], diverged: Mapping[str, int | None]
     ) -> None:
         """Draw the lines of each panel (name, row); diverged : name -> at which step, or None."""
-        self.tracks = dict(tracks)
+        self.tracks, self.diverged = dict(tracks), diverged
         ends = [t.middle + TAIL * (e - t.middle) for t in tracks.values() for e in (t.low, t.high)]
         reach = np.percentile(np.abs(np.concatenate([e.ravel() for e in ends])), 97)
         self._set_limit(next((x for x in LIMITS if reach <= x), max(LIMITS)))
@@ -168,18 +159,12 @@ class PanelGrid:
         self.full = max(LEAST_FULL, float(min(largest, max(LIMITS))))
         for key, panel in self.panels.items():
             end = diverged[key[0]]
-            panel.show_run(
-                tracks[key],
-                self._x(tracks[key].steps),
-                self.limit,
-                None if end is None else (float(self._x(end)), self.run_px),
-            )
+            gone = None if end is None else (float(self._x(end)), self.run_px)
+            panel.show_run(tracks[key], self._x(tracks[key].steps), self.limit, gone)
 
-    def show_step(
-        self, step: int, frames: Mapping[str, int | None], notes: Mapping[str, str]
-    ) -> None:
-        """Move the cursor to ``step``; ``frames`` is name -> index of the tracks, None if there is
-        no such frame; ``notes`` is name -> what to write across its column then.
+    def show_step(self, step: int, frames: Mapping[str, int | None]) -> None:
+        """Move the cursor to ``step``; ``frames`` is name -> index of the tracks, None if the
+        network had diverged: that is written across its column.
         """
         marks, bars = [], []
         for (name, row), panel in self.panels.items():
@@ -194,9 +179,10 @@ class PanelGrid:
                 shown.set_text(text if np.isfinite(value) else "" if i is None else "off")
                 if cell in panel.bars:
                     part = value if cell == "dead" else value / self.full
-                    bars.append(self._bar(panel, cell, min(part, 1) if part == part else 0))
+                    bars.append(panel.bar(cell, min(part, 1) if part == part else 0))
             if panel.message:
-                panel.message.set_text(notes.get(name, "") if i is None else "")
+                note = f"diverged at\nstep {self.diverged[name]}"
+                panel.message.set_text(note if i is None else "")
         self._cursor.set_data(*np.transpose(marks))
         self._bars.set_verts(bars)
 
@@ -204,8 +190,8 @@ class PanelGrid:
         ax.set(xlim=(0, self.run_px + NOW))
         ax.spines["bottom"].set_bounds(0, self.run_px)
         ax.axhline(0, color="0.8", lw=1, zorder=0)
-        middle = self.last_step // 2 if self.last_step % 2 == 0 else None
-        ticks = [s for s in (0, middle, self.last_step) if s is not None]
+        last = self.last_step
+        ticks = [0, last] if last % 2 else [0, last // 2, last]
         ax.set_xticks(self._x(ticks), [f"{s:,}" for s in ticks] if lowest else [])
         if lowest:
             ax.annotate(
@@ -237,11 +223,6 @@ class PanelGrid:
     def _x(self, steps):
         return np.asarray(steps) * (self.run_px / max(self.last_step, 1))
 
-    @staticmethod
-    def _bar(panel: _Panel, cell: str, part: float) -> np.ndarray:
-        left, right, bottom, height = panel.bars[cell]
-        return _box(left, right, bottom, part * height)
-
 
 def _box(left, right, bottom, height):
     """The corners of a rectangle, (4, 2)."""
@@ -254,17 +235,20 @@ class _Panel:
 
     def __init__(self, ax, color: str) -> None:
         self.ax, self.numbers, self.bars, self.message = ax, {}, {}, None
-        self.bands = ax.add_collection(
-            PolyCollection([], facecolors=color, alpha=0.16, lw=0, zorder=2)
-        )
+
+        def polygons(**kwargs) -> PolyCollection:
+            return ax.add_collection(PolyCollection([], lw=0, **kwargs))
+
+        self.bands = polygons(facecolors=color, alpha=0.16, zorder=2)
         self.lines = ax.add_collection(LineCollection([], colors=color, linewidths=1.6, zorder=3))
-        self.gone = ax.add_collection(
-            PolyCollection([], facecolors="white", edgecolors="0.6", hatch="///", lw=0, zorder=4)
-        )
+        self.gone = polygons(facecolors="white", edgecolors="0.6", hatch="///", zorder=4)
         self.beyond, self.off = EdgeMarks(ax), EdgeMarks(ax, size=8)
-        self.shapes = ax.add_collection(
-            PolyCollection([], facecolors=color, alpha=0.45, lw=0, zorder=3)
-        )
+        self.shapes = polygons(facecolors=color, alpha=0.45, zorder=3)
+
+    def bar(self, cell: str, part: float) -> np.ndarray:
+        """The corners of the bar behind a number, filled up to ``part``."""
+        *base, height = self.bars[cell]
+        return _box(*base, part * height)
 
     def show_run(
         self, tracks: Tracks, x: np.ndarray, limit: float, gone: tuple[float, float] | None
@@ -297,7 +281,5 @@ class _Panel:
         centres = (tracks.edges[:-1] + tracks.edges[1:]) / 2
         share = tracks.histogram[i].mean(axis=0)
         reach = min(limit, edges[-1])
-        beyond = [share[sign * centres > reach].sum() > OFF for sign in (1, -1)]
-        self.off.show(
-            np.array([left + 10]), *([sign * np.inf] for sign in np.array([1, -1])[beyond])
-        )
+        off = [[s * np.inf] for s in (1, -1) if share[s * centres > reach].sum() > OFF]
+        self.off.show(np.array([left + 10]), *off)

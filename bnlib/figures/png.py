@@ -57,14 +57,9 @@ def _suite_palette():
     mixed += [h + t * (black - h) for h in hues for t in (0.25, 0.5, 0.75)]
     inks = [np.array(to_rgb(INK[name])) for name in COLORS if INK[name] != COLORS[name]]
     mixed += [h + t * (white - h) for h in inks for t in np.linspace(0, 1, 8)[:-1]]
-    mixed += [
-        (a + b) / 2 + t * (white - (a + b) / 2)
-        for i, a in enumerate(hues)
-        for b in hues[:i]
-        for t in (0, 0.3, 0.6)
-    ]
-    entries = np.rint(255 * np.array(mixed)).astype(np.uint8)
-    entries = np.unique(entries, axis=0)[:256]
+    pairs = [(a + b) / 2 for i, a in enumerate(hues) for b in hues[:i]]
+    mixed += [h + t * (white - h) for h in pairs for t in (0, 0.3, 0.6)]
+    entries = np.unique(np.rint(255 * np.array(mixed)).astype(np.uint8), axis=0)[:256]
     image = Image.new("P", (1, 1))
     image.putpalette(entries.tobytes())
     return image

@@ -25,23 +25,14 @@ def units_over_time(
     from bnlib.figures.panels import PanelGrid, layer_tracks
 
     fig = plt.figure(figsize=size, dpi=96)
+    pixels = fig.canvas.get_width_height()
     first = max(recordings.values(), key=lambda r: len(r.steps))
     rows = range(len(first.layer_names))
-    grid = PanelGrid(
-        fig,
-        fig.canvas.get_width_height(),
-        list(recordings),
-        [f"layer {i + 1}" for i in rows],
-        int(first.steps[-1]),
-    )
-    grid.show_run(
-        {(n, i): layer_tracks(r, i, view) for n, r in recordings.items() for i in rows},
-        {n: r.diverged_at for n, r in recordings.items()},
-    )
+    labels = [f"layer {i + 1}" for i in rows]
+    grid = PanelGrid(fig, pixels, list(recordings), labels, int(first.steps[-1]))
+    tracks = {(n, i): layer_tracks(r, i, view) for n, r in recordings.items() for i in rows}
+    grid.show_run(tracks, {n: r.diverged_at for n, r in recordings.items()})
     at = range(len(first.steps))[step]
-    grid.show_step(
-        int(first.steps[at]),
-        {n: at if at < len(r.steps) else None for n, r in recordings.items()},
-        {n: f"diverged at\nstep {r.diverged_at}" for n, r in recordings.items()},
-    )
+    frames = {n: at if at < len(r.steps) else None for n, r in recordings.items()}
+    grid.show_step(int(first.steps[at]), frames)
     return fig

@@ -42,11 +42,9 @@ class ChannelFilm(RecordingFilm):
         **kwargs,
     ) -> None:
         self._check(recordings)
-        for recording in recordings.values():
-            if not 0 <= layer < len(recording.layer_names):
-                raise ValueError(
-                    f"layer expected from 0 to {len(recording.layer_names) - 1}, got {layer}"
-                )
+        layers = len(next(iter(recordings.values())).layer_names)
+        if not 0 <= layer < layers:
+            raise ValueError(f"layer expected from 0 to {layers - 1}, got {layer}")
         indices = [r.channel_index[layer].tolist() for r in recordings.values()]
         if any(index != indices[0] for index in indices):
             raise ValueError(f"expected recordings of the same channels, got {indices}")

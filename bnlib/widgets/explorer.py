@@ -263,18 +263,10 @@ class DistributionExplorer(DistributionFilm):
         self.trainers = {}
         for name, norm in self.norms.items():
             net = mlp(
-                sizes,
-                norm=norm,
-                activation=value["activation"],
-                init_scale=value["init_scale"],
-                seed=self.seed,
+                sizes, norm, value["activation"], value["init_scale"], self.seed,
                 norm_position=value["placement"],
-            )
-            probe, held_out = len(self.data.x_train), len(self.data.x_test)
-            recorder = Recorder(
-                self.data, self.every, min(200, probe), min(500, held_out),
-                channels=CHANNELS, before_norm=True,
             )  # fmt: skip
+            recorder = Recorder(self.data, self.every, channels=CHANNELS, before_norm=True)
             self.trainers[name] = Trainer(
                 net, self.data, value["learning_rate"], value["batch_size"], self.seed, recorder
             )
@@ -292,8 +284,7 @@ class DistributionExplorer(DistributionFilm):
         }
 
     def _button(self, name: str, width: int, action, tooltip: str) -> widgets.Button:
-        layout = widgets.Layout(width=f"{width}px")
-        button = widgets.Button(description=name, tooltip=tooltip, layout=layout)
+        button = widgets.Button(description=name, tooltip=tooltip, layout={"width": f"{width}px"})
         button.on_click(self.guard(lambda _: action()))
         return button
 

@@ -24,7 +24,9 @@ SCALES = [("x 0.01", 0.01), ("x 0.1", 0.1), ("x 1", 1.0), ("x 10", 10.0)]
 EPS = [0.0, 1e-5, 1e-3, 0.1, 1.0, 10.0]
 NUMBERS = 8  # larger matrices have no room for a number in each cell
 DIRECTIONS = ["a general dy", "all equal", "along x̂", "at right angles to both"]
+UP = np.ones(3) / np.sqrt(3)  # the direction 1; the other two have the sum 0
 SUM_0 = np.array([1.0, -1.0, 0.0]) / np.sqrt(2)
+ACROSS = np.cross(UP, SUM_0)
 
 
 def bn_jacobian(x: np.ndarray, eps: float) -> tuple[float, np.ndarray, float]:
@@ -72,14 +74,13 @@ class JacobianExplorer(LiveFigure):
         if check_int("JacobianExplorer expected N", N, 2) > max(SIZES):
             raise ValueError(f"JacobianExplorer expected N <= {max(SIZES)}, got {N}")
         self.values_of_batch = np.random.default_rng(SEED).standard_normal(max(SIZES))
-        super().__init__(
-            {
-                "N": menu("batch size N", SIZES, N, width=180),
-                "first": slider("example 1", first, -6.0, 6.0, 0.25, width=290),
-                "scale": menu("all x", SCALES, 1.0, width=150),
-                "eps": menu("eps", EPS, eps, width=130),
-            }
-        )
+        controls = {
+            "N": menu("batch size N", SIZES, N, width=180),
+            "first": slider("example 1", first, -6.0, 6.0, 0.25, width=290),
+            "scale": menu("all x", SCALES, 1.0, width=150),
+            "eps": menu("eps", EPS, eps, width=130),
+        }
+        super().__init__(controls)
 
     def batch(self, N: int, first: float, scale: float) -> np.ndarray:
         """The feature's values x (N,): fixed ones, but for the first."""
@@ -107,7 +108,7 @@ class JacobianExplorer(LiveFigure):
         right.set(xlim=(0, 1.45), xticks=[0, 1], title="part of dy that passes")
         right.invert_yaxis()
         self.shares = [right.text(0, i, "", va="center") for i in range(3)]
-        for text in (self.name, *self.shares):
+        for text in (self.name, *self.shares, *self.numbers):
             text.set_in_layout(False)  # it moves: the axes should not
         return [self.points, self.moved, self.name, self.heat, self.numbers, self.bars, self.shares]
 
@@ -154,14 +155,13 @@ class ProjectionExplorer(LiveFigure):
     size = (880, 410)
 
     def __init__(self, third: float = 2.0, eps: float = 0.0) -> None:
-        super().__init__(
-            {
-                "third": slider("x3", third, -6.0, 6.0, 0.25, width=210),
-                "eps": menu("eps", EPS, eps, width=120),
-                "dy": menu("dy", DIRECTIONS, DIRECTIONS[0], width=210),
-                "turn": slider("turn the view", 30, -180, 180, 5, width=240),
-            }
-        )
+        controls = {
+            "third": slider("x3", third, -6.0, 6.0, 0.25, width=210),
+            "eps": menu("eps", EPS, eps, width=120),
+            "dy": menu("dy", DIRECTIONS, DIRECTIONS[0], width=210),
+            "turn": slider("turn the view", 30, -180, 180, 5, width=240),
+        }
+        super().__init__(controls)
 
     def build(self, fig):
         space, parts = fig.subplots(1, 2, width_ratios=(1.9, 1))
@@ -193,33 +193,27 @@ class ProjectionExplorer(LiveFigure):
         parts.set(ylim=(-0.1, 2.4), title="lengths of the parts", ylabel="length")
         parts.set_xticks(place, ("along 1", "along x̂", "the rest"))
         hatched = {"color": "white", "edgecolor": without["color"], "hatch": "//"}
-        self.before = parts.bar(place - 0.2, [1] * 3, 0.36, **hatched)
-        self.after = parts.bar(place + 0.2, [1] * 3, 0.36, color=with_bn["color"])
-        parts.legend(
-            [self.before, self.after], ["of dy", "of P dy"], frameon=False, loc="upper right"
-        )
-        return [
-            *(self.disc, self.circle, self.left, self.drop, self.before, self.after),
-            *(self.arrows.values()),
-            *(self.labels.values()),
-        ]
+        self.before = parts.bar(place - 0.2, [1] * 3, 0.36, label="of dy", **hatched)
+        self.after = parts.bar(place + 0.2, [1] * 3, 0.36, color=with_bn["color"], label="of P dy")
+        parts.legend(frameon=False, loc="upper right")
+        lines = [self.disc, self.circle, self.left, self.drop]
+        return [lines, self.before, self.after, self.arrows.values(), self.labels.values()]
 
     def draw(self, third, eps, dy, turn):
         x = np.array([-1.0, 1.0, third])
         _, P, share = bn_jacobian(x, eps)
-        one = np.ones(3) / np.sqrt(3)
         along = (x - x.mean()) / np.linalg.norm(x - x.mean())
-        rest = np.cross(one, along)  # the only direction left
+        rest = np.cross(UP, along)  # the only direction left
         choices = [np.array([1.7, 0.9, -0.5]), np.full(3, 1.2), 2.2 * along, 1.6 * rest]
         given = choices[DIRECTIONS.index(dy)]
         passed = P @ given
         see = self.camera(turn)
         ring = np.linspace(0, 2 * np.pi, 73)
-        ring = np.outer(np.cos(ring), SUM_0) + np.outer(np.sin(ring), np.cross(one, SUM_0))
+        ring = np.outer(np.cos(ring), SUM_0) + np.outer(np.sin(ring), ACROSS)
         self.disc.set_xy(see(2.3 * ring))
         self.circle.set_data(*see(np.sqrt(3) * ring).T)
         self.left.set_data(*see(np.outer([-2.3, 2.3], rest)).T)
-        flat = given - one * (one @ given)
+        flat = given - UP * (UP @ given)
         self.drop.set_data(*see(np.array([given, flat, passed])).T)
         xhat = along * np.sqrt(3 * (1 - share))
         for name, v in {"1": np.ones(3), "x̂": xhat, "dy": given, "P dy": passed}.items():
@@ -232,7 +226,7 @@ class ProjectionExplorer(LiveFigure):
                 beyond = np.array([-0.8, 0.3])  # not where dy's is, when dy is along 1
             self.labels[name].set_position(end + beyond * (0.33 if name == "P dy" else 0.22))
         for bars, vector in ((self.before, given), (self.after, passed)):
-            for bar, direction in zip(bars, (one, along, rest), strict=True):
+            for bar, direction in zip(bars, (UP, along, rest), strict=True):
                 bar.set_height(abs(direction @ vector))
         lengths = [float(np.linalg.norm(v)) for v in (given, passed)]
         gone = f" is gone, along x̂ the share {_share(share)} is left" if share else " and x̂ is gone"
@@ -245,12 +239,10 @@ class ProjectionExplorer(LiveFigure):
     @staticmethod
     def camera(turn: float, lift: float = 22.0):
         """A map from space (..., 3) to the screen (..., 2); the direction 1 is up."""
-        up = np.ones(3) / np.sqrt(3)
-        a, b = SUM_0, np.cross(up, SUM_0)
         t, e = np.radians([turn, lift])
-        right = np.cos(t) * a + np.sin(t) * b
-        back = np.cos(t) * b - np.sin(t) * a
-        screen = np.stack([right, np.cos(e) * up + np.sin(e) * back])
+        right = np.cos(t) * SUM_0 + np.sin(t) * ACROSS
+        back = np.cos(t) * ACROSS - np.sin(t) * SUM_0
+        screen = np.stack([right, np.cos(e) * UP + np.sin(e) * back])
         return lambda v: np.asarray(v) @ screen.T
 
 

@@ -210,8 +210,6 @@ class LiveFigure(widgets.VBox):
 
     def show_error(self, error: BaseException | None) -> None:
         """Show `error` below the picture, or take the message away (None)."""
-        if error is None and self.error is None:
-            return
         self.error = error
         if error is None:
             self._error_box.value, self._error_box.layout.display = "", "none"

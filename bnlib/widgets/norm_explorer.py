@@ -11,13 +11,8 @@ from bnlib.views import check_array
 from bnlib.widgets.controls import menu, slider
 from bnlib.widgets.live import LiveFigure
 
-NORMS = {  # name -> the colour's name in the style, and whether a mean is subtracted
-    "BN": ("with BN", True),
-    "LN": ("LN", True),
-    "IN": ("IN", True),
-    "GN": ("GN", True),
-    "RMSNorm": ("theory", False),
-}
+# name -> its colour's name in the style
+NORMS = {"BN": "with BN", "LN": "LN", "IN": "IN", "GN": "GN", "RMSNorm": "theory"}
 GAP = 0.18  # of a map's side, between two maps
 
 
@@ -106,8 +101,7 @@ class NormExplorer(LiveFigure):
         return [*self._squares.values(), self._chosen, self._all, self._mean, self._bar, self._text]
 
     def draw(self, norm, groups, example, channel):
-        name, centres = NORMS[norm]
-        color = COLORS[name]
+        color, centres = COLORS[NORMS[norm]], norm != "RMSNorm"
         own = sharing(norm, self.x.shape, example, channel, groups)
         lit = np.zeros(self.x.shape[:2], dtype=bool)
         lit[own] = True

@@ -98,15 +98,14 @@ class RecordingFilm(Film):
         last = self.steps[-1]
         self._curves[quantity] = Progress(ax, quantity, self.recordings, last, f"{last:,}" * i)
         for name in self.recordings:
-            self._high[quantity, name] = ax.plot(
-                [], [], "^", color=look(name)["color"], ms=5, clip_on=False
-            )[0]
+            (marks,) = ax.plot([], [], "^", color=look(name)["color"], ms=5, clip_on=False)
+            self._high[quantity, name] = marks
 
     def draw(self, frame, **view):
         step = self.steps[frame]
         # The lines of the run: anew only if there is more of it, or another view.
         run = (view, *self.recordings.values())
-        if self._drawn is None or any(a != b for a, b in zip(run, self._drawn)):
+        if run != self._drawn:
             self._drawn = run
             tracks = {
                 (name, row): self.tracks(recording, row)
@@ -115,8 +114,7 @@ class RecordingFilm(Film):
             }
             self.grid.show_run(tracks, {n: r.diverged_at for n, r in self.recordings.items()})
         frames = {name: self._index(name, frame) for name in self.recordings}
-        notes = {n: f"diverged at\nstep {r.diverged_at}" for n, r in self.recordings.items()}
-        self.grid.show_step(step, frames, notes)
+        self.grid.show_step(step, frames)
         for quantity, name in self._high:
             self._draw_curve(quantity, name, step)
         sentences = [self._sentence(name, i) for name, i in frames.items()]

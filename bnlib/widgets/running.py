@@ -66,15 +66,14 @@ class RunningStatisticsExplorer(LiveFigure):
         self._test = self.data.test_batch(min(test_size, len(self.data.x_test)), np.float32)
         self._trained_with = None
         batches = [n for n in BATCHES if n <= len(self.data.x_train)]
-        super().__init__(
-            {
-                "momentum": choices("momentum", MOMENTA, momentum, 250),
-                "batch_size": menu("batch size", batches, batch_size, 170),
-                "learning_rate": menu("learning rate", RATES, learning_rate, 180),
-                "layer": menu("hidden layer", range(1, len(hidden) + 1), len(hidden), 170),
-                "unit": slider("unit", 0, 0, min(hidden) - 1),
-            }
-        )
+        controls = {
+            "momentum": choices("momentum", MOMENTA, momentum, 250),
+            "batch_size": menu("batch size", batches, batch_size, 170),
+            "learning_rate": menu("learning rate", RATES, learning_rate, 180),
+            "layer": menu("hidden layer", range(1, len(hidden) + 1), len(hidden), 170),
+            "unit": slider("unit", 0, 0, min(hidden) - 1),
+        }
+        super().__init__(controls)
 
     def build(self, fig):
         fig.set_layout_engine("none")  # fixed places: half the time, and nothing jumps

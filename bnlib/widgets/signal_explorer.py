@@ -86,21 +86,20 @@ class SignalExplorer(LiveFigure):
 
     def draw(self, depth, scale, activation, norm):
         layers, sizes = np.arange(1, depth + 1), [self.x.shape[1], *[UNITS] * depth, 10]
-        self.profiles, says = {}, []
+        profiles, says = {}, []
         for name, kind in NORMS.items():
             units, norms = [], []
             if norm or kind is None:
                 net = mlp(sizes, kind, activation, scale, self.seed)
-                self.profiles[name] = profile = signal_profile(net, self.x, self.labels)
+                profiles[name] = profile = signal_profile(net, self.x, self.labels)
                 units, norms = profile.unit_std, profile.gradient_norm
                 says.append(f"{_from_to(units, NOISE)}, gradient {_from_to(norms)}")
             self._units[name].set_data(layers[: len(units)], units)
             self._norms[name].set_data(layers[: len(norms)], norms)
-        profiles = self.profiles.values()
-        std = self.profiles["without BN"].std
+        std = profiles["without BN"].std
         self._all.set_data(layers, std)
-        self._beyond[0].show(layers, std, *(p.unit_std for p in profiles))
-        self._beyond[1].show(layers, *(p.gradient_norm for p in profiles))
+        self._beyond[0].show(layers, std, *(p.unit_std for p in profiles.values()))
+        self._beyond[1].show(layers, *(p.gradient_norm for p in profiles.values()))
         network = f"{depth} hidden layers of {activation}, scale {setting(scale)}"
         return f"{network}, layer 1 → {depth}: one unit's std {'; with BN '.join(says)}."
 

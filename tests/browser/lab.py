@@ -33,13 +33,8 @@ SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},  # every cell is in the page
 }
 # A browser that asks nobody for updates: the tests must not need a network.
-QUIET = [
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-]
+QUIET = ["--no-first-run", "--disable-background-networking", "--disable-component-update"]
+QUIET += ["--disable-sync", "--disable-quic"]
 # Messages about the network, or about a kernel that was shut down while JupyterLab asked it
 # something: not about our code.
 HARMLESS = ("favicon", "ERR_", "Failed to fetch", "WebSocket connection", "debugger state")
@@ -214,22 +209,14 @@ def serve(
             "JUPYTER_DATA_DIR": str(work / "data"),
             "JUPYTER_RUNTIME_DIR": str(work / "runtime"),
             "JUPYTERLAB_SETTINGS_DIR": str(work / "settings"),
+            **variables,
         }
-        options = [
-            "--no-browser",
-            "--allow-root",
-            "--ip=127.0.0.1",
-            f"--port={port}",
-            "--IdentityProvider.token=",
-            "--expose-app-in-browser",
-            f"--ServerApp.root_dir={work / 'notebooks'}",
-        ]
+        options = ["--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
+        options += ["--IdentityProvider.token=", "--expose-app-in-browser"]
+        options += [f"--ServerApp.root_dir={work / 'notebooks'}"]
         with open(work / "server.log", "wb") as log:
             server = subprocess.Popen(
-                [*command, *options],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=environment | variables,
+                [*command, *options], stdout=log, stderr=subprocess.STDOUT, env=environment
             )
         try:
             _wait_for_server(server, f"http://127.0.0.1:{port}", work / "server.log")

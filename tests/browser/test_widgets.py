@@ -6,7 +6,7 @@ for all tests of this file, which go on where the one before stopped.
 
 import pytest
 from browser.conftest import ALL, WIDGETS
-from contrast import TEXT
+from contrast import TEXT, ratio
 
 from bnlib.widgets.live import MAX_SIZE
 
@@ -43,8 +43,8 @@ MISSED = """widget => [...widget.querySelectorAll(
   .filter(node => !node.disabled && node.checkVisibility() && !node.dataset.reached)
   .map(node => node.outerHTML)"""
 HAS_FOCUS = "node => node === document.activeElement"
-# The texts whose contrast with what is behind them is too low: [text, ratio].
-FAINT = """([root, least]) => {
+# Every text with its colour and the one behind it, each three numbers from 0 to 1.
+TEXTS = """root => {
   const rgba = text => text.match(/[\\d.]+/g).map(Number);
   const over = ([r, g, b, a = 1], below) => [r, g, b].map((c, i) => a * c + (1 - a) * below[i]);
   const ground = node => {
@@ -53,18 +53,13 @@ FAINT = """([root, least]) => {
       layers.unshift(getComputedStyle(at).backgroundColor);
     return layers.reduce((below, text) => over(rgba(text), below), [255, 255, 255]);
   };
-  const linear = c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-  const light = rgb => rgb.map(c => linear(c / 255))
-    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0.05);
   const found = [];
   const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const text = walker.currentNode.data.trim(), node = walker.currentNode.parentElement;
     if (!text || !node.checkVisibility() || node.closest('style, :disabled')) continue;
     const below = ground(node), color = over(rgba(getComputedStyle(node).color), below);
-    const [a, b] = [light(color), light(below)];
-    const ratio = Math.max(a, b) / Math.min(a, b);
-    if (ratio < least) found.push([text.slice(0, 40), ratio]);
+    found.push([text.slice(0, 40), ...[color, below].map(rgb => rgb.map(c => c / 255))]);
   }
   return found; }"""
 # Whatever there is of it on the screen, in CSS px: a widget in projector mode is zoomed.
@@ -284,7 +279,7 @@ def test_texts_are_readable_in_both_themes(notebook, theme):
     roots = page.locator(".bnlib-widget, .jp-OutputArea-output").all()
     assert len(roots) > len(WIDGETS) + 2
     for root in roots:
-        assert root.evaluate(f"(node, least) => ({FAINT})([node, least])", TEXT) == []
+        assert [text for text in root.evaluate(TEXTS) if ratio(*text[1:]) < TEXT] == []
     # Pictures keep their own ground, white, in both.
     for image in page.locator(PICTURE).all():
         assert image.evaluate("i => getComputedStyle(i).backgroundColor") == "rgb(255, 255, 255)"

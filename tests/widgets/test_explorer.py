@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
 import numpy as np
@@ -299,8 +300,8 @@ def test_a_live_run_stops_when_its_cell_runs_again():
         run("from bnlib import load_mnist\nfrom bnlib.widgets import DistributionExplorer", "a")
         run("data, made = load_mnist(pool=True, n_train=300, n_test=50), []", "a")
         run(f"import asyncio\n{make}\nmade[0].train()", "mine")
-        wait = "while not made[0].step_count: await asyncio.sleep(0.01)"
-        assert run(wait, "another", look) == "(True, True, False)"
+        begun = "while not made[0].step_count: await asyncio.sleep(0.01)"
+        assert run(begun, "another", look) == "(True, True, False)"
         assert run(make, "mine", look) == "(False, True, True)"
 
 
@@ -347,14 +348,8 @@ def test_a_cell_and_a_subshell_may_both_move_a_control(make):
         for value in values:
             explorer.controls[name].value = value
 
-    threads = [
-        threading.Thread(target=drive, args=("learning_rate", [0.3, 1.0])),
-        threading.Thread(target=drive, args=("depth", [1, 2])),
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(drive, ("learning_rate", "depth"), ([0.3, 1.0], [1, 2])))
     expected = make(steps=10, frames=2, width=6, learning_rate=1.0, depth=2)
     assert explorer.error is None and pages(explorer) == pages(expected)
 
@@ -370,15 +365,13 @@ def test_a_cell_that_resets_waits_for_the_frame_that_a_subshell_trains(make):
         explorer.train()
         await explorer.task
 
-    subshell = threading.Thread(target=asyncio.run, args=(main(),))
-    subshell.start()
-    busy.wait(20)
-    cell = threading.Thread(target=explorer.reset)
-    cell.start()
-    cell.join(0.3)  # long enough to have finished, if it did not wait
-    done.set()
-    for thread in (cell, subshell):
-        thread.join()
+    with ThreadPoolExecutor() as pool:
+        subshell = pool.submit(asyncio.run, main())
+        busy.wait(20)
+        cell = pool.submit(explorer.reset)
+        wait([cell], 0.3)  # long enough to have finished, if it did not wait
+        done.set()
+    assert subshell.result() is cell.result() is None  # neither has failed
     assert explorer.step_count == 0 and explorer.ready == 1 and not explorer.running
     assert pages(explorer) == pages(make(train=False))
 
