@@ -59,6 +59,12 @@ def test_readme_maps_the_notebooks_that_exist(root):
     assert rows == [row_of(path) for path in NOTEBOOKS]
 
 
+def test_the_site_has_every_notebook_in_order_and_the_guide(root):
+    contents = (root / "notebooks/_toc.yml").read_text("utf-8")
+    named = re.findall(r"(?:root|file): (\S+)", contents)
+    assert named == [*(path.stem for path in NOTEBOOKS), "teaching_guide"]
+
+
 def test_links_between_notebooks_lead_somewhere():
     for path in NOTEBOOKS:
         for cell in notebook_rules.markdown_cells(refresh.read(path)):
