@@ -5,12 +5,11 @@ of a benchmark that passes is shown with `pytest -n 0 -s`.
 """
 
 import os
+import statistics
+import time
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # for processes that a benchmark starts
-
-import statistics
-import time
 
 
 def seconds(function, *arguments):
