@@ -1,15 +1,15 @@
 """What the benchmarks share: interleaved timing, targets, and their table.
 
-On a shared machine only a comparison within one run means anything, in processor time.
+On a shared machine only a comparison within one run means anything, in processor time. The table
+of a benchmark that passes is shown with `pytest -n 0 -s`.
 """
 
 import os
-
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # before NumPy is loaded
-
 import statistics
 import time
+
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")  # for processes that a benchmark starts
 
 
 def seconds(function, *arguments):

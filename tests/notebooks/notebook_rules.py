@@ -75,7 +75,7 @@ def bundles(cell):
 def headings(nb):
     """(level, text, cell) of every heading outside code blocks."""
     for cell in markdown_cells(nb):
-        source = re.sub(r"^```.*?^```", "", cell.source, flags=re.MULTILINE | re.DOTALL)
+        source = outline.without_code_blocks(cell.source)
         for marks, text in re.findall(r"^(#+) (.*)$", source, re.MULTILINE):
             yield len(marks), text.strip(), cell
 

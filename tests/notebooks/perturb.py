@@ -68,13 +68,12 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of notebooks/")
     parser.add_argument("--times", type=int, default=3, help="how many perturbations to try")
-    parser.add_argument("--jobs", type=int, default=2, help="notebooks at a time")
     args = parser.parse_args(argv)
     everything = sorted((ROOT / "notebooks").glob("*.ipynb"))
     paths = [path.resolve() for path in args.notebooks] or everything
     tasks = [(path, k) for path in paths for k in range(1, args.times + 1)]
     failed = 0
-    with ThreadPoolExecutor(max(1, args.jobs)) as pool:
+    with ThreadPoolExecutor(2) as pool:
         for passed, line in pool.map(lambda task: run(*task), tasks):
             print(line, flush=True)
             failed += not passed

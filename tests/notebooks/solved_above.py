@@ -17,8 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
-# Ways to give the arguments to the variables of one cell, and to those of several in a row.
-MAX_MAPPINGS, MAX_MAPPINGS_JOINED = 200, 40
+MAX_MAPPINGS = 200  # ways to give the arguments to the variables of a piece of code
 LONGEST = 3  # cells in a row that are tried together; beyond that, all cells of the notebook
 SIGNIFICANT = 3  # operations in a line of a solution that is no commonplace
 ALLOWED = (
@@ -72,19 +71,11 @@ class Snippet:
     """A piece of code that a reader has seen; `where` says which."""
 
     def __init__(self, where, source):
-        self.where, self.is_joined = where, False
+        self.where = where
         try:
             self.body = ast.parse(re.sub(r"^[%!].*$", "", source, flags=re.MULTILINE)).body
         except SyntaxError:
             self.body = []
-
-    @classmethod
-    def joined(cls, snippets):
-        """Several in a row, as one."""
-        result = cls(f"{snippets[0].where} to {snippets[-1].where}", "")
-        result.body = [node for snippet in snippets for node in snippet.body]
-        result.is_joined = True
-        return result
 
     @cached_property
     def steps(self):
@@ -116,17 +107,6 @@ class Snippet:
         """
         read = dict.fromkeys(name for step in self.steps for name in sorted(step.reads))
         return sorted(read, key=lambda name: name in self.made)
-
-    @cached_property
-    def reach(self):
-        """Of how many variables the deepest of its values is made: a bound, cheap to have."""
-        sources, most = {}, 0
-        for step in self.steps:
-            made_of = step.reads.union(*(sources.get(name, ()) for name in step.reads))
-            most = max(most, len(made_of))
-            for name in step.makes:
-                sources[name] = sources.get(name, set()) | made_of
-        return most
 
     @cached_property
     def lines(self):
@@ -166,9 +146,16 @@ def attempts(above):
         for at in range(len(above) - length + 1):
             *before, last = above[at : at + length]
             if {*last.variables} & set().union(*(piece.made for piece in before)):
-                yield Snippet.joined([*before, last])
+                yield joined([*before, last])
     if len(above) > LONGEST:
-        yield Snippet.joined(above)
+        yield joined(above)
+
+
+def joined(snippets):
+    """Several in a row, as one."""
+    result = Snippet(f"{snippets[0].where} to {snippets[-1].where}", "")
+    result.body = [node for snippet in snippets for node in snippet.body]
+    return result
 
 
 # --- does it compute the same? ------------------------------------------------------------------
@@ -213,8 +200,7 @@ def mappings(snippet, parameters):
     kept = (same | dict(zip(others, some)) for some in itertools.permutations(free, len(others)))
     every = itertools.permutations(variables, len(parameters))
     rest = (dict(zip(parameters, some)) for some in every)
-    most = MAX_MAPPINGS_JOINED if snippet.is_joined else MAX_MAPPINGS
-    return itertools.islice(itertools.chain(kept, rest), most)
+    return itertools.islice(itertools.chain(kept, rest), MAX_MAPPINGS)
 
 
 def values(snippet, given):
@@ -244,13 +230,6 @@ def try_to(run, *args):
         return None
 
 
-def is_output(value, row, name):
-    try:
-        return row.right(name, np.asarray(value))
-    except Exception:
-        return False
-
-
 def computing(snippet, exercise):
     """The renaming {parameter: variable} with which the code computes all outputs, or None."""
 
@@ -258,11 +237,11 @@ def computing(snippet, exercise):
         given = {mapping[p]: copy.deepcopy(value) for p, value in row.probe.args.items()}
         missing = list(row.expected)
         for value in values(snippet, given):
-            missing = [name for name in missing if not is_output(value, row, name)]
+            value = try_to(np.asarray, value)
+            missing = [name for name in missing if not try_to(row.right, name, value)]
         return not missing
 
-    # All but one of the arguments come together in one output.
-    if not exercise.rows or snippet.reach < len(exercise.parameters) - 1:
+    if not exercise.rows:
         return None
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # means of nothing, and the like
@@ -297,17 +276,10 @@ def canonical_lines(tree, parts=False):
 
 def canonical(expression):
     tree, names = copy.deepcopy(expression), {}
-    for node in ordered(tree):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id not in NAMESPACE:
             node.id = names.setdefault(node.id, f"v{len(names)}")
     return ast.unparse(tree)
-
-
-def ordered(node):
-    """The nodes from left to right."""
-    yield node
-    for child in ast.iter_child_nodes(node):
-        yield from ordered(child)
 
 
 def copied(seen, known, exercise):

@@ -49,8 +49,8 @@ def test_nothing_above_solves_the_exercise(path, name):
         assert not how, f"{name} is computed by {snippet.where}, with {how}"
 
     code = [*here, *(snippet for other in earlier for _, snippet in seen_in(other))]
-    before = [other for other in dict.fromkeys(n for _, n in CASES[: CASES.index((path, name))])]
-    known = set().union(*(Snippet("", exercise(other).source).lines for other in before))
+    before = CASES[: CASES.index((path, name))]
+    known = set().union(*(Snippet("", exercise(other).source).lines for _, other in before))
     lines = copied(places(code), known, task)
     assert not lines, f"lines of the solution of {name} stand above it: {lines}"
 

@@ -5,6 +5,7 @@ import re
 import nbformat
 import outline
 import pytest
+import refresh
 
 GUIDE = outline.NOTEBOOKS / "teaching_guide.md"
 # - `04 predict-nudge`: text        the instructor's edition shows the text at that cell
@@ -43,14 +44,6 @@ def chapter(guide, number):
     return next((t for h, t in parts(guide, 2).items() if h.startswith(f"{number} · ")), "")
 
 
-def first_heading(nb):
-    return next(i for i, cell in enumerate(nb.cells) if re.search("^## ", cell.source, re.M))
-
-
-def predictions(nb):
-    return [c.id for c in nb.cells if c.source.startswith("**Predict.**")]
-
-
 def test_every_cell_it_names_exists(guide, notebooks):
     named = NAMED.findall(guide)
     assert len(named) > 150
@@ -83,7 +76,7 @@ def test_notes_stand_below_the_section_of_their_cell(guide, notebooks):
 def test_every_prediction_has_answers_and_what_is_behind_them(guide, notebooks):
     notes = {(number, cell): text for number, cell, text in NOTE.findall(guide)}
     for number, nb in notebooks.items():
-        for cell in predictions(nb):
+        for cell in (c.id for c in nb.cells if c.source.startswith(refresh.PREDICTION)):
             assert (number, cell) in notes, f"no note at the prediction {number} {cell}"
             before, marker, behind = notes[number, cell].partition("**Behind it:**")
             assert marker and len(before) > 4 and len(behind.split()) > 4, f"{number} {cell}"
@@ -97,7 +90,8 @@ def test_every_section_has_its_minutes_and_one_question(guide, notebooks):
             assert told, f"{number}, {heading!r} expected to end with its minutes"
             found[told[1]] = told, text
         before, *sections = outline.sections(nb)
-        if any("**Predict.**" in c.source for c in nb.cells[: first_heading(nb)]):
+        at = next(i for i, c in enumerate(nb.cells) if re.search("^## ", c.source, re.M))
+        if any(refresh.PREDICTION in c.source for c in nb.cells[:at]):
             before.title = BEFORE
             sections.insert(0, before)
         sections = [s for s in sections if s.title not in ENDS]

@@ -1,8 +1,5 @@
 """A CNN training step: bnlib against PyTorch eager, and against the usual NumPy teaching code.
 
-    python tests/benchmarks/bench_cnn.py
-    pytest tests/benchmarks/bench_cnn.py        (the same, checked against the targets)
-
 1-16-32 channels, 3x3, batch norm, ReLU, 2x2 pooling, a batch of 64 images of 28x28, float32, one
 thread; interleaved medians of processor time. A step is forward, loss, backward and update.
 
@@ -11,14 +8,9 @@ thread; interleaved medians of processor time. A step is forward, loss, backward
 - convolutions: forward and backward of the two convolutions alone.
 """
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
-import ratio
-
 import numpy as np
 import torch
+from benchmarks import ratio
 from torch import nn
 
 import bnlib
@@ -187,7 +179,3 @@ def test_targets():
         "convolutions, fancy / bnlib": times["fancy"] / times["convolutions"],
     }
     ratio.check(figures, TARGETS)
-
-
-if __name__ == "__main__":
-    test_targets()

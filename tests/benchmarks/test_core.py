@@ -1,18 +1,11 @@
 """Speed of the core, as ratios to PyTorch eager: below 1 is faster. Needs torch.
 
-    python tests/benchmarks/bench_core.py     or     pytest tests/benchmarks/bench_core.py
-
 One thread, float32 (the film: float64), medians of processor time over interleaved runs (ratio.py).
 """
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
-import ratio
-
 import numpy as np
 import torch
+from benchmarks import ratio
 from torch import nn
 
 from bnlib import SGD, BatchNorm, Recorder, Trainer, load_mnist, mlp, softmax_cross_entropy
@@ -103,7 +96,3 @@ def test_speed_keeps_its_promises():
     for frames, steps in ((61, 3000), (31, 300)):
         figures[f"film of {frames} frames in {steps} steps"] = 1 + frames * frame / steps
     ratio.check(figures, TARGETS)
-
-
-if __name__ == "__main__":
-    test_speed_keeps_its_promises()

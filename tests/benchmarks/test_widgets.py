@@ -2,9 +2,6 @@
 
 Processor time, because it is the same on a busy machine; on one idle core it is what one waits.
 
-    taskset -c 0 python tests/benchmarks/bench_widgets.py
-    pytest tests/benchmarks/bench_widgets.py        (the same, checked against the targets)
-
 - A frame of the DistributionExplorer against a new pyplot figure of the same content.
 - A changed setting: to the first new frame, and until both networks are retrained for 300 steps
   and every frame is drawn.
@@ -13,17 +10,13 @@ Processor time, because it is the same on a busy machine; on one idle core it is
 
 import io
 import statistics
-import sys
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
-import ratio
 
 import matplotlib
 
 matplotlib.use("agg")
 
+from benchmarks import ratio
 from matplotlib import pyplot as plt
 
 from bnlib.figures import RC
@@ -88,7 +81,3 @@ def test_widgets_meet_their_targets(rounds=15, changes=5):
         "largest frame, kB": max(sizes),
     }
     ratio.check(figures, TARGETS)
-
-
-if __name__ == "__main__":
-    test_widgets_meet_their_targets()

@@ -1,23 +1,16 @@
 """A sweep against the same loop in PyTorch: a 6 x 6 grid with and without batch norm.
 
-    python tests/benchmarks/bench_sweep.py
-    pytest tests/benchmarks/bench_sweep.py        (the same, checked against the target)
-
 72 networks 196-100-100-100-10 (MNIST pooled to 14x14), ReLU, 300 steps each of batches of 60,
 float32, one thread. Both sides draw batches, keep every loss, stop when it is no longer finite and
 measure the accuracy on 1,000 test images. Each row of the grid (one learning rate, 12 networks)
 runs here and there in turn, in processor time.
 """
 
-import sys
 from itertools import pairwise
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
-import ratio
 
 import numpy as np
 import torch
+from benchmarks import ratio
 from torch import nn
 
 import bnlib
@@ -82,7 +75,3 @@ def test_target():
     figures = {f"lr {lr:.2f}": a / b for lr, (a, b) in zip(GRID["lr"], times, strict=True)}
     total = times.sum(axis=0)
     ratio.check(figures | {"bnlib / PyTorch": total[0] / total[1]}, TARGETS)
-
-
-if __name__ == "__main__":
-    test_target()

@@ -1,18 +1,12 @@
 """How long a check takes: processor seconds of the slowest one, on one core.
 
-    python tests/benchmarks/bench_exercises.py
-    pytest tests/benchmarks/bench_exercises.py        (the same, checked against the target)
-
 The first check of a process makes the probes and the reference's outputs; later ones do not.
 """
 
 import subprocess
 import sys
-from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
-import ratio
-
+from benchmarks import ratio
 from exercises import styles
 
 from bnlib import exercises
@@ -43,7 +37,3 @@ def test_every_check_answers_in_time():
             slowest = max(ratio.seconds(exercise.check, f) for f in functions)
             figures[f"{name}, {kind}"] = slowest
     ratio.check(figures, dict.fromkeys(figures, (None, TARGET)))
-
-
-if __name__ == "__main__":
-    test_every_check_answers_in_time()
