@@ -8,6 +8,9 @@ import os
 import statistics
 import time
 
+from bnlib.threads import use_one_blas_thread
+
+use_one_blas_thread()
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # for processes that a benchmark starts
 
