@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from cases import KINDS, LAYOUTS, SHAPES, Case, Kind, cases, close, given, lay_out, make_case
 from hypothesis import example
+from hypothesis import strategies as st
 
 from bnlib import functional
 from bnlib.views import NonFiniteError
@@ -43,6 +44,22 @@ def test_equals_the_definition_and_the_chain_rule_in_stages(case):
         axes = (0, *range(2, y.ndim))
         close(cache.mean, case.x.mean(axis=axes), 1e-12, scale=np.abs(case.x).max())
         close(cache.var, case.x.var(axis=axes), 1e-10)  # biased
+
+
+@given(case=cases(), scale=st.sampled_from([0.1, 3.0, 50.0]), shift=st.floats(1, 9))
+def test_scale_and_shift_of_a_group_do_not_matter(case, scale, shift):
+    """f(a x + b) = f(x), exactly so when eps grows with a^2; dx shrinks by a and sums to 0."""
+    y, cache = case.forward()
+    moved, moved_cache = case.forward(x=scale * case.x + shift, eps=case.eps * scale**2)
+    if case.kind.name == "batch_norm_inference" or not case.kind.has_mean:
+        assert np.abs(moved - y).max() > 1e-3
+        return
+    close(moved, y, 1e-8)
+    dx, moved_dx = (case.kind.backward(case.dy, c)[0] for c in (cache, moved_cache))
+    size = np.abs(case.dy).sum() * np.abs(case.gamma).max() / case.eps**0.5
+    close(moved_dx * scale, dx, 1e-8, scale=size)
+    sums = np.bincount(case.kind.labels(dx.shape)[0].ravel(), dx.ravel())
+    close(sums, 0 * sums, 1e-10, scale=size)
 
 
 @ALL

@@ -255,6 +255,8 @@ def test_nonlinearity_inputs_add_the_path_around_a_branch():
         ({"1.num_batches_tracked": 2.5}, ValueError, "int64 can hold in 1.num_batches"),
         ({"1.num_batches_tracked": -1}, ValueError, "num_batches_tracked >= 0, got -1"),
         ({"3.weight": None}, TypeError, "real numbers in 3.weight of the network"),
+        ({"1.running_var": 1j * np.ones(5)}, TypeError, "real numbers in 1.running_var"),
+        ({"1.running_var": [[1], [2, 3]]}, TypeError, "real numbers in 1.running_var"),
     ],
 )
 def test_a_bad_state_dict_changes_nothing(changed, error, message):

@@ -5,7 +5,7 @@ Their numbers: test_against_torch.py. What they share with all layers: test_laye
 
 import numpy as np
 import pytest
-from cases import cases, check_gradients, close, given, snapshot
+from cases import cases, check_gradients, close, given, make_case, snapshot
 from hypothesis import strategies as st
 
 import bnlib
@@ -170,6 +170,13 @@ def test_momentum_is_the_weight_of_the_new_batch_at_its_limits_too(name, momentu
     close(norm.running_var, var if momentum else before.running_var, 1e-12)
 
 
+def test_the_running_statistics_do_not_enter_the_training_output():
+    bn = BatchNorm(6)
+    first = bn.forward(X)
+    bn.running_mean, bn.running_var = 100.0, 50.0
+    assert np.array_equal(bn.forward(X), first)
+
+
 def test_without_running_statistics_eval_uses_the_batch():
     bn = BatchNorm(6, track_running_stats=False)
     assert bn.buffers == {} and bn.running_mean is None and bn.running_var is None
@@ -292,6 +299,18 @@ def test_renorm_within_its_limits_gives_what_evaluation_mode_gives():
     norm.train().forward(X)
     dx = norm.backward(DY)
     close(dx.sum(axis=(0, 2, 3)), np.zeros(6), 1e-12, scale=np.abs(DY).sum())
+
+
+@pytest.mark.parametrize("limits", [{"r_max": 1, "d_max": 0, "warmup": 0}, {"warmup": 9}])
+def test_renorm_without_correction_is_batch_norm(limits):
+    case = make_case()
+    norm, bn = BatchRenorm(4, **limits), BatchNorm(4)
+    for layer in (norm, bn):
+        layer.gamma, layer.beta = case.gamma, case.beta
+    close(norm.forward(case.x), bn.forward(case.x), 1e-13)
+    close(norm.backward(case.dy), bn.backward(case.dy), 1e-13)
+    for name, grad in norm.grads.items():
+        close(grad, bn.grads[name], 1e-13)
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (4, 2, 3, 3)])
