@@ -27,6 +27,8 @@ from bnlib.views import (
 class Stateful:
     """Base of layers and networks: arrays that go out and come in by name."""
 
+    _owner = "the network"  # in an error
+
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and buffers, with the names and shapes of PyTorch."""
         return {name: v.copy() for name, v in self.state().items()}
@@ -37,8 +39,7 @@ class Stateful:
         Raises KeyError for wrong names, ValueError for a wrong shape or numbers that do not fit,
         TypeError for what are not real numbers.
         """
-        owner = str(self) if isinstance(self, Layer) else "the network"
-        targets = self.state()
+        owner, targets = self._owner, self.state()
         if not isinstance(state, dict):
             came = type(state).__name__
             raise TypeError(f"{owner} expected a state dict, name -> array, got {came}")
@@ -115,6 +116,8 @@ class Layer(Stateful):
                 setattr(self, name, value)
 
         return back
+
+    _owner = property(lambda self: str(self))
 
     def state(self) -> dict[str, np.ndarray]:
         """Parameters and buffers, live, under the names and in the shapes of PyTorch."""

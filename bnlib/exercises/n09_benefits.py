@@ -263,7 +263,9 @@ MADE_UP = {
         [300, 205, 105, 70, 60, 70],
         [300, 300, 295, 140, 85, 70],
         [300, 300, 300, 300, 270, 155],
-        *[[300] * 6] * 3,
+        [300, 300, 300, 300, 300, 300],
+        [300, 300, 300, 300, 300, 300],
+        [300, 300, 300, 300, 300, 300],
     ],
 }
 
@@ -296,7 +298,7 @@ tune_baseline = Exercise(
     tune_baseline,
     reference=_peeks,
     adapt=on_a_bench,
-    returns="beyond_budget one_rate one_scale no_setting not_the_best too_slow".split(),
+    returns=["beyond_budget", "one_rate", "one_scale", "no_setting", "not_the_best", "too_slow"],
     probes=_benches,
     last_word=_said_of_it,
     why=_what_is_left,

@@ -6,6 +6,8 @@ import html
 import io
 import json
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import ipywidgets as widgets
 import numpy as np
@@ -136,6 +138,22 @@ def test_draw_must_return_a_sentence_and_build_artists(monkeypatch):
     monkeypatch.setattr(Bar, "build", lambda self, fig: None)
     with pytest.raises(TypeError, match=r"Bar\.build expected to return the artists"):
         Bar()
+
+
+def test_observers_take_turns_whatever_thread_they_are_called_in(bar):
+    inside, together = [], []
+
+    def observer():
+        inside.append(1)
+        time.sleep(0.05)  # long enough for the others to come in, if they did not wait
+        together.append(len(inside))
+        inside.pop()
+
+    guarded = bar.guard(observer)
+    with ThreadPoolExecutor(3) as pool:
+        for call in [pool.submit(guarded) for _ in range(3)]:
+            call.result()
+    assert together == [1, 1, 1]
 
 
 def test_text_is_at_least_12_points_whatever_the_users_settings(bar):
